@@ -1,0 +1,37 @@
+"""Nouns with named, checked dimensions; errors; the clock. Imports nothing of ours."""
+
+from brainaligner.core._arrays import array_digest, frozen_array, zscore
+from brainaligner.core._clock import Clock
+from brainaligner.core._errors import BrainAlignerError, InputError, nearest_name, unknown_name
+from brainaligner.core._progress import Progress, no_progress
+from brainaligner.core._responses import Features, Responses
+from brainaligner.core._scores import Scores, StoryGroup
+from brainaligner.core._space import FSAVERAGE5_VERTICES, SPACE_KINDS, Space
+from brainaligner.core._split import Fold, Piece, Split, WithinStorySplit, draw_split
+from brainaligner.core._transcript import Transcript
+
+__all__ = [
+    "FSAVERAGE5_VERTICES",
+    "SPACE_KINDS",
+    "BrainAlignerError",
+    "Clock",
+    "Features",
+    "Fold",
+    "InputError",
+    "Piece",
+    "Progress",
+    "Responses",
+    "Scores",
+    "Space",
+    "Split",
+    "StoryGroup",
+    "Transcript",
+    "WithinStorySplit",
+    "array_digest",
+    "draw_split",
+    "frozen_array",
+    "nearest_name",
+    "no_progress",
+    "unknown_name",
+    "zscore",
+]

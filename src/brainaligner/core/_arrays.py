@@ -1,0 +1,38 @@
+"""Small numeric helpers that every room needs in the same form."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+
+def frozen_array(array: np.ndarray) -> np.ndarray:
+    """Return a read-only view of `array`; the caller's own array stays as it was."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def array_digest(array: Shaped[np.ndarray, "..."]) -> str:
+    """SHA-256 of an array's dtype, shape and values (little-endian, C order)."""
+    contiguous = np.ascontiguousarray(array)
+    if contiguous.dtype.byteorder == ">":
+        contiguous = contiguous.astype(contiguous.dtype.newbyteorder("<"))
+    head = f"{contiguous.dtype.str}{contiguous.shape}".encode()
+    return hashlib.sha256(head + contiguous.tobytes()).hexdigest()
+
+
+def zscore(values: Float[np.ndarray, "time column"]) -> Float[np.ndarray, "time column"]:
+    """Standardise each column over time: ``(x - mean) / std`` with ``ddof = 0``.
+
+    A column without variance becomes zeros, never NaN. Sums run in float64 and the
+    result has the dtype of `values`.
+    """
+    mean = values.mean(axis=0, dtype=np.float64)
+    std = values.std(axis=0, dtype=np.float64)
+    constant = std <= 1e-7 * np.maximum(np.abs(mean), 1e-30)
+    scaled = (values - mean) / np.where(constant, 1.0, std)
+    scaled[:, constant] = 0.0
+    return scaled.astype(values.dtype, copy=False)

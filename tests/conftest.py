@@ -1,0 +1,26 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Keep parallel test workers from fighting over the cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder with the real recordings; skips, with the reason, where there is none."""
+    folder = Path(os.environ.get("BRAINALIGNER_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "lebel2023-pcs" / "words.csv.gz").exists():
+        pytest.skip(f"no real recordings under {folder}; set BRAINALIGNER_DATA")
+    return folder
