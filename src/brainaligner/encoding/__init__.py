@@ -1,0 +1,48 @@
+"""From features to responses: voxelwise ridge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from brainaligner.encoding._banded import BandedFit, fit_banded
+from brainaligner.encoding._choice import AlphaChoice, edge_warning, join_choices
+from brainaligner.encoding._decompose import Decomposition, decompose
+from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
+from brainaligner.encoding._ridge import fit_ridge, stream_ridge
+from brainaligner.encoding._settings import WIDE_GRID, BandedSettings, RidgeSettings
+from brainaligner.encoding._stories import ArrayDesigns, ArrayStories, Designs, Stories
+
+if TYPE_CHECKING:
+    from brainaligner.encoding._estimator import RidgeEncoder
+
+__all__ = [
+    "WIDE_GRID",
+    "AlphaChoice",
+    "ArrayDesigns",
+    "ArrayStories",
+    "BandedFit",
+    "BandedSettings",
+    "Decomposition",
+    "Designs",
+    "RidgeBlock",
+    "RidgeEncoder",
+    "RidgeFit",
+    "RidgeSettings",
+    "Stories",
+    "decompose",
+    "edge_warning",
+    "fit_banded",
+    "fit_ridge",
+    "join_choices",
+    "predict",
+    "stream_ridge",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the scikit-learn estimator when it is first asked for."""
+    if name == "RidgeEncoder":
+        from brainaligner.encoding._estimator import RidgeEncoder
+
+        return RidgeEncoder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

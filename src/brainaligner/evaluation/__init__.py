@@ -1,0 +1,50 @@
+"""Predictions and responses -> scores, nulls, intervals, summaries and warnings."""
+
+from brainaligner.evaluation._blocks import block_length
+from brainaligner.evaluation._findings import Finding, find_warnings
+from brainaligner.evaluation._groups import join_pieces, story_groups
+from brainaligner.evaluation._intervals import (
+    Interval,
+    draw_weights,
+    interval_from_moments,
+    mean_and_influence,
+    mean_interval,
+    resampling_moments,
+)
+from brainaligner.evaluation._moments import (
+    Moments,
+    block_moments,
+    correlation_from_moments,
+    pearson_r,
+    story_moments,
+)
+from brainaligner.evaluation._settings import EvaluationSettings
+from brainaligner.evaluation._shift_null import ShiftNull, share_above, shift_null
+from brainaligner.evaluation._summary import QUANTILES, ScoreBase, Summary, score_group
+
+__all__ = [
+    "QUANTILES",
+    "EvaluationSettings",
+    "Finding",
+    "Interval",
+    "Moments",
+    "ScoreBase",
+    "ShiftNull",
+    "Summary",
+    "block_length",
+    "block_moments",
+    "correlation_from_moments",
+    "draw_weights",
+    "find_warnings",
+    "interval_from_moments",
+    "join_pieces",
+    "mean_and_influence",
+    "mean_interval",
+    "pearson_r",
+    "resampling_moments",
+    "score_group",
+    "share_above",
+    "shift_null",
+    "story_groups",
+    "story_moments",
+]

@@ -1,0 +1,25 @@
+"""Scores to tables, figures and one page; returned, never saved."""
+
+from brainaligner.report._cortex import cortex_figure, fsaverage5_coordinates, no_map_reason
+from brainaligner.report._figures import arm_figure, r_distribution_figure
+from brainaligner.report._inputs import ABOUT_NEEDED, Result, RunReport
+from brainaligner.report._page import render_page
+from brainaligner.report._table import Column, Table, results_table, table_tsv
+from brainaligner.report._words import headline
+
+__all__ = [
+    "ABOUT_NEEDED",
+    "Column",
+    "Result",
+    "RunReport",
+    "Table",
+    "arm_figure",
+    "cortex_figure",
+    "fsaverage5_coordinates",
+    "headline",
+    "no_map_reason",
+    "r_distribution_figure",
+    "render_page",
+    "results_table",
+    "table_tsv",
+]

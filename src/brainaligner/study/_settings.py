@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from brainaligner.core import InputError, unknown_name
 
@@ -36,21 +36,18 @@ def settings_from_mapping(kind: type[T], mapping: object, *, where: str) -> T:
     mapping = {} if mapping is None else mapping
     check_keys(kind, mapping, where=where)
     try:
-        return TypeAdapter(kind, config=_config_for(kind)).validate_python(mapping)
+        return TypeAdapter(kind).validate_python(mapping)
     except ValidationError as error:
         raise _first_fault(error, where) from None
-
-
-def _config_for(kind: type) -> ConfigDict | None:
-    """Pydantic takes a configuration only where the type carries none of its own."""
-    return None if hasattr(kind, "__pydantic_config__") else ConfigDict(arbitrary_types_allowed=True)
 
 
 def _first_fault(error: ValidationError, where: str) -> InputError:
     fault = error.errors()[0]
     cause = fault.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
-        return InputError(f"{where}: {cause.where}", got=cause.got, wanted=cause.wanted, do=cause.do)
+        return InputError(
+            f"{where}: {cause.where}", got=cause.got, wanted=cause.wanted, do=cause.do
+        )
     place = ".".join([where, *(str(part) for part in fault["loc"])])
     return InputError(
         place,

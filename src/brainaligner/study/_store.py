@@ -52,10 +52,18 @@ class Recipe:
     def text(self) -> str:
         """Canonical JSON: sorted keys, exact floats."""
         return json.dumps(
-            plain({"stage": self.stage, "version": self.version, "settings": self.settings,
-                   "inputs": self.inputs}),
-            sort_keys=True, indent=1, allow_nan=False,
-        )  # fmt: skip
+            plain(
+                {
+                    "stage": self.stage,
+                    "version": self.version,
+                    "settings": self.settings,
+                    "inputs": self.inputs,
+                }
+            ),
+            sort_keys=True,
+            indent=1,
+            allow_nan=False,
+        )
 
     @cached_property
     def key(self) -> str:
@@ -149,17 +157,21 @@ def writing_to(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise InputError(
-                str(folder), got="no space left to write", wanted="room for the results",
+                str(folder),
+                got="no space left to write",
+                wanted="room for the results",
                 do="Free space or choose another folder with --out, then run the same command "
                 "again: finished stages are kept.",
-            ) from error  # fmt: skip
+            ) from error
         if isinstance(error, PermissionError | NotADirectoryError | FileExistsError) or (
             error.errno == errno.EROFS
         ):
             raise InputError(
-                str(folder), got=f"a folder that cannot be written ({error.strerror})",
-                wanted="a folder that you may write", do="Choose another one with --out.",
-            ) from error  # fmt: skip
+                str(folder),
+                got=f"a folder that cannot be written ({error.strerror})",
+                wanted="a folder that you may write",
+                do="Choose another one with --out.",
+            ) from error
         raise
 
 
@@ -169,10 +181,11 @@ def check_free_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise InputError(
-            str(folder), got=f"{free / 2**30:.2f} GiB free disk space",
+            str(folder),
+            got=f"{free / 2**30:.2f} GiB free disk space",
             wanted=f"about {needed / 2**30:.2f} GiB for this study",
             do="Free space or choose another folder with --out.",
-        )  # fmt: skip
+        )
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -1,0 +1,40 @@
+# Two commands for a fresh machine: make demo, make test.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= runs
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test check format acceptance clean
+.DELETE_ON_ERROR:
+
+demo: $(INSTALLED)  ## the main job on simulated listeners and the embedded language model
+	$(BIN)/brainaligner demo --out $(OUT)
+
+test: $(INSTALLED)  ## all tests
+	$(BIN)/python -m pytest -n auto
+
+check: $(INSTALLED)  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy src
+	$(BIN)/lint-imports --no-logo
+
+format: $(INSTALLED)  ## put the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+acceptance: $(INSTALLED)  ## the long counts; goes on where it was stopped
+	$(BIN)/python -m acceptance --out acceptance/out
+
+# torch goes first and exactly: a looser request would fetch gigabytes of CUDA libraries.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	  "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT) acceptance/out

@@ -1,0 +1,1 @@
+"""The long counts behind the claims in LOG.md; run with ``make acceptance``."""

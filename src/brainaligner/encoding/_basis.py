@@ -1,0 +1,230 @@
+"""Ridge in the coordinates of the decomposition, in its primal and its dual form.
+
+In both forms a prediction is ``A diag(1 / (eigenvalues + alpha)) B``: `A` are the
+coordinates of the rows to predict, ``B = sum over stories of P' Y`` the projected training
+responses, and the hat matrix between training stories s and u is
+``A_s diag(1 / (eigenvalues + alpha)) P_u'``. Primal: ``A = P = X V``. Dual:
+``A = X X_train' U`` and ``P = U``. All of it is float64, since rounding the eigenvectors
+before a product shifts r by 1e-4 where alpha is small.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float, Float64
+
+from brainaligner.encoding._decompose import Decomposition, standardised
+from brainaligner.encoding._stories import Designs, Stories, read_design, read_responses
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+Matrix = Float[torch.Tensor, "_ _"]
+Matrix64 = Float64[torch.Tensor, "_ _"]
+
+
+@dataclass(frozen=True, eq=False)
+class Projected:
+    """Training responses of one block of targets, in the coordinates of a basis.
+
+    `values` has shape (direction, target); `mean` holds the training mean of each target
+    where an intercept is fitted, else zeros.
+    """
+
+    targets: slice
+    values: Float64[torch.Tensor, "direction target"]
+    mean: Float64[torch.Tensor, "target"]
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that it holds."""
+        return self.values.numel() * self.values.element_size()
+
+
+@dataclass(frozen=True, eq=False)
+class Basis(abc.ABC):
+    """A decomposition on its device, with the training stories that it was made of."""
+
+    decomposition: Decomposition
+    train: Stories
+    products: torch.dtype
+    vectors: Float64[torch.Tensor, "item direction"]
+    eigenvalues: Float64[torch.Tensor, "direction"]
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lives."""
+        return self.vectors.device
+
+    def shrinkage(self, alphas: Sequence[float]) -> Float64[torch.Tensor, "alpha direction"]:
+        """``1 / (eigenvalues + alpha)`` for each alpha."""
+        grid = torch.tensor(alphas, dtype=torch.float64, device=self.device)
+        return 1.0 / (self.eigenvalues[None, :] + grid[:, None])
+
+    def read(self, designs: Designs, i: int, dtype: torch.dtype) -> Matrix:
+        """Design of story `i`, standardised in float64, then rounded to `dtype`."""
+        own = self.decomposition
+        design = read_design(designs, i, own.n_features)
+        return standardised(design, (own.centre, own.scale), dtype=dtype, device=self.device)
+
+    def project(self, targets: slice) -> Projected:
+        """Read a block of training responses once and project it."""
+        shift = self.shift(targets)
+        values, total = self._sum_products(targets, shift)
+        mean = torch.zeros_like(shift)
+        if self.decomposition.intercept:
+            mean = shift + total / int(self.decomposition.n_rows.sum())
+        return Projected(targets, values, mean)
+
+    def shift(self, targets: slice) -> Float64[torch.Tensor, "target"]:
+        """What is taken off the training responses: a row, or zeros without an intercept."""
+        first = first_row(self.train, targets, int(self.decomposition.n_rows[0]), self.device)
+        return first if self.decomposition.intercept else torch.zeros_like(first)
+
+    def solve(
+        self, block: Projected, alpha: Sequence[float]
+    ) -> tuple[
+        Float[torch.Tensor, "feature target"],
+        Float64[torch.Tensor, "target"],
+    ]:
+        """Weights of the features as they came in, and constants, at one alpha per target."""
+        own = self.decomposition
+        scale = torch.tensor(own.scale, device=self.device)
+        weights = self._weights(self.shrinkage(alpha).T * block.values) / scale[:, None]
+        rounded = weights.to(self.products)
+        return rounded, block.mean - torch.tensor(own.centre).to(scale) @ rounded.double()
+
+    @abc.abstractmethod
+    def coordinates(self, designs: Designs) -> list[Matrix64]:
+        """`A` of each story in `designs`, shape (time, direction)."""
+
+    @abc.abstractmethod
+    def training_pair(self, i: int) -> tuple[Matrix64, Matrix64]:
+        """`A` and `P` of training story `i`, each of shape (time, direction)."""
+
+    def _responses(
+        self, targets: slice, shift: Float64[torch.Tensor, "target"], dtype: torch.dtype
+    ) -> Iterator[tuple[int, Matrix]]:
+        n_rows = self.decomposition.n_rows.tolist()
+        return shifted_responses(self.train, targets, n_rows, shift, dtype)
+
+    @abc.abstractmethod
+    def _sum_products(
+        self, targets: slice, shift: Float64[torch.Tensor, "target"]
+    ) -> tuple[Matrix64, Float64[torch.Tensor, "target"]]: ...
+
+    @abc.abstractmethod
+    def _weights(self, coefficients: Matrix64) -> Matrix64: ...
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PrimalBasis(Basis):
+    """Eigenvectors over features; nothing is kept for each TR."""
+
+    def coordinates(self, designs: Designs) -> list[Matrix64]:
+        """``X V`` of each story."""
+        stories = range(len(designs))
+        return [self.read(designs, i, torch.float64) @ self.vectors for i in stories]
+
+    def training_pair(self, i: int) -> tuple[Matrix64, Matrix64]:
+        """``X V``, twice."""
+        rows = self.read(self.train, i, torch.float64) @ self.vectors
+        return rows, rows
+
+    def _sum_products(
+        self, targets: slice, shift: Float64[torch.Tensor, "target"]
+    ) -> tuple[Matrix64, Float64[torch.Tensor, "target"]]:
+        cross: Matrix64 | None = None
+        total = torch.zeros_like(shift)
+        for i, responses in self._responses(targets, shift, self.products):
+            product = self.read(self.train, i, self.products).T @ responses
+            cross = product.double() if cross is None else cross.add_(product)
+            total += responses.sum(0, dtype=torch.float64)
+        assert cross is not None
+        return self.vectors.T @ cross, total
+
+    def _weights(self, coefficients: Matrix64) -> Matrix64:
+        return self.vectors @ coefficients
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class DualBasis(Basis):
+    """Eigenvectors over training TRs; training designs are read again where needed."""
+
+    def coordinates(self, designs: Designs) -> list[Matrix64]:
+        """``X X_train' U`` of each story; reads each training design once."""
+        stories = range(len(designs))
+        wanted = [self.read(designs, i, torch.float64) for i in stories]
+        found = [rows.new_zeros((rows.shape[0], self.eigenvalues.numel())) for rows in wanted]
+        for i in range(len(self.train)):
+            through = self.read(self.train, i, torch.float64).T @ self._story_vectors(i)
+            for rows, coordinates in zip(wanted, found, strict=True):
+                coordinates.addmm_(rows, through)
+        return found
+
+    def training_pair(self, i: int) -> tuple[Matrix64, Matrix64]:
+        """``U diag(eigenvalues)`` and ``U``, at the rows of the story."""
+        own = self._story_vectors(i)
+        return own * self.eigenvalues, own
+
+    def _sum_products(
+        self, targets: slice, shift: Float64[torch.Tensor, "target"]
+    ) -> tuple[Matrix64, Float64[torch.Tensor, "target"]]:
+        values = torch.zeros((self.eigenvalues.numel(), shift.numel())).to(self.vectors)
+        total = torch.zeros_like(shift)
+        for i, responses in self._responses(targets, shift, torch.float64):
+            values.addmm_(self._story_vectors(i).T, responses)
+            total += responses.sum(0)
+        return values, total
+
+    def _weights(self, coefficients: Matrix64) -> Matrix64:
+        n_features = self.decomposition.n_features
+        weights = coefficients.new_zeros((n_features, coefficients.shape[1]))
+        for i in range(len(self.train)):
+            through = self._story_vectors(i) @ coefficients
+            weights.addmm_(self.read(self.train, i, torch.float64).T, through)
+        return weights
+
+    def _story_vectors(self, i: int) -> Matrix64:
+        stop = int(self.decomposition.n_rows[: i + 1].sum())
+        return self.vectors[stop - int(self.decomposition.n_rows[i]) : stop]
+
+
+def basis_on(
+    decomposition: Decomposition, train: Stories, *, products: str, device: torch.device
+) -> Basis:
+    """Put a decomposition on `device`, in the form that it has."""
+    form = DualBasis if decomposition.dual else PrimalBasis
+    vectors = torch.tensor(decomposition.basis, device=device)
+    eigenvalues = torch.tensor(decomposition.eigenvalues, device=device)
+    return form(decomposition, train, DTYPES[products], vectors, eigenvalues)
+
+
+def first_row(
+    stories: Stories, targets: slice, n_rows: int, device: torch.device
+) -> Float64[torch.Tensor, "target"]:
+    """First row of the first story.
+
+    Taking off a row of the data changes no correlation and no fit with an intercept,
+    keeps digits where a mean is large, and makes a constant target exactly zero.
+    """
+    row = read_responses(stories, 0, targets, (n_rows, targets.stop - targets.start))[0]
+    return torch.tensor(row, dtype=torch.float64, device=device)
+
+
+def shifted_responses(
+    stories: Stories,
+    targets: slice,
+    n_rows: Sequence[int],
+    shift: Float64[torch.Tensor, "target"],
+    dtype: torch.dtype,
+) -> Iterator[tuple[int, Matrix]]:
+    """Yield each story's number and its responses minus `shift`, rounded to `dtype`."""
+    for i, rows in enumerate(n_rows):
+        values = read_responses(stories, i, targets, (rows, targets.stop - targets.start))
+        yield i, (torch.tensor(values, device=shift.device) - shift).to(dtype)

@@ -1,0 +1,115 @@
+"""A fitted ridge, and its predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Float64
+
+from brainaligner.core import InputError, frozen_array
+from brainaligner.encoding._choice import AlphaChoice, Edge
+from brainaligner.encoding._device import compute_device
+
+
+class LinearFit(Protocol):
+    """Anything that predicts by ``design @ weights + intercept``."""
+
+    @property
+    def weights(self) -> Float[np.ndarray, "feature target"]:
+        """Weights of the features as they come in."""
+        ...
+
+    @property
+    def intercept(self) -> Float[np.ndarray, "target"]:
+        """Constant of each target."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeFit:
+    """A fitted ridge: ``prediction = design @ weights + intercept``.
+
+    Parameters
+    ----------
+    choice : AlphaChoice
+        The alpha of each target and what chose it.
+    weights : float array, shape (feature, target)
+        In the precision of `RidgeSettings.products`.
+    intercept : float64 array, shape (target,)
+        Zeros where none was fitted.
+    """
+
+    choice: AlphaChoice
+    weights: Float[np.ndarray, "feature target"]
+    intercept: Float64[np.ndarray, "target"]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", frozen_array(self.weights))
+        object.__setattr__(self, "intercept", frozen_array(self.intercept))
+
+    @property
+    def alphas(self) -> tuple[float, ...]:
+        """The grid."""
+        return self.choice.alphas
+
+    @property
+    def alpha(self) -> Float64[np.ndarray, "target"]:
+        """Alpha of each target, in ``||Y - X W||^2 + alpha ||W||^2`` (Huth lab: its root)."""
+        return self.choice.alpha
+
+    @property
+    def validation_r(self) -> Float32[np.ndarray, "alpha target"]:
+        """Pearson r of each alpha; NaN where nothing was chosen."""
+        return self.choice.validation_r
+
+    @property
+    def edge(self) -> Edge:
+        """At which ends of the grid the chosen alphas lie."""
+        return self.choice.edge
+
+    @property
+    def n_edge(self) -> int:
+        """How many targets' alphas lie there."""
+        return self.choice.n_edge
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeBlock(RidgeFit):
+    """The fit of some consecutive targets, with their predictions.
+
+    Parameters
+    ----------
+    targets : slice
+        Which targets these are.
+    predictions : tuple of float arrays, each (time, target)
+        One for each test design.
+    """
+
+    targets: slice
+    predictions: tuple[Float[np.ndarray, "_ _"], ...]
+
+
+def predict(
+    fit: LinearFit, design: Float[np.ndarray, "time feature"], *, device: str = "cpu"
+) -> Float[np.ndarray, "time target"]:
+    """Predict responses: ``design @ weights + intercept``, in the precision of the weights.
+
+    The product runs on differences from the design's first row, whose own prediction is
+    added in float64: a feature with a large mean costs no digits.
+    """
+    on = compute_device(device)
+    if design.ndim != 2 or design.shape[1] != fit.weights.shape[0]:
+        raise InputError(
+            "design",
+            got=f"an array of shape {design.shape}",
+            wanted=f"(time, {fit.weights.shape[0]}), the features that were fitted",
+            do="Make it with the same model, layers and delays as the training designs.",
+        )
+    first = design[:1].astype(np.float64)
+    weights = torch.tensor(fit.weights, device=on)
+    base = torch.tensor(first, device=on) @ weights.double() + torch.tensor(fit.intercept).to(on)
+    moved = torch.tensor(design - first, dtype=weights.dtype, device=on)
+    return (moved @ weights + base.to(weights.dtype)).cpu().numpy()

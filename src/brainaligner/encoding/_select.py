@@ -1,0 +1,144 @@
+"""Pearson r of every alpha, on validation stories or on left-out training stories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float64
+
+from brainaligner.encoding._basis import (
+    Basis,
+    Matrix64,
+    Projected,
+    first_row,
+    shifted_responses,
+)
+from brainaligner.encoding._stories import Stories
+
+Scorer = Callable[[Projected], Float64[torch.Tensor, "alpha target"]]
+
+
+def correlation(
+    covariance: Float64[torch.Tensor, "*alpha target"],
+    predicted: Float64[torch.Tensor, "*alpha target"],
+    measured: Float64[torch.Tensor, "*#alpha target"],
+) -> Float64[torch.Tensor, "*alpha target"]:
+    """Pearson r from centred sums of products and squares; 0 where one of them is 0."""
+    spread = (predicted * measured).sqrt()
+    r = torch.where(spread > 0, covariance / spread, torch.zeros_like(spread))
+    return r.clamp(-1.0, 1.0)
+
+
+def centred_squares(
+    squares: Float64[torch.Tensor, "*alpha target"],
+    total: Float64[torch.Tensor, "*alpha target"],
+    n: int,
+) -> Float64[torch.Tensor, "*alpha target"]:
+    """``sum (x - mean)^2`` from ``sum x^2`` and ``sum x``; rounding noise becomes 0."""
+    centred = squares - total.square() / n
+    return torch.where(centred > 1e-12 * squares, centred, torch.zeros_like(centred))
+
+
+def validation_scorer(basis: Basis, validation: Stories, alphas: tuple[float, ...]) -> Scorer:
+    """Return a function from projected training responses to r on validation stories.
+
+    Rows of all validation stories are correlated together, as float64 sums. The designs
+    are read once, here; they stay as coordinates, (validation TR, direction).
+    """
+    pieces = basis.coordinates(validation)
+    n_rows = [rows.shape[0] for rows in pieces]
+    centred = _centred(torch.cat(pieces))
+    factor = _triangle(centred).to(basis.products)
+    rows = torch.split(centred.to(basis.products), n_rows)
+    shrinkage = basis.shrinkage(alphas)
+
+    def score(block: Projected) -> Float64[torch.Tensor, "alpha target"]:
+        shift = first_row(validation, block.targets, n_rows[0], basis.device)
+        cross = torch.zeros_like(block.values)
+        total, squares = torch.zeros_like(shift), torch.zeros_like(shift)
+        responses = shifted_responses(validation, block.targets, n_rows, shift, basis.products)
+        for i, values in responses:
+            cross += rows[i].T @ values
+            total += values.sum(0, dtype=torch.float64)
+            squares += values.square().sum(0, dtype=torch.float64)
+        predicted = _prediction_squares(factor, shrinkage, block.values)
+        covariance = shrinkage @ cross.mul_(block.values)
+        measured = centred_squares(squares, total, sum(n_rows))
+        return correlation(covariance, predicted, measured[None])
+
+    return score
+
+
+def leave_story_out_scorer(basis: Basis, alphas: tuple[float, ...]) -> Scorer:
+    """Return a function from projected training responses to r on left-out stories.
+
+    The residuals of story s, predicted from all other training stories, are exactly
+    ``(I - H_ss)^-1 (Y_s - Yhat_s)`` with ``H_ss = A_s diag(1/(eigenvalues + alpha)) P_s'``,
+    plus ``1 / n`` for an unpenalised intercept: the block form of the leave-one-out
+    identity of linear smoothers. Scaling statistics, where asked for, are those of all
+    training stories. Rows of all stories are correlated together, through sums. All of it
+    is float64: with a small alpha ``I - H_ss`` is close to singular.
+    """
+    n = int(basis.decomposition.n_rows.sum())
+    constant = 1.0 / n if basis.decomposition.intercept else 0.0
+    shrinkage = basis.shrinkage(alphas)
+
+    def score(block: Projected) -> Float64[torch.Tensor, "alpha target"]:
+        shift = block.mean
+        sums = torch.zeros((5, len(alphas), shift.numel())).to(block.values)
+        n_rows = basis.decomposition.n_rows.tolist()
+        stories = shifted_responses(basis.train, block.targets, n_rows, shift, torch.float64)
+        for i, measured in stories:
+            rows, partners = basis.training_pair(i)
+            identity = torch.eye(n_rows[i]).to(rows) - constant
+            for a, shrink in enumerate(shrinkage):
+                hat = (rows * shrink) @ partners.T
+                residual = measured - rows @ (shrink[:, None] * block.values)
+                predicted = measured - torch.linalg.solve(identity - hat, residual)
+                sums[:, a] += _sums(predicted, measured)
+        p, y, pp, yy, py = sums
+        spread = centred_squares(pp, p, n), centred_squares(yy, y, n)
+        return correlation(py - p * y / n, *spread)
+
+    return score
+
+
+def unscored(alphas: tuple[float, ...]) -> Scorer:
+    """Return a function that gives NaN: nothing has to be chosen."""
+
+    def score(block: Projected) -> Float64[torch.Tensor, "alpha target"]:
+        return block.mean.new_full((len(alphas), block.mean.numel()), float("nan"))
+
+    return score
+
+
+def _centred(rows: Matrix64) -> Matrix64:
+    centred = rows - rows.mean(0)
+    noise = torch.linalg.vector_norm(centred, dim=0) <= 1e-10 * torch.linalg.vector_norm(
+        rows, dim=0
+    )
+    return centred.masked_fill_(noise, 0.0)
+
+
+def _triangle(rows: Matrix64) -> Matrix64:
+    """Return the smaller of `rows` and its QR triangle: both give ``||rows @ x||``."""
+    n, m = rows.shape
+    return torch.linalg.qr(rows, mode="r").R if n > m else rows
+
+
+def _prediction_squares(
+    factor: torch.Tensor, shrinkage: Matrix64, projected: Matrix64
+) -> Float64[torch.Tensor, "alpha target"]:
+    norms = [
+        torch.linalg.vector_norm(
+            factor @ (shrink[:, None] * projected).to(factor.dtype), dim=0, dtype=torch.float64
+        )
+        for shrink in shrinkage
+    ]
+    return torch.stack(norms).square()
+
+
+def _sums(predicted: Matrix64, measured: Matrix64) -> Float64[torch.Tensor, "5 target"]:
+    products = (predicted * predicted, measured * measured, predicted * measured)
+    return torch.stack([term.sum(0) for term in (predicted, measured, *products)])

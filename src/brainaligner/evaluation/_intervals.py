@@ -1,0 +1,249 @@
+"""Confidence intervals for a mean over targets, by resampling stories or blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from brainaligner.core import InputError
+from brainaligner.evaluation._blocks import block_length
+from brainaligner.evaluation._moments import (
+    Moments,
+    block_moments,
+    checked_weights,
+    correlation,
+    story_moments,
+    weighted_totals,
+)
+from brainaligner.evaluation._rows import Rows, target_blocks
+
+FEWEST_STORIES = 8
+FEWEST_BLOCKS = 8
+METHODS = {
+    "story": "studentised bootstrap over stories",
+    "block": "studentised bootstrap over blocks, conditional on these stories",
+}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval and where it comes from.
+
+    Parameters
+    ----------
+    low, high : float
+        NaN where there are too few units to say anything.
+    level : float
+        Wanted coverage, such as .95.
+    method : str
+        What was resampled, or why nothing was.
+    n_units : int
+        Stories, or blocks of rows.
+    conditional : bool
+        True where it speaks of these stories only, not of others like them.
+    """
+
+    low: float
+    high: float
+    level: float
+    method: str
+    n_units: int
+    conditional: bool
+
+
+def resampling_moments(
+    predictions: Sequence[Rows], responses: Sequence[Rows], *, cut: int = 0
+) -> Moments:
+    """Moments of the units to resample: stories where there are 8 or more, else blocks.
+
+    Blocks are as long as :func:`block_length` says.
+
+    Raises
+    ------
+    InputError
+        If the two sides do not fit each other, or a value is not finite.
+    """
+    if len(predictions) >= FEWEST_STORIES:
+        return story_moments(predictions, responses, cut=cut)
+    rows = block_length(predictions, responses, cut=cut)
+    return block_moments(predictions, responses, block_rows=rows, cut=cut)
+
+
+def draw_weights(moments: Moments, *, n_draws: int, seed: int) -> Float64[np.ndarray, "draw unit"]:
+    """How often each unit is drawn: stories from all stories, blocks from their own story.
+
+    The same units and seed give the same draws, so arms can be compared pairwise.
+    """
+    rng = np.random.default_rng(seed)
+    weights = np.zeros((n_draws, moments.n_units))
+    for units in _strata(moments):
+        size = len(units)
+        weights[:, units] = rng.multinomial(size, np.full(size, 1 / size), size=n_draws)
+    return weights
+
+
+def _strata(moments: Moments) -> list[Int64[np.ndarray, "_unit"]]:
+    if moments.kind == "story":
+        return [np.arange(moments.n_units)]
+    return [np.flatnonzero(moments.story == story) for story in np.unique(moments.story)]
+
+
+def mean_and_influence(
+    moments: Moments, weights: Float64[np.ndarray, "draw unit"]
+) -> tuple[Float64[np.ndarray, "draw"], Float64[np.ndarray, "draw unit"]]:
+    r"""Mean r over targets in each draw, and its derivative by each unit's weight.
+
+    With :math:`a_i, b_i, c_i` the sums over unit i of :math:`(p-\bar p)(y-\bar y)`,
+    :math:`(p-\bar p)^2` and :math:`(y-\bar y)^2` about the draw's means, and A, B, C their
+    weighted totals,
+
+    .. math:: \frac{\partial r}{\partial w_i} = \frac{a_i}{\sqrt{BC}}
+              - \frac{r}{2} \left( \frac{b_i}{B} + \frac{c_i}{C} \right).
+
+    Targets without variance in a draw are left out of that draw. Paired comparisons take
+    the difference of two such results for the same weights.
+    """
+    weights = checked_weights(moments, weights)
+    total, count = np.zeros(len(weights)), np.zeros(len(weights))
+    influence = np.zeros(weights.shape)
+    for targets in target_blocks(moments.n_targets, len(weights)):
+        block_r, block_influence, block_count = _sums_over(targets, moments, weights)
+        total += block_r
+        influence += block_influence
+        count += block_count
+    count = np.where(count > 0, count, np.nan)
+    return total / count, influence / count[:, None]
+
+
+def _sums_over(
+    targets: slice, moments: Moments, weights: Float64[np.ndarray, "draw unit"]
+) -> tuple[
+    Float64[np.ndarray, "draw"], Float64[np.ndarray, "draw unit"], Float64[np.ndarray, "draw"]
+]:
+    """Sums over targets of r and of its influences, and the number of targets summed."""
+    t = weighted_totals(moments, weights, targets)
+    r = np.nan_to_num(correlation(t))
+    a = 1 / np.sqrt(np.where(t.varies, t.cpp * t.cyy, np.inf))
+    b = r / (2 * np.where(t.varies, t.cpp, np.inf))
+    c = r / (2 * np.where(t.varies, t.cyy, np.inf))
+    p, y, pp, yy, py = (
+        getattr(moments, name)[:, targets].T for name in ("p", "y", "pp", "yy", "py")
+    )
+    influence = a @ py - b @ pp - c @ yy
+    influence -= (a * t.mean_y - 2 * b * t.mean_p) @ p + (a * t.mean_p - 2 * c * t.mean_y) @ y
+    constant = a * t.mean_p * t.mean_y - b * t.mean_p**2 - c * t.mean_y**2
+    influence += np.outer(constant.sum(axis=1), moments.n)
+    return r.sum(axis=1), influence, t.varies.sum(axis=1).astype(np.float64)
+
+
+def standard_error(
+    moments: Moments,
+    influence: Float64[np.ndarray, "draw unit"],
+    weights: Float64[np.ndarray, "draw unit"],
+) -> Float64[np.ndarray, "draw"]:
+    r"""Infinitesimal-jackknife standard error of a statistic in each draw.
+
+    .. math:: \mathrm{SE}^2 = \sum_s \frac{K_s}{K_s - 1}
+              \sum_{i \in s} w_i (U_i - \bar U_s)^2
+
+    over strata s of :math:`K_s` units: all stories, or the blocks of one story. U is the
+    derivative by the units' weights (Efron 1982, The Jackknife, the Bootstrap and Other
+    Resampling Plans, chapter 6). It needs no refit, so that each draw has its own.
+    """
+    variance = np.zeros(len(weights))
+    for units in _strata(moments):
+        u, w, size = influence[:, units], weights[:, units], len(units)
+        mean = (w * u).sum(axis=1, keepdims=True) / size
+        variance += size / (size - 1) * (w * (u - mean) ** 2).sum(axis=1)
+    return np.sqrt(variance)
+
+
+def interval_from_moments(
+    moments: Moments, *, seed: int, n_draws: int = 1000, level: float = 0.95
+) -> Interval:
+    """Bootstrap-t interval for the mean over targets of r on concatenated rows.
+
+    In each draw ``t* = (mean* - mean) / SE*``; the interval is
+    ``[mean - q_hi SE, mean - q_lo SE]`` with q the quantiles of t*. Dividing by each
+    draw's own SE is what makes it cover at few, skewed units, where percentiles of mean*
+    are too narrow (Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 12).
+
+    It takes fitted models and seeds as they are. Moments of fewer than 8 units, or of a
+    story with one block only, give NaN and say so in `method`.
+
+    Raises
+    ------
+    InputError
+        If `n_draws` is under 20 or `level` is not within (0, 1).
+    """
+    _check_draws(n_draws, level)
+    conditional = moments.kind == "block"
+    enough = min(len(units) for units in _strata(moments)) >= 2
+    if not enough or moments.n_units < (FEWEST_BLOCKS if conditional else FEWEST_STORIES):
+        reason = "too few rows" if conditional else "too few stories"
+        return Interval(np.nan, np.nan, level, reason, moments.n_units, conditional)
+    low, high = _studentised_ends(moments, draw_weights(moments, n_draws=n_draws, seed=seed), level)
+    return Interval(low, high, level, METHODS[moments.kind], moments.n_units, conditional)
+
+
+def _studentised_ends(
+    moments: Moments, weights: Float64[np.ndarray, "draw unit"], level: float
+) -> tuple[float, float]:
+    once = np.ones((1, moments.n_units))
+    mean, influence = mean_and_influence(moments, once)
+    error = standard_error(moments, influence, once)
+    drawn, drawn_influence = mean_and_influence(moments, weights)
+    drawn_error = standard_error(moments, drawn_influence, weights)
+    usable = drawn_error > 1e-9 * error  # a draw of one story only has no spread of its own
+    if not usable.any():
+        return float("nan"), float("nan")
+    t = (drawn[usable] - mean) / drawn_error[usable]
+    q_low, q_high = np.quantile(t, [(1 - level) / 2, (1 + level) / 2])
+    return float(mean[0] - q_high * error[0]), float(mean[0] - q_low * error[0])
+
+
+def _check_draws(n_draws: int, level: float) -> None:
+    if n_draws < 20 or not 0 < level < 1:
+        raise InputError(
+            "interval",
+            got=f"{n_draws} draws, level {level}",
+            wanted="at least 20 draws and a level between 0 and 1",
+            do="Use 1000 draws and a level of .95.",
+        )
+
+
+def mean_interval(
+    predictions: Sequence[Rows],
+    responses: Sequence[Rows],
+    *,
+    seed: int,
+    n_draws: int = 1000,
+    level: float = 0.95,
+    cut: int = 0,
+) -> Interval:
+    """Interval for the mean over targets of r on concatenated rows.
+
+    With 8 stories or more, stories alone are resampled and the interval speaks of stories
+    like these. With fewer, blocks of consecutive rows are resampled inside each story and
+    the interval is conditional on these stories. Targets without variance are left out.
+
+    Parameters
+    ----------
+    predictions, responses : sequences of float arrays, shape (time, target)
+        One of each per story, in the same order.
+    seed, n_draws, level
+        As in :func:`interval_from_moments`.
+    cut : int
+        Rows dropped at each end of each story first.
+
+    Raises
+    ------
+    InputError
+        If the two sides do not fit each other, or a setting is out of range.
+    """
+    _check_draws(n_draws, level)
+    moments = resampling_moments(predictions, responses, cut=cut)
+    return interval_from_moments(moments, seed=seed, n_draws=n_draws, level=level)

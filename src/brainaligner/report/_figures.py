@@ -1,0 +1,226 @@
+"""Figures as SVG text: the same input gives the same bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from brainaligner.core import InputError, StoryGroup, unknown_name
+from brainaligner.report._inputs import Result, RunReport
+from brainaligner.report._svg import (
+    COLOURS,
+    FAINT,
+    INK,
+    MARKERS,
+    row_canvas,
+    svg_text,
+    write_above,
+    write_legend,
+)
+from brainaligner.report._words import banners, number, plain, rows_cut
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FEWEST_BINS, MOST_BINS = 20, 60
+FLOOR, TOP = 0.93, 0.3  # of a row's band, counted downwards: below the row's name
+HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "markersize": 5.5}
+
+
+def r_distribution_figure(
+    report: RunReport, subject: str, *, group: str | None = None, cut: int | None = None
+) -> str:
+    """Draw how r is distributed over targets, one row for each arm.
+
+    Each row is a histogram scaled to its own highest bin, with the mean, the median and
+    the mean of the null marked. Bins are the same for all arms and subjects.
+
+    Parameters
+    ----------
+    report : RunReport
+    subject : str
+    group : str, optional
+        Name of the stories; the first group by default.
+    cut : int, optional
+        Rows cut; the smallest number by default.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element with a title, and a description that says the numbers.
+
+    Raises
+    ------
+    InputError
+        If the subject or the group is unknown, or nothing was scored there.
+    """
+    if subject not in report.subjects:
+        raise unknown_name("distribution figure", "subject", subject, report.subjects)
+    shown, cut = _group_and_cut(report, group, cut)
+    found = [report.find(arm, subject, shown.name, cut) for arm in report.arms]
+    results = [result for result in found if result is not None]
+    figure, axes = row_canvas(len(results))
+    edges = _bin_edges(report, shown.name, cut)
+    axes.set_xlim(edges[0], edges[-1])
+    _label_axis(axes, report, f"Pearson r ({report.targets})")
+    for row, result in enumerate(results):
+        _draw_histogram(axes, row, result, edges)
+        _draw_marks(axes, row, result)
+    _write_key(figure)
+    title = f"Distribution of r over {report.targets}, {plain(subject)}"
+    said = "; ".join(_distribution_words(result) for result in results)
+    return svg_text(figure, title, f"{plain(shown.name)}, {rows_cut(cut)}. {said}.")
+
+
+def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None = None) -> str:
+    """Draw each arm's mean r and interval, one mark for each subject.
+
+    A published number, where there is one, is a hollow mark at the same height.
+
+    Parameters
+    ----------
+    report : RunReport
+    group : str, optional
+        Name of the stories; the first group by default.
+    cut : int, optional
+        Rows cut; the smallest number by default.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element with a title, and a description that says the numbers.
+
+    Raises
+    ------
+    InputError
+        If the group is unknown, or nothing was scored there.
+    """
+    shown, cut = _group_and_cut(report, group, cut)
+    figure, axes = row_canvas(len(report.arms))
+    axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    _label_axis(axes, report, f"mean r over {report.targets}")
+    said = []
+    for row, arm in enumerate(report.arms):
+        write_above(axes, row, arm)
+        for i, subject in enumerate(report.subjects):
+            result = report.find(arm, subject, shown.name, cut)
+            if result is not None:
+                _draw_dot(axes, row + _height(i, len(report.subjects)), result, i)
+                said.append(_mean_words(result))
+    _write_subjects(figure, report)
+    title = f"Mean r of each arm and subject over {report.targets}"
+    return svg_text(figure, title, f"{plain(shown.name)}, {rows_cut(cut)}. {'; '.join(said)}.")
+
+
+def _group_and_cut(report: RunReport, group: str | None, cut: int | None) -> tuple[StoryGroup, int]:
+    by_name = {known.name: known for known in report.groups}
+    name = report.groups[0].name if group is None else group
+    if name not in by_name:
+        raise unknown_name("figure", "group of stories", name, by_name)
+    chosen = report.cuts[0] if cut is None else cut
+    if not any(r.scores.group.name == name and r.scores.rows_cut == chosen for r in report.results):
+        raise InputError(
+            "figure",
+            got=f"no score of {name!r} with {chosen} rows cut",
+            wanted="a group and a cut that were scored together",
+            do="Choose another cut.",
+        )
+    return by_name[name], chosen
+
+
+def _label_axis(axes: Axes, report: RunReport, text: str) -> None:
+    """Name the axis, and say here too what must be known of a figure that travels alone."""
+    axes.set_xlabel(", ".join([text, *banners(report)]), color=INK)
+
+
+def _mean_words(result: Result) -> str:
+    scores, interval = result.scores, result.summary.interval
+    return (
+        f"{plain(scores.arm)} in {plain(scores.subject)}: mean r {number(result.summary.mean)} "
+        f"[{number(interval.low)}, {number(interval.high)}]"
+    )
+
+
+def _distribution_words(result: Result) -> str:
+    summary = result.summary
+    return (
+        f"{plain(result.scores.arm)}: mean {number(summary.mean)}, "
+        f"median {number(summary.median)}, null mean {number(summary.null_mean)}"
+    )
+
+
+def _bin_edges(report: RunReport, group: str, cut: int) -> Float[np.ndarray, "edge"]:
+    """Bins over all finite r of all subjects, and over 0, with some room at both ends."""
+    scores = [result.scores for result in report.results]
+    shown = [s.r for s in scores if (s.group.name, s.rows_cut) == (group, cut)]
+    values = np.concatenate([np.zeros(1), *(r[np.isfinite(r)] for r in shown)])
+    room = max(0.04 * float(np.ptp(values)), 0.01)
+    n_bins = int(np.clip(2 * np.sqrt(shown[0].size), FEWEST_BINS, MOST_BINS))
+    return np.linspace(values.min() - room, values.max() + room, n_bins + 1)
+
+
+def _draw_histogram(axes: Axes, row: int, result: Result, edges: Float[np.ndarray, "edge"]) -> None:
+    r = result.scores.r[np.isfinite(result.scores.r)]
+    counts = np.histogram(r, bins=edges)[0]
+    floor = row + FLOOR
+    heights = floor - (FLOOR - TOP) * counts / max(counts.max(), 1)
+    colour = COLOURS[row % len(COLOURS)]
+    axes.stairs(heights, edges, baseline=floor, fill=True, color=colour, alpha=0.4)
+    axes.stairs(heights, edges, baseline=floor, color=colour, gid=f"distribution-{row}")
+    axes.hlines(floor, edges[0], edges[-1], color=FAINT, linewidth=0.8, zorder=1)
+
+
+def _draw_marks(axes: Axes, row: int, result: Result) -> None:
+    summary = result.summary
+    top, floor = row + TOP, row + FLOOR
+    if np.isfinite(summary.mean):
+        axes.plot([summary.mean] * 2, [top, floor], color=INK, gid=f"mean-{row}")
+        axes.plot(summary.median, (top + floor) / 2, "o", gid=f"median-{row}", **HOLLOW)
+    if np.isfinite(summary.null_mean):
+        axes.plot(summary.null_mean, floor - 0.05, "^", gid=f"null-{row}", **HOLLOW)
+    numbers = f"mean {number(summary.mean)}, median {number(summary.median)}"
+    write_above(axes, row, result.scores.arm, numbers)
+
+
+def _height(i: int, n: int) -> float:
+    """Where subject `i` of `n` stands in a row's band."""
+    return 0.38 + 0.5 * (i + 0.5) / n
+
+
+def _draw_dot(axes: Axes, height: float, result: Result, i: int) -> None:
+    summary, colour, marker = result.summary, COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+    if not np.isfinite(summary.mean):
+        return
+    interval = summary.interval
+    if np.isfinite([interval.low, interval.high]).all():
+        axes.plot([interval.low, interval.high], [height] * 2, color=colour, linewidth=1.8)
+    row = int(height)
+    axes.plot(summary.mean, height, marker, color=colour, ms=6, gid=f"dot-{row}-{i}")
+    if result.reference is not None:
+        look = {**HOLLOW, "markeredgecolor": colour}
+        axes.plot(result.reference, height, marker, gid=f"reference-{row}-{i}", **look)
+
+
+def _write_key(figure: Figure) -> None:
+    from matplotlib.lines import Line2D
+
+    marks = [Line2D([], [], linestyle="none", marker=marker, **HOLLOW) for marker in "o^"]
+    keys = [Line2D([], [], color=INK), *marks]
+    write_legend(figure, keys, ["mean", "median", "mean of the null"])
+
+
+def _write_subjects(figure: Figure, report: RunReport) -> None:
+    from matplotlib.lines import Line2D
+
+    keys = [
+        Line2D([], [], color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)])
+        for i in range(len(report.subjects))
+    ]
+    names = list(report.subjects)
+    if any(result.reference is not None for result in report.results):
+        keys.append(Line2D([], [], linestyle="none", marker="o", **HOLLOW))
+        names.append("published")
+    write_legend(figure, keys, names)

@@ -1,0 +1,203 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from brainaligner.core import InputError, Scores, StoryGroup
+from brainaligner.evaluation import Finding, Summary
+
+ABOUT_NEEDED = ("clock", "delays", "ridge")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One arm's scores in one subject on one group of stories, with what they amount to.
+
+    Parameters
+    ----------
+    scores : Scores
+    summary : Summary
+        Of exactly these scores.
+    alpha : str
+        The ridge penalty in words, such as ``"1e+05 (shared)"``; the penalty is
+        ``alpha ||W||^2``.
+    reference : float, optional
+        A published mean r to stand beside this one.
+
+    Raises
+    ------
+    InputError
+        If the summary is of other scores.
+    """
+
+    scores: Scores
+    summary: Summary
+    alpha: str
+    reference: float | None = None
+
+    def __post_init__(self) -> None:
+        scores, summary = self.scores, self.summary
+        of_scores = (*_place(self), scores.n_rows, scores.space.size)
+        of_summary = (
+            *(summary.arm, summary.subject, summary.group, summary.rows_cut),
+            *(summary.n_rows, summary.n_targets),
+        )
+        if of_scores != of_summary:
+            raise InputError(
+                f"result of {scores.arm} in {scores.subject}",
+                got=f"a summary of {of_summary}",
+                wanted=f"one of {of_scores}",
+                do="Pass scores and summary as `score_group` returned them.",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class RunReport:
+    """All that one report shows, in the order in which results were handed in.
+
+    Parameters
+    ----------
+    title : str
+    study : str
+        Name of the study.
+    about : tuple of (name, text)
+        What was run and on what. The entries of `ABOUT_NEEDED` must be among them, for a
+        number without them is not a result.
+    simulated : bool
+        Whether any of the data are simulated.
+    label : str
+        ``"held-out stories"`` or ``"within one story"``: that of all the scores.
+    results : tuple of Result
+        At most one for each arm, subject, group and number of rows cut.
+    findings : tuple of Finding
+    settings_text : str
+        The study file.
+    recipes : tuple of (name, key)
+        What each number was computed from.
+
+    Raises
+    ------
+    InputError
+        If there is no result, one stands twice, a label differs, a group's name stands for
+        two kinds of story, or `about` lacks an entry.
+    """
+
+    title: str
+    study: str
+    about: tuple[tuple[str, str], ...]
+    simulated: bool
+    label: str
+    results: tuple[Result, ...]
+    findings: tuple[Finding, ...] = ()
+    settings_text: str = ""
+    recipes: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_missing_facts(self.about)
+        if not self.results:
+            raise InputError(
+                "report", got="no result", wanted="at least one", do="Score an arm first."
+            )
+        _refuse_strange_labels(self.results, self.label)
+        _refuse_repeated_results(self.results)
+        _refuse_ambiguous_groups(self.results)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Arms in the order of their first result."""
+        return _in_order(result.scores.arm for result in self.results)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects in the order of their first result."""
+        return _in_order(result.scores.subject for result in self.results)
+
+    @property
+    def groups(self) -> tuple[StoryGroup, ...]:
+        """One group for each name: single presentations first, then repeated ones."""
+        by_name = {result.scores.group.name: result.scores.group for result in self.results}
+        return tuple(sorted(by_name.values(), key=lambda group: group.presentations != "single"))
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Numbers of rows cut, ascending."""
+        return tuple(sorted({result.scores.rows_cut for result in self.results}))
+
+    @property
+    def targets(self) -> str:
+        """What the targets are called: ``"voxels"``, ``"components"``, ...
+
+        Results of several kinds together are called ``"targets"``.
+        """
+        kinds = {result.scores.space.kind for result in self.results}
+        return kinds.pop() if len(kinds) == 1 else "targets"
+
+    def fact(self, name: str) -> str:
+        """Text of the entry `name` of `about`."""
+        return dict(self.about)[name]
+
+    def find(self, arm: str, subject: str, group: str, cut: int) -> Result | None:
+        """Return the result of one cell, or None where there is none."""
+        return next((r for r in self.results if _place(r) == (arm, subject, group, cut)), None)
+
+
+def _place(result: Result) -> tuple[str, str, str, int]:
+    scores = result.scores
+    return scores.arm, scores.subject, scores.group.name, scores.rows_cut
+
+
+def _in_order(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _refuse_missing_facts(about: tuple[tuple[str, str], ...]) -> None:
+    lacking = [name for name in ABOUT_NEEDED if name not in dict(about)]
+    if lacking:
+        raise InputError(
+            "report, about",
+            got=f"no entry for {', '.join(lacking)}",
+            wanted=f"entries for {', '.join(ABOUT_NEEDED)}",
+            do="Say them: a correlation without them cannot be compared with any other.",
+        )
+
+
+def _refuse_strange_labels(results: tuple[Result, ...], label: str) -> None:
+    for result in results:
+        if result.scores.label != label:
+            raise InputError(
+                f"report, {result.scores.arm} in {result.scores.subject}",
+                got=f"scores labelled {result.scores.label!r}",
+                wanted=f"the report's label, {label!r}",
+                do="Report held-out stories and parts of one story on two pages.",
+            )
+
+
+def _refuse_repeated_results(results: tuple[Result, ...]) -> None:
+    seen: set[tuple[str, str, str, int]] = set()
+    for result in results:
+        place = _place(result)
+        if place in seen:
+            raise InputError(
+                "report, results",
+                got="two results for arm {!r}, subject {!r}, group {!r}, {} rows cut".format(
+                    *place
+                ),
+                wanted="one",
+                do="Leave one out.",
+            )
+        seen.add(place)
+
+
+def _refuse_ambiguous_groups(results: tuple[Result, ...]) -> None:
+    kinds: dict[str, str] = {}
+    for result in results:
+        group = result.scores.group
+        if kinds.setdefault(group.name, group.presentations) != group.presentations:
+            raise InputError(
+                f"report, group {group.name!r}",
+                got="single and repeated presentations under one name",
+                wanted="one kind of presentation for each name",
+                do="Name the groups apart: their scores must never be averaged.",
+            )

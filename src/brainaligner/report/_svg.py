@@ -1,0 +1,120 @@
+"""A bare canvas, and its SVG text with a title and a description in words."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import io
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from brainaligner.report._words import plain
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito (2008), "Color Universal Design"; markers tell the same apart in print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+INK, FAINT = "#1f2933", "#d5dbe1"
+WIDTH, ROW, MARGIN = 4.8, 0.62, 0.95  # inches: still readable at the width of a phone
+LONGEST = 58  # letters that fit in a row
+NO_METADATA = {"Creator": None, "Date": None, "Format": None, "Type": None}
+
+
+def row_canvas(n_rows: int) -> tuple[Figure, Axes]:
+    """Make a figure with one band of height 1 for each row, the first at the top."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, MARGIN + ROW * n_rows), layout="constrained")
+    figure.patch.set_visible(False)
+    axes = figure.subplots()
+    axes.patch.set_visible(False)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(INK)
+    axes.tick_params(axis="x", colors=INK, labelsize=9)
+    axes.set_yticks([])
+    axes.set_ylim(n_rows, 0)
+    for row in range(1, n_rows):
+        axes.axhline(row, color=FAINT, linewidth=0.7, zorder=0.5)
+    axes.grid(axis="x", color=FAINT, linewidth=0.7)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def write_above(axes: Axes, row: int, left: str, right: str = "") -> None:
+    """Write a row's name, and its numbers, in the upper strip of its band."""
+    name, room = plain(left), LONGEST - 2 * len(right) // 3
+    name = name if len(name) <= room else f"{name[: room - 1]}…"
+    for x, text, side, weight in ((0.0, name, "left", "bold"), (1.0, right, "right", "normal")):
+        axes.text(
+            x,
+            row + 0.2,
+            text,
+            transform=axes.get_yaxis_transform(),
+            ha=side,
+            color=INK,
+            fontsize=9,
+            fontweight=weight,
+            parse_math=False,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1},
+        )
+
+
+def write_legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> None:
+    """Put a legend under the axes; names are taken letter by letter, never as formulas."""
+    # Names are set afterwards: Legend drops those that begin with an underscore.
+    placeholders = [str(i) for i in range(len(names))]
+    legend = figure.legend(
+        list(handles),
+        placeholders,
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize=9,
+        borderpad=0,
+        borderaxespad=0.3,
+    )
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(plain(name))
+        text.set_color(INK)
+
+
+def svg_text(figure: Figure, title: str, description: str) -> str:
+    """Write a figure as an ``<svg>`` element that says in words what it shows.
+
+    Identifiers get a prefix made of title and description, so that several figures can
+    stand in one page. Nothing depends on the date.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "brainaligner", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata=NO_METADATA)
+    drawn = buffer.getvalue()
+    prefix = "f" + hashlib.sha256(f"{title}\n{description}".encode()).hexdigest()[:10]
+    return _described(_prefixed(drawn[drawn.index("<svg") :], prefix), prefix, title, description)
+
+
+def _prefixed(svg: str, prefix: str) -> str:
+    """Put `prefix` before every identifier and every reference to one, in tags only."""
+
+    def renamed(tag: re.Match[str]) -> str:
+        return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", tag.group())
+
+    return re.sub(r"<[^>]+>", renamed, svg)
+
+
+def _described(svg: str, prefix: str, title: str, description: str) -> str:
+    names = f'role="img" aria-labelledby="{prefix}-title {prefix}-desc"'
+    words = (
+        f'<title id="{prefix}-title">{html.escape(plain(title))}</title>'
+        f'<desc id="{prefix}-desc">{html.escape(plain(description))}</desc>'
+    )
+    opening, rest = svg.split(">", 1)
+    return f"{opening.replace('<svg', f'<svg {names}', 1)}>{words}{rest.rstrip()}\n"

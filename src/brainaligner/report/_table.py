@@ -1,0 +1,229 @@
+"""Tables of results, for people and for machines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from dataclasses import dataclass
+
+from brainaligner.core import InputError, StoryGroup
+from brainaligner.evaluation import QUANTILES
+from brainaligner.report._inputs import Result, RunReport
+from brainaligner.report._words import (
+    MISSING,
+    alpha_note,
+    banners,
+    group_note,
+    interval_notes,
+    mean_over_subjects,
+    number,
+    percent,
+    plain,
+    rows_cut,
+    story_names,
+    target_note,
+)
+
+ABOVE_NULL = (
+    "share of targets whose r lies above 95 % of its values under circular shifts of the "
+    "prediction; chance gives 5 %"
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's name, and the subject (or "all subjects") that it stands under."""
+
+    name: str
+    over: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.over} {self.name}".strip()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be drawn.
+
+    Parameters
+    ----------
+    title : str
+        One line.
+    columns : tuple of Column
+        ``str(column)`` is the full name.
+    rows : tuple of tuple of str
+    notes : tuple of (name, text)
+        What a reader has to know to compare these numbers with others.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[tuple[str, str], ...]
+
+    @property
+    def spans(self) -> tuple[tuple[str, int], ...]:
+        """What runs of columns stand under, and how many columns each run has."""
+        runs = itertools.groupby(column.over for column in self.columns)
+        return tuple((over, len(list(run))) for over, run in runs if over)
+
+    @property
+    def caption(self) -> str:
+        """Title and notes in one paragraph."""
+        return " ".join([f"{self.title}.", *(f"{name}: {text}." for name, text in self.notes)])
+
+
+def results_table(report: RunReport, *, cut: int = 0) -> Table:
+    """Make the table of mean r: one row for each arm and group of stories.
+
+    Groups are never averaged with each other. A mean over subjects weighs subjects
+    equally, and is missing where a subject is.
+
+    Parameters
+    ----------
+    report : RunReport
+    cut : int
+        Show the scores with this many rows cut at each end of each story.
+
+    Raises
+    ------
+    InputError
+        If nothing was scored with that cut.
+    """
+    if cut not in report.cuts:
+        raise InputError(
+            "results table",
+            got=f"cut {cut}",
+            wanted=f"one of {', '.join(map(str, report.cuts))}",
+            do="Score with that many rows cut first.",
+        )
+    published = any(result.reference is not None for result in report.results)
+    rows = (
+        _row(report, arm, group, cut, published)
+        for group in report.groups
+        for arm in report.arms
+        if any(report.find(arm, subject, group.name, cut) for subject in report.subjects)
+    )
+    title = f"Pearson r of each arm over {report.targets}, {report.label}, {rows_cut(cut)}"
+    return Table(
+        ": ".join([*banners(report), title]),
+        _columns(report, published),
+        tuple(rows),
+        _notes(report, cut),
+    )
+
+
+def _columns(report: RunReport, published: bool) -> tuple[Column, ...]:
+    names = ("mean r", "median", "above null") + (("published",) if published else ())
+    of_subjects = [Column(name, plain(s)) for s in report.subjects for name in names]
+    of_all = [Column(name, "all subjects") for name in names if name != "above null"]
+    return (Column("arm"), Column("stories"), *of_subjects, *of_all)
+
+
+def _row(
+    report: RunReport, arm: str, group: StoryGroup, cut: int, published: bool
+) -> tuple[str, ...]:
+    found = [report.find(arm, subject, group.name, cut) for subject in report.subjects]
+    cells = [cell for result in found for cell in _subject_cells(result, published)]
+    summaries = [result.summary if result else None for result in found]
+    overall = [
+        number(mean_over_subjects([s.mean if s else None for s in summaries])),
+        number(mean_over_subjects([s.median if s else None for s in summaries])),
+    ]
+    if published:
+        overall.append(number(mean_over_subjects([r.reference if r else None for r in found])))
+    stories = plain(group.name) + (" (repeated)" if group.presentations == "repeated" else "")
+    return (plain(arm), stories, *cells, *overall)
+
+
+def _subject_cells(result: Result | None, published: bool) -> list[str]:
+    if result is None:
+        return [MISSING] * (3 + published)
+    summary = result.summary
+    cells = [_mean_cell(result), number(summary.median), percent(summary.share_above_null)]
+    return cells + ([number(result.reference)] if published else [])
+
+
+def _mean_cell(result: Result) -> str:
+    mean, interval = number(result.summary.mean), result.summary.interval
+    if MISSING in (mean, number(interval.low), number(interval.high)):
+        return mean
+    return f"{mean} [{number(interval.low)}, {number(interval.high)}]"
+
+
+def _notes(report: RunReport, cut: int) -> tuple[tuple[str, str], ...]:
+    here = [result for result in report.results if result.scores.rows_cut == cut]
+    groups = [g for g in report.groups if any(r.scores.group.name == g.name for r in here)]
+    notes = [
+        ("Targets", target_note(report)),
+        *((f"Group {group_note(report, g, cut)}", story_names(g)) for g in groups),
+        ("Trimming", rows_cut(cut)),
+        ("Delays", plain(report.fact("delays"))),
+        ("Clock", plain(report.fact("clock"))),
+        ("Ridge", alpha_note(report, cut)),
+        (
+            "Subjects",
+            f"n = {len(report.subjects)} ({', '.join(plain(s) for s in report.subjects)})",
+        ),
+    ]
+    brackets = "; ".join(interval_notes(here))
+    return (*notes, ("Brackets", brackets), ("Above null", ABOVE_NULL))
+
+
+def table_tsv(report: RunReport) -> str:
+    """Write every result on one line, in full precision, as tab-separated values.
+
+    Floats are written so that reading them gives the same number; NaN is ``nan`` and a
+    number that does not exist is empty. Cells with tabs or line ends are quoted.
+    """
+    lines = [_tsv_cells(report, result) for result in report.results]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]), delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _tsv_cells(report: RunReport, result: Result) -> dict[str, str]:
+    scores, summary = result.scores, result.summary
+    interval = summary.interval
+    cells: dict[str, object] = {
+        "study": report.study,
+        "simulated": report.simulated,
+        "label": scores.label,
+        "arm": scores.arm,
+        "subject": scores.subject,
+        "group": scores.group.name,
+        "presentations": scores.group.presentations,
+        "n_stories": summary.n_stories,
+        "rows_cut": scores.rows_cut,
+        "n_rows": summary.n_rows,
+        "targets": scores.space.kind,
+        "n_targets": summary.n_targets,
+        "n_scored": summary.n_scored,
+        "r_mean": summary.mean,
+        "r_median": summary.median,
+        "r_skew": summary.skew,
+        **{f"r_q{100 * q:02.0f}": r for q, r in zip(QUANTILES, summary.quantiles, strict=True)},
+        "interval_low": interval.low,
+        "interval_high": interval.high,
+        "interval_level": interval.level,
+        "interval_method": interval.method,
+        "interval_units": interval.n_units,
+        "interval_conditional": interval.conditional,
+        "share_above_null": summary.share_above_null,
+        "null_mean": summary.null_mean,
+        "null_sd": summary.null_sd,
+        "alpha": result.alpha,
+        "reference": result.reference,
+    }
+    return {name: _exact(value) for name, value in cells.items()}
+
+
+def _exact(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(float(value)) if isinstance(value, float) else str(value)

@@ -1,0 +1,276 @@
+"""The command line: ``brainaligner``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from brainaligner import __version__
+from brainaligner.core import BrainAlignerError, InputError
+
+EXIT_CODES = """Exit codes: 0 all went well; 1 something failed on the way; 2 bad input, nothing
+was started or changed; 130 stopped by the user (run the same command again to go on)."""
+
+app = typer.Typer(
+    name="brainaligner",
+    help="Encoding models of the brain from language models, scored honestly.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Look at data before any study runs on it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+studies_app = typer.Typer(help="The packaged studies.", invoke_without_command=True)
+app.add_typer(studies_app, name="studies")
+
+Out = Annotated[Path, typer.Option("--out", help="Folder of results and of the store.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data", help="Folder of the data; before the study file, and before BRAINALIGNER_DATA."
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="Torch device: cpu, cuda, cuda:0, mps.")]
+Threads = Annotated[int | None, typer.Option("--threads", help="CPU threads to use.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one setting of the study: --set split.seed=1. May be given several times.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DEFAULT_OUT = Path("runs")
+
+
+def main() -> None:
+    """Run the command line; errors become one clear line and an exit code."""
+    try:
+        app()
+    except BrainAlignerError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"error: {error}", style="red", markup=False, highlight=False
+        )
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"brainaligner {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="Examples:\n\n  brainaligner run baseline --data ~/data\n\n"
+    "  brainaligner run my-study.yaml --device cuda --set split.seed=3\n\n" + EXIT_CODES
+)
+def run(
+    study: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged study.")],
+    data: Data = None,
+    out: Out = DEFAULT_OUT,
+    device: Device = "cpu",
+    threads: Threads = None,
+    overrides: Set = None,
+    batch_tokens: Annotated[
+        int, typer.Option(help="Tokens in one batch of the language model.")
+    ] = 16_384,
+    target_block: Annotated[
+        int, typer.Option(help="Voxels fitted at a time; bounds the memory of the ridge.")
+    ] = 8_192,
+) -> None:
+    """Run a study: features, ridge, scores, table and page.
+
+    A run that was stopped, however rudely, goes on where it was when the same command is
+    given again; a changed setting recomputes only what depends on it.
+    """
+    from brainaligner.study._options import RunOptions
+
+    options = RunOptions(out, data, device, threads, batch_tokens, target_block)
+    _run_and_show(study, options, overrides or [])
+
+
+@app.command(epilog="Example:\n\n  brainaligner demo\n\n" + EXIT_CODES)
+def demo(out: Out = DEFAULT_OUT, device: Device = "cpu", threads: Threads = None) -> None:
+    """Run the packaged demo: SIMULATED listeners, the real loader and language model."""
+    from brainaligner.study._options import RunOptions
+
+    _run_and_show("demo", RunOptions(out, None, device, threads), [])
+
+
+def _run_and_show(study: str, options: object, overrides: list[str]) -> None:
+    from brainaligner.study._files import load_study
+    from brainaligner.study._options import RunOptions
+    from brainaligner.study._run import run_study
+
+    assert isinstance(options, RunOptions)
+    folder = run_study(load_study(study, overrides=overrides), options)
+    _show(folder, as_json=False)
+
+
+@app.command(epilog="Example:\n\n  brainaligner show runs/baseline\n\n" + EXIT_CODES)
+def show(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")], as_json: AsJson = False
+) -> None:
+    """Show the table and the warnings of a finished run."""
+    _show(run, as_json=as_json)
+
+
+def _show(folder: Path, *, as_json: bool) -> None:
+    from brainaligner.study._outputs import read_run
+
+    finished = read_run(folder)
+    if as_json:
+        print(json.dumps(finished, indent=1))
+        return
+    console = Console()
+    for finding in finished["findings"]:
+        console.print(
+            f"{finding['severity'].upper()} {finding['where']}: {finding['text']}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    for table in finished["tables"]:
+        console.print(_rich_table(table["columns"], table["rows"], table["caption"]))
+    console.print(f"page: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _rich_table(columns: list[str], rows: list[list[str]], caption: str = "") -> RichTable:
+    table = RichTable(caption=caption or None, caption_justify="left", show_lines=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+@studies_app.callback()
+def studies(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the packaged studies."""
+    if context.invoked_subcommand is not None:
+        return
+    from brainaligner.study._files import load_study, preset_names
+
+    titles = {name: load_study(name).title for name in preset_names()}
+    if as_json:
+        print(json.dumps(titles, indent=1))
+        return
+    rows = [[name, title] for name, title in titles.items()]
+    Console().print(_rich_table(["study", "what it does"], rows))
+
+
+@studies_app.command("show", epilog="Example:\n\n  brainaligner studies show baseline > my.yaml")
+def studies_show(name: Annotated[str, typer.Argument(help="Name of a packaged study.")]) -> None:
+    """Print the YAML of a packaged study, to start your own from."""
+    from brainaligner.study._files import preset_text
+
+    print(preset_text(name), end="")
+
+
+@data_app.command(
+    "check",
+    epilog="Examples:\n\n  brainaligner data check my-folder\n\n"
+    "  brainaligner data check ds003020 --reader lebel2023\n\n" + EXIT_CODES,
+)
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="Folder of the data.")],
+    reader: Annotated[str, typer.Option(help="How to read it.")] = "folder",
+    as_json: AsJson = False,
+) -> None:
+    """Say all that is wrong with a data folder, at once."""
+    from brainaligner.data import open_dataset
+
+    dataset = open_dataset(reader, folder)
+    problems = dataset.problems()
+    if as_json:
+        print(json.dumps([vars(problem) for problem in problems], indent=1))
+    else:
+        for problem in problems:
+            print(
+                f"{problem.severity.upper()} {problem.where}: got {problem.got}; "
+                f"wanted {problem.wanted}. {problem.do}"
+            )
+        _print_contents(dataset)
+    n_errors = sum(problem.severity == "error" for problem in problems)
+    if n_errors:
+        raise InputError(
+            str(folder),
+            got=f"{n_errors} errors",
+            wanted="none",
+            do="Mend the lines marked ERROR; warnings and notes need no mending.",
+        )
+
+
+def _print_contents(dataset: object) -> None:
+    from brainaligner.data import Dataset
+
+    assert isinstance(dataset, Dataset)
+    for subject in dataset.subjects:
+        stories = dataset.stories(subject)
+        rows = sum(dataset.n_rows(subject, story) for story in stories)
+        space = dataset.space(subject)
+        print(f"{subject}: {len(stories)} stories, {rows} rows, {space.size} {space.kind}")
+
+
+@data_app.command("readers")
+def data_readers() -> None:
+    """List the readers and what each expects."""
+    from brainaligner.data import READERS
+
+    rows = [
+        [name, (reader.__doc__ or "").strip().splitlines()[0]] for name, reader in READERS.items()
+    ]
+    Console().print(_rich_table(["reader", "reads"], rows))
+
+
+@data_app.command("simulate", epilog="Example:\n\n  brainaligner data simulate my-tree")
+def data_simulate(
+    folder: Annotated[Path, typer.Argument(help="New folder for the tree.")],
+    study: Annotated[str, typer.Option(help="Study whose simulation is written.")] = "demo",
+    overrides: Set = None,
+) -> None:
+    """Write the SIMULATED ds003020 tree of a study, with its truth, into a folder."""
+    from brainaligner.study._run import write_simulation
+
+    write_simulation(study, overrides or [], folder)
+    print(f"simulated tree: {folder}")
+
+
+@app.command(epilog="Example:\n\n  brainaligner doctor --data ~/data\n\n" + EXIT_CODES)
+def doctor(data: Data = None, out: Out = DEFAULT_OUT, as_json: AsJson = False) -> None:
+    """Show versions, devices, threads, memory, disk, datasets and models found."""
+    from brainaligner.study._doctor import examine
+
+    rows = examine(data=data, out=out)
+    if as_json:
+        print(
+            json.dumps(
+                [dict(zip(("topic", "verdict", "found"), row, strict=True)) for row in rows],
+                indent=1,
+            )
+        )
+    else:
+        Console().print(_rich_table(["topic", "verdict", "found"], [list(row) for row in rows]))
+    if any(verdict == "fail" for _, verdict, _ in rows):
+        raise typer.Exit(1)

@@ -1,0 +1,230 @@
+"""One experiment as data: what a study file may say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from brainaligner.core import InputError, unknown_name
+from brainaligner.data import READERS, SimulationSettings
+from brainaligner.encoding import BandedSettings, RidgeSettings
+from brainaligner.evaluation import EvaluationSettings
+from brainaligner.text import DesignSettings, TextSettings
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+SIMULATED = "simulated"
+
+
+def check_name(where: str, name: str) -> None:
+    """Refuse a name that could not safely name a folder."""
+    if not _SAFE_NAME.fullmatch(name):
+        raise InputError(
+            where,
+            got=f"{name!r}",
+            wanted="letters, digits, '.', '_' and '-', no space or slash",
+            do="Choose another name: results are kept in a folder of this name.",
+        )
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """A simulated dataset that carries features of a language model.
+
+    Parameters
+    ----------
+    features : str
+        Entry of the study's ``features`` whose states drive the simulated responses.
+    tree : SimulationSettings
+        Listeners, voxels, noise and seed.
+    """
+
+    features: str
+    tree: SimulationSettings = field(default_factory=SimulationSettings)
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """Which responses, of whom.
+
+    Parameters
+    ----------
+    reader : str
+        A reader of `brainaligner.data`, or ``"simulated"``.
+    folder : str, optional
+        Where the data lie. ``--data`` goes before it; the environment variable
+        ``BRAINALIGNER_DATA`` is asked last.
+    subjects : tuple of str, optional
+        Default: all that the dataset has.
+    simulation : SimulationConfig, optional
+        For ``reader: simulated``, and only there.
+    """
+
+    reader: str
+    folder: str | None = None
+    subjects: tuple[str, ...] | None = None
+    simulation: SimulationConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.reader not in (*READERS, SIMULATED):
+            raise unknown_name("dataset.reader", "reader", self.reader, (*READERS, SIMULATED))
+        if (self.reader == SIMULATED) != (self.simulation is not None):
+            raise InputError(
+                "dataset",
+                got=f"reader {self.reader!r} with simulation: "
+                f"{'given' if self.simulation else 'missing'}",
+                wanted="a 'simulation' section exactly where reader is 'simulated'",
+                do="Add or remove the section.",
+            )
+        if self.subjects is not None and len(set(self.subjects)) != max(len(self.subjects), 1):
+            raise InputError(
+                "dataset.subjects",
+                got=", ".join(self.subjects) or "none",
+                wanted="each subject once, at least one",
+                do="Correct the list.",
+            )
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How stories are divided: one of four ways.
+
+    Parameters
+    ----------
+    counts : (train, validation, test), optional
+        Drawn at random by `seed`; taken as proportions where the stories do not add up.
+        ``[60, 8, 16]`` where nothing is said.
+    seed : int
+    file : str, optional
+        JSON file with the lists below, beside the data or an absolute path.
+    train, validation, test, test_repeated : tuple of str, optional
+        Stories by name.
+    folds : int, optional
+        Contiguous parts of the one story of a dataset, tested in turn.
+    gap : int
+        Rows dropped at each border between two parts of different use.
+    """
+
+    counts: tuple[int, int, int] | None = None
+    seed: int = 0
+    file: str | None = None
+    train: tuple[str, ...] | None = None
+    validation: tuple[str, ...] | None = None
+    test: tuple[str, ...] | None = None
+    test_repeated: tuple[str, ...] = ()
+    folds: int | None = None
+    gap: int = 10
+
+    def __post_init__(self) -> None:
+        named = (self.train, self.validation, self.test)
+        ways = {
+            "counts": self.counts is not None,
+            "file": self.file is not None,
+            "names (train, validation, test)": any(side is not None for side in named),
+            "folds": self.folds is not None,
+        }
+        used = [way for way, is_used in ways.items() if is_used]
+        if len(used) > 1:
+            raise InputError(
+                "split",
+                got=" and ".join(used),
+                wanted="one way to divide the stories",
+                do="Keep one of counts, file, names or folds.",
+            )
+        if self.named and any(side is None for side in named):
+            raise InputError(
+                "split",
+                got="some of train, validation and test",
+                wanted="all three lists",
+                do="Name the stories of each side.",
+            )
+
+    @property
+    def named(self) -> bool:
+        """Whether the sides are lists of names."""
+        return any(side is not None for side in (self.train, self.validation, self.test))
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """States of one language model, one row per TR."""
+
+    model: str = "embedded"
+    text: TextSettings = field(default_factory=TextSettings)
+
+
+@dataclass(frozen=True)
+class ArmConfig:
+    """One row of the table: features, delays, nuisance block and ridge.
+
+    Parameters
+    ----------
+    features : tuple of str
+        Entries of the study's ``features``, side by side.
+    design : DesignSettings
+        Delays, scaling and the nuisance block Z.
+    ridge : RidgeSettings
+    banded : BandedSettings, optional
+        Where given, each entry of `features` (and Z) is a band with a penalty of its own,
+        and `ridge` is not used.
+    reference : mapping of group to mapping of subject to r, optional
+        Published numbers to stand beside ours.
+    """
+
+    features: tuple[str, ...]
+    design: DesignSettings = field(default_factory=DesignSettings)
+    ridge: RidgeSettings = field(default_factory=RidgeSettings)
+    banded: BandedSettings | None = None
+    reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.features:
+            raise InputError(
+                "features",
+                got="no features",
+                wanted="at least one entry",
+                do="Name it even for nuisance: alone, whose clock and rows follow it.",
+            )
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A whole study file, validated.
+
+    Parameters
+    ----------
+    name : str
+        Names the folder of results.
+    dataset : DatasetConfig
+    features : mapping of str to FeatureConfig
+    arms : mapping of str to ArmConfig
+        Rows of the table, in order.
+    title : str
+    split : SplitConfig
+    evaluation : EvaluationSettings
+    """
+
+    name: str
+    dataset: DatasetConfig
+    features: Mapping[str, FeatureConfig]
+    arms: Mapping[str, ArmConfig]
+    title: str = ""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+
+    def __post_init__(self) -> None:
+        check_name("name", self.name)
+        for kind, entries in (("features", self.features), ("arms", self.arms)):
+            if not entries:
+                raise InputError(kind, got="none", wanted="at least one", do=f"Add {kind}.")
+            for name in entries:
+                check_name(f"{kind}.{name}", name)
+        for name, arm in self.arms.items():
+            for feature in arm.features:
+                if feature not in self.features:
+                    raise unknown_name(f"arms.{name}.features", "entry", feature, self.features)
+        simulation = self.dataset.simulation
+        if simulation is not None and simulation.features not in self.features:
+            raise unknown_name(
+                "dataset.simulation.features", "entry", simulation.features, self.features
+            )

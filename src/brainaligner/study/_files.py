@@ -1,0 +1,169 @@
+"""Study files: packaged presets, YAML from the user, overrides from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from brainaligner.core import InputError, nearest_name, unknown_name
+from brainaligner.study._config import StudyConfig
+from brainaligner.study._settings import plain, settings_from_mapping
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key written twice instead of keeping the last."""
+
+
+def _mapping_without_repeats(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen and key_node.tag != "tag:yaml.org,2002:merge":
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} stands twice", key_node.start_mark
+            )
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.Resolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
+
+
+def preset_names() -> tuple[str, ...]:
+    """Names of the packaged studies, sorted."""
+    folder = resources.files(__package__) / "presets"
+    return tuple(
+        sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    )
+
+
+def preset_text(name: str) -> str:
+    """The YAML of a packaged study."""
+    if name not in preset_names():
+        raise unknown_name("study", "packaged study", name, preset_names())
+    return (resources.files(__package__) / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
+    """Read and validate a study.
+
+    Parameters
+    ----------
+    source : str
+        Path of a YAML file, or the name of a packaged study.
+    overrides : sequence of str
+        ``"dotted.key=value"``, value in YAML: ``"arms.plain.design.delays=[1, 2]"``.
+
+    Raises
+    ------
+    InputError
+        For a missing file, bad YAML, an unknown key or a bad value.
+    """
+    mapping = _read_mapping(source)
+    for override in overrides:
+        _set_value(mapping, override)
+    defaults = mapping.pop("defaults", None)
+    if defaults is not None:
+        mapping["arms"] = _with_defaults(mapping.get("arms"), defaults)
+    return settings_from_mapping(StudyConfig, mapping, where="study")
+
+
+def study_yaml(config: StudyConfig) -> str:
+    """The study with every default written out, as YAML that `load_study` reads back."""
+    return yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
+
+
+def _read_mapping(source: str) -> dict[str, Any]:
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        text = _read_text(path)
+    elif source in preset_names():
+        text = preset_text(source)
+    else:
+        nearest = nearest_name(source, preset_names())
+        raise InputError(
+            f"study {source!r}",
+            got="neither a file nor a packaged study",
+            wanted=f"a YAML file or one of: {', '.join(preset_names())}",
+            do=f"Did you mean {nearest!r}?" if nearest else "Run 'brainaligner studies'.",
+        )
+    try:
+        mapping = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise InputError(
+            source,
+            got=f"text that is not YAML ({' '.join(str(error).split())})",
+            wanted="a YAML mapping",
+            do="Correct that line.",
+        ) from None
+    if not isinstance(mapping, dict):
+        raise InputError(
+            source,
+            got=type(mapping).__name__,
+            wanted="a mapping with name, dataset, arms ...",
+            do="See 'brainaligner studies show baseline' for an example.",
+        )
+    return mapping
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            str(path),
+            got=f"a file that cannot be read ({error})",
+            wanted="a UTF-8 YAML file",
+            do="Check the path and its permissions.",
+        ) from None
+
+
+def _set_value(mapping: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(
+            f"--set {override!r}",
+            got="no '='",
+            wanted="key=value",
+            do="Write, for example, --set split.seed=1.",
+        )
+    *parents, last = key.split(".")
+    place = mapping
+    for parent in parents:
+        inner = place.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise InputError(
+                f"--set {override!r}",
+                got=f"{parent!r}, which is not a mapping",
+                wanted="a key inside mappings",
+                do="Check the dotted key.",
+            )
+        place = inner
+    try:
+        place[last] = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError:
+        place[last] = text
+
+
+def _with_defaults(arms: object, defaults: object) -> object:
+    if not isinstance(arms, Mapping) or not isinstance(defaults, Mapping):
+        return arms
+    return {name: _merge(defaults, arm or {}) for name, arm in arms.items()}
+
+
+def _merge(below: Any, above: Any) -> Any:
+    """Mappings are merged key by key; anything else above replaces what is below."""
+    if isinstance(below, Mapping) and isinstance(above, Mapping):
+        keys = [*below, *(key for key in above if key not in below)]
+        return {
+            key: _merge(below[key], above[key])
+            if key in below and key in above
+            else above.get(key, below.get(key))
+            for key in keys
+        }
+    return above

@@ -1,0 +1,59 @@
+"""How a study runs: nothing here can change a number beyond rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from brainaligner.core import InputError, unknown_name
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and on what a study runs. Never part of an artifact's key.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of results; the store is its subfolder ``store``.
+    data : str, optional
+        Folder of the data, before the study file and the environment.
+    device : str
+        Torch device: ``"cpu"``, ``"cuda:0"``, ``"mps"``.
+    threads : int, optional
+        CPU threads; torch's own choice where nothing is said.
+    batch_tokens : int
+        Tokens (padding included) in one batch of the language model.
+    target_block : int
+        Voxels fitted at a time: bounds the memory of the ridge.
+    """
+
+    out: Path
+    data: str | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    batch_tokens: int = 16_384
+    target_block: int = 8_192
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "batch_tokens", "target_block"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(
+                    f"--{name.replace('_', '-')}",
+                    got=str(value),
+                    wanted="1 or more",
+                    do="Give a positive number.",
+                )
+
+    def activate(self) -> None:
+        """Check the device and set the number of threads of this process."""
+        import torch
+
+        from brainaligner.study._doctor import devices
+
+        names = (*devices(), "cuda") if torch.cuda.is_available() else devices()
+        if self.device not in names:
+            raise unknown_name("--device", "device", self.device, names)
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)

@@ -1,0 +1,196 @@
+"""What a run leaves for people: table, scores, page, and what they were made of."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from brainaligner.core import InputError
+from brainaligner.evaluation import Finding, find_warnings
+from brainaligner.report import Result, RunReport, render_page, results_table, table_tsv
+from brainaligner.study._config import SIMULATED, StudyConfig
+from brainaligner.study._doctor import software_versions
+from brainaligner.study._files import study_yaml
+from brainaligner.study._prepare import Prepared
+from brainaligner.study._readout import Readout
+from brainaligner.study._scoring import ArmScores
+from brainaligner.study._settings import plain
+from brainaligner.study._store import Recipe, Store, replace_file, write_npz
+from brainaligner.study._words import feature_words, grid_words, ridge_words, split_words
+
+VERSION = 1
+FILES = ("report.html", "table.tsv", "scores.npz", "run.json", "study.yaml")
+
+Fitted = Mapping[tuple[str, str], tuple[Sequence[Readout], ArmScores]]
+
+
+def write_outputs(prepared: Prepared, fitted: Fitted, *, store: Store, folder: Path) -> None:
+    """Make the report (once for each content) and put its files into the run's folder."""
+    recipe = Recipe(
+        "report",
+        VERSION,
+        {"study": plain(prepared.config)},
+        {
+            f"scores/{arm}/{subject}": scores.recipe.key
+            for (arm, subject), (_, scores) in fitted.items()
+        },
+    )
+    made = store.ensure(recipe, lambda target: _write_files(target, prepared, fitted))
+    for name in FILES:
+        content = (made / name).read_bytes()
+        target = folder / name
+        if not (target.is_file() and target.read_bytes() == content):
+            replace_file(target, content)
+
+
+def _write_files(folder: Path, prepared: Prepared, fitted: Fitted) -> None:
+    report = _run_report(prepared, fitted)
+    arrays = {
+        f"{scores.arm}/{scores.subject}/{scores.group.name}/cut{scores.rows_cut}": scores.r
+        for _, arm_scores in fitted.values()
+        for scores, _ in arm_scores.results
+    }
+    write_npz(folder / "scores.npz", arrays)
+    texts = {
+        "report.html": render_page(report),
+        "table.tsv": table_tsv(report),
+        "run.json": json.dumps(_run_json(report), indent=1) + "\n",
+        "study.yaml": study_yaml(prepared.config),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _run_report(prepared: Prepared, fitted: Fitted) -> RunReport:
+    config = prepared.config
+    results = [
+        Result(
+            scores,
+            summary,
+            readouts[0].alpha,
+            _reference(config, scores.arm, scores.group.name, scores.subject, scores.rows_cut),
+        )
+        for readouts, arm_scores in fitted.values()
+        for scores, summary in arm_scores.results
+    ]
+    recipes = [
+        (f"{arm}, {subject}: {recipe.stage}", recipe.key)
+        for (arm, subject), (readouts, arm_scores) in fitted.items()
+        for recipe in (*(readout.recipe for readout in readouts), arm_scores.recipe)
+    ]
+    return RunReport(
+        title=config.title or config.name,
+        study=config.name,
+        about=_about(prepared),
+        simulated=config.dataset.reader == SIMULATED,
+        label=next(iter(prepared.splits.values())).label,
+        results=tuple(results),
+        findings=_findings(prepared, fitted),
+        settings_text=study_yaml(config),
+        recipes=tuple(recipes),
+    )
+
+
+def _reference(config: StudyConfig, arm: str, group: str, subject: str, cut: int) -> float | None:
+    """Published numbers stand beside whole stories only."""
+    return config.arms[arm].reference.get(group, {}).get(subject) if cut == 0 else None
+
+
+def _findings(prepared: Prepared, fitted: Fitted) -> tuple[Finding, ...]:
+    summaries = [summary for _, scores in fitted.values() for _, summary in scores.results]
+    edges, replaced = {}, dict.fromkeys(prepared.splits, 0)
+    for (arm, subject), (readouts, scores) in fitted.items():
+        texts = [readout.edge for readout in readouts if readout.edge]
+        if texts:
+            edges[f"{arm}, {subject}"] = texts[0]
+        count = scores.replaced + sum(readout.replaced for readout in readouts)
+        replaced[subject] = max(replaced[subject], count)
+    return (*prepared.findings, *find_warnings(summaries, edges=edges, replaced=replaced))
+
+
+def _about(prepared: Prepared) -> tuple[tuple[str, str], ...]:
+    config, dataset = prepared.config, prepared.dataset
+    arms = config.arms.items()
+    spaces = [
+        f"{subject} {dataset.space(subject).size} {dataset.space(subject).kind}"
+        for subject in prepared.splits
+    ]
+    about = {
+        "dataset": config.dataset.reader,
+        "targets": ", ".join(spaces),
+        "stories": split_words(prepared.splits, config.split),
+        "features": "; ".join(feature_words(name, f) for name, f in config.features.items()),
+        "clock": "; ".join(
+            _by_value({a: config.features[s.features[0]].text.clock for a, s in arms})
+        ),
+        "delays": "; ".join(_by_value({a: ", ".join(map(str, s.design.delays)) for a, s in arms})),
+        "nuisance block Z": "; ".join(_by_value({a: s.design.nuisance for a, s in arms})),
+        "ridge": "; ".join(_by_value({a: ridge_words(s) for a, s in arms})),
+        "alpha grid": "; ".join(_by_value({a: grid_words(s) for a, s in arms})),
+        "rows cut at each end": ", ".join(map(str, config.evaluation.cuts)),
+        "software": ", ".join(f"{name} {v}" for name, v in software_versions().items()),
+    }
+    return tuple(about.items())
+
+
+def _by_value(values: Mapping[str, str]) -> list[str]:
+    """Say a value once for all arms that share it."""
+    arms: dict[str, list[str]] = {}
+    for arm, value in values.items():
+        arms.setdefault(value, []).append(arm)
+    if len(arms) == 1:
+        return list(arms)
+    return [f"{value} ({', '.join(names)})" for value, names in arms.items()]
+
+
+def _run_json(report: RunReport) -> dict[str, Any]:
+    tables = [results_table(report, cut=cut) for cut in report.cuts]
+    return {
+        "study": report.study,
+        "title": report.title,
+        "simulated": report.simulated,
+        "label": report.label,
+        "about": dict(report.about),
+        "findings": [asdict(finding) for finding in report.findings],
+        "tables": [
+            {
+                "title": t.title,
+                "columns": [str(c) for c in t.columns],
+                "rows": [list(row) for row in t.rows],
+                "caption": t.caption,
+            }
+            for t in tables
+        ],
+        "results": [
+            _without_nan(asdict(r.summary) | {"alpha": r.alpha, "reference": r.reference})
+            for r in report.results
+        ],
+        "recipes": dict(report.recipes),
+    }
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: null stands for it."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read what a finished run says of itself."""
+    path = folder / "run.json"
+    if not path.is_file():
+        raise InputError(
+            str(folder),
+            got="no run.json in it",
+            wanted="the folder of a finished run",
+            do="Give a folder such as runs/demo, or run the study to its end first.",
+        )
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,122 @@
+"""Progress for people: bars on a terminal, plain lines in a log file or CI."""
+
+from __future__ import annotations
+
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+_LINE_EVERY_S = 10.0
+
+
+class Reporter(ABC):
+    """Says what is going on.
+
+    Calling it with ``(what, done, total)`` makes it a `brainaligner.core.Progress`.
+    """
+
+    @abstractmethod
+    def line(self, text: str) -> None:
+        """Say one finished thing."""
+
+    @abstractmethod
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Say how far a long loop has come."""
+
+
+class PlainReporter(Reporter):
+    """One line at the start, at most one each ten seconds, and one at the end of a loop."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._last: dict[str, float] = {}
+
+    def line(self, text: str) -> None:
+        """Write the line with the time of day."""
+        print(f"{time.strftime('%H:%M:%S')} {text}", file=self._stream, flush=True)
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Write a line when one is due."""
+        now = time.monotonic()
+        if done < total and now - self._last.setdefault(what, now) < _LINE_EVERY_S:
+            return
+        self._last[what] = now
+        if done >= total:
+            del self._last[what]
+        self.line(f"{what}: {done}/{total}")
+
+
+class BarReporter(Reporter):
+    """A bar for the loop that runs, lines for what is finished."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def line(self, text: str) -> None:
+        """Print above the bar."""
+        self._bars.console.print(text, highlight=False)
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Move the bar; it disappears when its loop is done."""
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
+        if done >= total:
+            self._bars.remove_task(self._tasks.pop(what))
+
+
+class _Both(Reporter):
+    """The screen and the log file."""
+
+    def __init__(self, screen: Reporter, log: Reporter) -> None:
+        self._all = (screen, log)
+
+    def line(self, text: str) -> None:
+        for reporter in self._all:
+            reporter.line(text)
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        for reporter in self._all:
+            reporter(what, done, total)
+
+
+@contextmanager
+def reporting(log: Path | None = None, *, console: Console | None = None) -> Iterator[Reporter]:
+    """Open the reporter that fits the terminal, with a copy of all lines in `log`."""
+    console = console or Console(stderr=True)
+    if log is None:
+        with _screen(console) as screen:
+            yield screen
+        return
+    with log.open("a", encoding="utf-8") as file, _screen(console) as screen:
+        yield _Both(screen, PlainReporter(file))
+
+
+@contextmanager
+def _screen(console: Console) -> Iterator[Reporter]:
+    if not console.is_terminal:
+        yield PlainReporter(sys.stderr)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield BarReporter(bars)

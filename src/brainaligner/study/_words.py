@@ -1,0 +1,62 @@
+"""Settings in words, for the page and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from brainaligner.core import Split, WithinStorySplit
+from brainaligner.study._config import ArmConfig, FeatureConfig, SplitConfig
+
+
+def feature_words(name: str, feature: FeatureConfig) -> str:
+    """One feature space in words."""
+    text = feature.text
+    context = "one-TR text"
+    for amount, unit in (
+        (text.context_rows, "TRs"),
+        (text.context_seconds, "s"),
+        (text.context_words, "words"),
+    ):
+        if amount:
+            context = f"{amount:g} {unit} of left context, at most {text.max_tokens} tokens"
+    layer = "last layer" if text.layer == -1 else f"layer {text.layer}"
+    pooled = "the TR's own tokens" if text.pooling == "own" else "all tokens"
+    way = "Lanczos-resampled word states" if text.resample == "lanczos" else f"mean of {pooled}"
+    return (
+        f"{name}: {feature.model}, {layer}, {context}, {way}, special tokens {text.special_tokens}"
+    )
+
+
+def split_words(splits: Mapping[str, Split | WithinStorySplit], config: SplitConfig) -> str:
+    """The division of stories in words."""
+    first = next(iter(splits.values()))
+    if isinstance(first, WithinStorySplit):
+        return (
+            f"{first.label}: {first.story}, {first.n_folds} contiguous parts tested in turn, "
+            f"{first.gap} rows dropped at each border"
+        )
+    how = f"drawn with seed {config.seed}"
+    if config.named or config.file:
+        how = f"named in {config.file}" if config.file else "named in the study"
+    return (
+        f"{len(first.train)} train, {len(first.validation)} validation, {len(first.test)} test, "
+        f"{len(first.test_repeated)} repeated test stories, {how}; {first.label}"
+    )
+
+
+def ridge_words(arm: ArmConfig) -> str:
+    """How alpha is chosen, in words; the convention with it."""
+    if arm.banded is not None:
+        return "banded ridge, one penalty for each band and target, penalty alpha ||W||^2"
+    ridge = arm.ridge
+    shared = "one alpha for all targets" if ridge.alpha == "shared" else "one alpha for each target"
+    where = "validation stories" if ridge.selection == "validation" else "leave-one-story-out"
+    scaling = f"scaled within {arm.design.scaling}" if arm.design.scaling != "none" else "unscaled"
+    intercept = "with intercept" if ridge.intercept else "no intercept"
+    return f"{shared} by mean r on {where}, penalty alpha ||W||^2, features {scaling}, {intercept}"
+
+
+def grid_words(arm: ArmConfig) -> str:
+    """The alpha grid in words."""
+    alphas = arm.banded.alphas if arm.banded is not None else arm.ridge.alphas
+    return f"{alphas[0]:g} to {alphas[-1]:g} in {len(alphas)} steps"

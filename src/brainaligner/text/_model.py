@@ -1,0 +1,289 @@
+"""Frozen language models and what is known about them before they are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from brainaligner.core import InputError, unknown_name
+from brainaligner.text._folder import (
+    checkpoint_files,
+    complete_folder,
+    files_digest,
+    model_folder,
+)
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+# Their position embeddings start at pad_token_id + 1, so that many places are never used.
+_POSITIONS_AFTER_PAD = (
+    "camembert",
+    "data2vec-text",
+    "ibert",
+    "longformer",
+    "luke",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+)
+_NO_POSITION_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model's config.json says.
+
+    Parameters
+    ----------
+    name : str
+        As the user gave it.
+    folder : Path
+        Where its files are (for a hub model: its snapshot in the local cache).
+    n_layers, width : int
+        Transformer layers, and numbers per token.
+    max_tokens : int
+        Longest input, special tokens counted.
+    kind : {"encoder", "causal"}
+        Whether a token sees both sides or only what came before it.
+    """
+
+    name: str
+    folder: Path
+    n_layers: int
+    width: int
+    max_tokens: int
+    kind: Literal["encoder", "causal"]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content of config, weights and tokenizer; names do not enter.
+
+        Reads (for a hub model: fetches) all these files, hence only on demand.
+        """
+        return files_digest(checkpoint_files(complete_folder(self.name, self.folder)))
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A language model that is ready to read text.
+
+    Parameters
+    ----------
+    info : ModelInfo
+    tokenizer : transformers.PreTrainedTokenizerFast
+    module : torch.nn.Module
+        The base model (no language-model head), in evaluation mode.
+    device : torch.device
+    """
+
+    info: ModelInfo
+    tokenizer: Any
+    module: torch.nn.Module
+    device: torch.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return next(self.module.parameters()).dtype
+
+
+def model_info(name: str) -> ModelInfo:
+    """Describe a model from its config.json; no weights are read.
+
+    Parameters
+    ----------
+    name : str
+        ``"embedded"`` (all-MiniLM-L6-v2, carried by a package), a local folder, or a name on
+        the Hugging Face hub.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or it is not an encoder or a causal language model.
+    """
+    from transformers import AutoConfig
+
+    folder = model_folder(name)
+    if not (folder / "config.json").exists():
+        raise _unreadable(folder, "no config.json")
+    try:
+        with _quiet_transformers():
+            config = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(
+            folder, f"a config.json that is refused ({_first_line(error)})"
+        ) from error
+    if config.is_encoder_decoder or not hasattr(config, "num_hidden_layers"):
+        raise InputError(
+            f"model {name!r}",
+            got=f"model type {config.model_type!r}",
+            wanted="an encoder or a causal language model",
+            do="Choose a model such as BERT, RoBERTa, GPT-2 or Llama.",
+        )
+    return ModelInfo(
+        name=name,
+        folder=folder,
+        n_layers=int(config.num_hidden_layers),
+        width=int(config.hidden_size),
+        max_tokens=_max_tokens(config),
+        kind=_kind(config),
+    )
+
+
+def load_language_model(name: str, *, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
+    """Load a model and its tokenizer for reading, without its language-model head.
+
+    Nothing in the checkpoint is executed: remote code is never trusted, and a ``.bin`` file
+    (read only where there is no safetensors file) is opened with ``weights_only``.
+
+    Parameters
+    ----------
+    name : str
+        As in `model_info`.
+    device : str
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    dtype : {"float32", "bfloat16", "float16"}
+        float16 is refused on a CPU.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, weights are missing from the checkpoint, there is no
+        fast tokenizer, or the device is not there.
+    """
+    place = _checked_device(device, dtype)
+    info = model_info(name)
+    folder = complete_folder(name, info.folder)
+    checkpoint_files(folder)
+    with _quiet_transformers():
+        tokenizer = _load_tokenizer(folder)
+        module = _load_module(folder, DTYPES[dtype]).to(place)
+    n_embeddings = module.get_input_embeddings().num_embeddings
+    if len(tokenizer) > n_embeddings:
+        raise _unreadable(
+            folder, f"a tokenizer of {len(tokenizer)} tokens for {n_embeddings} embeddings"
+        )
+    return LanguageModel(info, tokenizer, module.eval().requires_grad_(False), place)
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    # tokenizers raises bare Exception for a damaged tokenizer.json.
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, use_fast=True, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:
+        raise _unreadable(folder, f"a tokenizer that fails ({_first_line(error)})") from error
+    if not tokenizer.is_fast:
+        raise _unreadable(folder, "no fast tokenizer, so tokens cannot be tied to words")
+    return tokenizer
+
+
+def _load_module(folder: Path, dtype: torch.dtype) -> Any:
+    from pickle import UnpicklingError
+
+    from safetensors import SafetensorError
+    from transformers import AutoModel
+
+    try:
+        module, report = AutoModel.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, UnpicklingError, SafetensorError) as error:
+        raise _unreadable(folder, f"weights that fail ({_first_line(error)})") from error
+    # A pooler sits above the last hidden state; whatever else is missing would stay random.
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise _unreadable(folder, f"no weights for {missing[0]} ({len(missing)} missing in all)")
+    return module
+
+
+def _checked_device(device: str, dtype: str) -> torch.device:
+    if dtype not in DTYPES:
+        raise unknown_name("language model", "dtype", dtype, DTYPES)
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        place = None
+    counts = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if place is None or (place.index or 0) >= counts.get(place.type, 0):
+        raise InputError(
+            "device",
+            got=repr(device),
+            wanted="a device that this machine has: "
+            + ", ".join(f"{kind} ({n})" for kind, n in counts.items() if n),
+            do="Choose one of these, for example 'cpu'.",
+        )
+    if place.type == "cpu" and dtype == "float16":
+        raise InputError(
+            "dtype",
+            got="float16 on a CPU",
+            wanted="float32 or bfloat16",
+            do="Use float32, or a GPU.",
+        )
+    return place
+
+
+def _max_tokens(config: Any) -> int:
+    positions = getattr(config, "max_position_embeddings", None)
+    if not positions or positions < 1:
+        return _NO_POSITION_LIMIT
+    taken = config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PAD else 0
+    return int(positions) - taken
+
+
+def _kind(config: Any) -> Literal["encoder", "causal"]:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    both_sides = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return "encoder" if both_sides and not getattr(config, "is_decoder", False) else "causal"
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep transformers' own bars and warnings off the screen; its settings are put back."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+
+
+def _unreadable(folder: Path, got: str) -> InputError:
+    return InputError(
+        f"model folder {folder}",
+        got=got,
+        wanted="a checkpoint with config.json, all weights and a fast tokenizer",
+        do="Save or download the whole checkpoint again.",
+    )

@@ -1,0 +1,164 @@
+"""Mean hidden states of each row's tokens, for many stories and layers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int
+
+from brainaligner.core import InputError, Progress, no_progress
+from brainaligner.text._hidden import ReadLayers, layer_reader
+from brainaligner.text._model import DTYPES, LanguageModel
+from brainaligner.text._settings import TextSettings, resolve_layer
+from brainaligner.text._tokens import TokenRow, token_rows
+from brainaligner.text._windows import RowText
+
+StoryStates = dict[str, Float32[np.ndarray, "time width"]]
+
+
+def row_states(
+    model: LanguageModel,
+    texts: Mapping[str, Sequence[RowText]],
+    layers: Sequence[int],
+    *,
+    settings: TextSettings,
+    batch_tokens: int = 16_384,
+    progress: Progress = no_progress,
+) -> dict[int, StoryStates]:
+    """Average the hidden states of each text's tokens, all layers in one forward pass.
+
+    Equal texts are read once, sorted by length and padded on the right only to the longest of
+    their batch. How texts are batched moves results by rounding only.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        Loaded with the precision that `settings` name.
+    texts : mapping of story to its texts
+        As `story_texts` gives them.
+    layers : sequence of int
+        ``hidden_states[k]`` of transformers for each k, 0 (embeddings) to ``n_layers``.
+    settings : TextSettings
+        `pooling`, `special_tokens`, `max_tokens` and `empty` are used; `layer` is not.
+    batch_tokens : int
+        Tokens of one batch, padding counted; changes speed and memory only.
+    progress : Progress
+
+    Returns
+    -------
+    dict of layer to dict of story to float32 array, shape (time, width)
+        A text without own words has zeros, or the row above it (`settings.empty`).
+
+    Raises
+    ------
+    InputError
+        For no layer, a layer that does not exist, or a model of another precision.
+    """
+    _check_request(model, layers, settings, batch_tokens)
+    wanted = dict.fromkeys(text for rows in texts.values() for text in rows if text.own)
+    tokens = token_rows(model, list(wanted), settings=settings)
+    found = {text: row for text, row in zip(wanted, tokens, strict=True) if row.weights.any()}
+    tables = _pooled_states(model, list(found.values()), layers, batch_tokens, progress)
+    place = {text: i for i, text in enumerate(found)}
+    index = {
+        story: _table_rows([place.get(text, -1) for text in rows], settings)
+        for story, rows in texts.items()
+    }
+    return {
+        layer: {story: table[rows] for story, rows in index.items()}
+        for layer, table in tables.items()
+    }
+
+
+def _check_request(
+    model: LanguageModel, layers: Sequence[int], settings: TextSettings, batch_tokens: int
+) -> None:
+    for layer in layers:
+        resolve_layer(layer, model.info)
+    if not layers or min(layers) < 0 or batch_tokens < 1:
+        raise InputError(
+            "row states",
+            got=f"layers {list(layers)}, {batch_tokens} tokens in a batch",
+            wanted="at least one layer counted from 0, and a batch of one token or more",
+            do="Resolve negative layers with resolve_layer.",
+        )
+    if model.dtype != DTYPES[settings.dtype]:
+        raise InputError(
+            f"model {model.info.name!r}",
+            got=f"a model in {model.dtype}",
+            wanted=f"{settings.dtype}, as the text settings say",
+            do="Load the model with the same dtype.",
+        )
+
+
+def _pooled_states(
+    model: LanguageModel,
+    rows: Sequence[TokenRow],
+    layers: Sequence[int],
+    batch_tokens: int,
+    progress: Progress,
+) -> dict[int, Float32[np.ndarray, "text width"]]:
+    """Mean states of each text, with one more row, of zeros, for texts without words."""
+    tables = {k: np.zeros((len(rows) + 1, model.info.width), dtype=np.float32) for k in layers}
+    if not rows:
+        return tables
+    lengths = np.array([len(row.ids) for row in rows])
+    done = 0
+    with torch.inference_mode():
+        read = layer_reader(model, list(tables))
+        for batch in _batches(lengths, batch_tokens):
+            means = _batch_means(model, [rows[i] for i in batch], read)
+            for layer, mean in means.items():
+                tables[layer][batch] = mean
+            done += len(batch)
+            progress("reading texts", done, len(rows))
+    return tables
+
+
+def _batch_means(
+    model: LanguageModel, rows: Sequence[TokenRow], read: ReadLayers
+) -> dict[int, Float32[np.ndarray, "text width"]]:
+    shape = (len(rows), max(len(row.ids) for row in rows))
+    ids = torch.full(shape, _pad_id(model), dtype=torch.int64)
+    weights = torch.zeros(shape, dtype=torch.float32)
+    mask = torch.zeros(shape, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        n = len(row.ids)
+        ids[i, :n] = torch.from_numpy(row.ids)
+        weights[i, :n] = torch.from_numpy(row.weights)
+        mask[i, :n] = True
+    states = read(ids.to(model.device), mask.to(model.device))
+    shares = weights.to(model.device)[:, None, :]
+    return {k: torch.bmm(shares, state.float())[:, 0].cpu().numpy() for k, state in states.items()}
+
+
+def _pad_id(model: LanguageModel) -> int:
+    """Id under the padding: RoBERTa counts positions by it, others ignore it."""
+    for owner in (model.module.config, model.tokenizer):
+        pad = getattr(owner, "pad_token_id", None)
+        if pad is not None and pad >= 0:
+            return int(pad)
+    return 0
+
+
+def _batches(
+    lengths: Int[np.ndarray, "text"], batch_tokens: int
+) -> Iterator[Int[np.ndarray, "batch"]]:
+    """Indices of texts, longest first, in batches of at most `batch_tokens` with padding."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // int(lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def _table_rows(places: Sequence[int], settings: TextSettings) -> Int[np.ndarray, "time"]:
+    """Table row of each text; -1, the row of zeros, where there is nothing to show."""
+    rows = np.array(places, dtype=np.int64)
+    if settings.empty == "zeros" or not len(rows):
+        return rows
+    last = np.maximum.accumulate(np.where(rows >= 0, np.arange(len(rows)), -1))
+    return np.where(last >= 0, rows[last], -1)

@@ -1,0 +1,419 @@
+"""The tree of ds003020: read in slices, checked, and every fault told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+from data_trees import N_ROWS, long_textgrid, story_textgrid
+
+from brainaligner.core import Clock, InputError
+from brainaligner.data import Dataset, Problem, open_dataset
+
+
+def hf5(root: Path, subject: str = "UTS01", story: str = "buck") -> Path:
+    return root / "preprocessed_data" / subject / f"{story}.hf5"
+
+
+def rewrite(path: Path, data: np.ndarray, key: str = "data") -> None:
+    path.unlink()
+    with h5py.File(path, "w") as file:
+        file[key] = data
+
+
+def stored(path: Path, key: str = "data") -> np.ndarray:
+    with h5py.File(path) as file:
+        return file[key][:]
+
+
+def read_everything(dataset: Dataset, subject: str) -> None:
+    for story in dataset.stories(subject):
+        dataset.repeats(subject, story)
+
+
+def found(root: Path, severity: str = "error") -> list[Problem]:
+    problems = open_dataset("lebel2023", root).problems()
+    return [problem for problem in problems if problem.severity == severity]
+
+
+def test_a_sound_tree(lebel_tree: Path) -> None:
+    dataset = open_dataset("lebel2023", lebel_tree)
+    assert dataset.reader == "lebel2023"
+    assert dataset.subjects == ("UTS01", "UTS02")
+    assert dataset.stories("UTS01") == ("buck", "life", "souls")
+    assert dataset.clock == Clock(2.0, 11.0)
+    assert dataset.transcript("buck").words == ("once", "upon", "a", "time", "there", "was", "so")
+    np.testing.assert_array_equal(dataset.transcript("buck").onsets, [6, 12, 18, 24, 36, 42, 48])
+    assert dataset.n_rows("UTS02", "life") == N_ROWS
+    assert (dataset.space("UTS01").kind, dataset.space("UTS01").size) == ("voxels", 12)
+    assert [dataset.presentations(story) for story in ("buck", "souls")] == [1, 3]
+    assert dataset.problems() == ()
+
+
+@pytest.mark.parametrize("where", ["dataset", "parent", "itself", "plural"])
+def test_the_folder_may_be_the_dataset_its_parent_or_the_derivative(
+    lebel_tree: Path, where: str
+) -> None:
+    folder = {
+        "dataset": lebel_tree.parent,
+        "parent": lebel_tree.parent.parent,
+        "itself": lebel_tree,
+        "plural": lebel_tree.parent,
+    }[where]
+    if where == "plural":
+        lebel_tree.rename(lebel_tree.with_name("derivatives"))
+    assert open_dataset("lebel2023", folder).subjects == ("UTS01", "UTS02")
+
+
+@pytest.mark.parametrize("targets", [slice(None), slice(3, 7), slice(0, 1), slice(8, 99)])
+@pytest.mark.parametrize("story", ["buck", "souls"])
+def test_column_slices_equal_slices_of_the_whole(
+    lebel_tree: Path, story: str, targets: slice
+) -> None:
+    dataset = open_dataset("lebel2023", lebel_tree)
+    part = dataset.responses("UTS01", story, targets)
+    whole = stored(hf5(lebel_tree, story=story)).astype(np.float32)
+    np.testing.assert_array_equal(part.values, whole[:, targets])
+    assert part.values.dtype == np.float32
+    assert part.space.size == part.values.shape[1]
+    repeated = dataset.repeats("UTS01", story, targets)
+    if story == "buck":
+        assert repeated is None
+    else:
+        repeats = stored(hf5(lebel_tree, story=story), "individual_repeats").astype(np.float32)
+        assert repeated is not None
+        assert repeated.repeats is not None
+        np.testing.assert_array_equal(repeated.repeats, repeats[:, :, targets])
+        np.testing.assert_array_equal(repeated.values, part.values)
+        assert part.presentations == repeated.presentations == 3
+
+
+def test_a_slice_of_a_large_file_takes_little_memory(lebel_tree: Path) -> None:
+    path, shape = hf5(lebel_tree), (N_ROWS, 200_000)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", shape, dtype="f8", fillvalue=0.5)[:, 1000:1100] = 1.0
+    for other in ("life", "souls"):
+        hf5(lebel_tree, story=other).unlink()
+    dataset = open_dataset("lebel2023", lebel_tree)
+    dataset.transcript("buck")
+    tracemalloc.start()
+    values = dataset.responses("UTS01", "buck", slice(1000, 1100)).values
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (values == 1.0).all()
+    assert path.stat().st_size > 48_000_000
+    assert peak < 1_000_000
+
+
+def test_nan_and_infinite_values_become_zero_and_are_counted(lebel_tree: Path) -> None:
+    data = stored(hf5(lebel_tree))
+    data[:, 4] = np.nan
+    data[2, 5], data[3, 6], data[1, 7] = np.inf, -np.inf, 1e300
+    rewrite(hf5(lebel_tree), data)
+    dataset = open_dataset("lebel2023", lebel_tree)
+    responses = dataset.responses("UTS01", "buck")
+    assert responses.replaced == N_ROWS + 3
+    assert not responses.values[:, 4].any()
+    assert responses.values[2, 5] == responses.values[3, 6] == responses.values[1, 7] == 0
+    assert dataset.responses("UTS01", "buck", slice(0, 4)).replaced == 0
+    text = " ".join(problem.got for problem in found(lebel_tree, "warning"))
+    assert "33 NaN or infinite values in 1 stories (buck)" in text
+    assert "1 columns that never change (columns 4; stories buck)" in text
+
+
+def test_nan_in_the_single_presentations_is_counted(lebel_tree: Path) -> None:
+    with h5py.File(hf5(lebel_tree, story="souls"), "r+") as file:
+        file["individual_repeats"][1, 2, 3] = np.nan
+    repeated = open_dataset("lebel2023", lebel_tree).repeats("UTS01", "souls")
+    assert repeated is not None
+    assert repeated.repeats is not None
+    assert repeated.replaced == 1
+    assert repeated.repeats[1, 2, 3] == 0
+
+
+def test_constant_columns_are_reported(lebel_tree: Path) -> None:
+    data = stored(hf5(lebel_tree))
+    data[:, [2, 9]] = 0.25
+    rewrite(hf5(lebel_tree), data)
+    (problem,) = found(lebel_tree, "warning")
+    assert problem.got == "2 columns that never change (columns 2, 9; stories buck)"
+    assert found(lebel_tree) == []
+
+
+def truncate(root: Path) -> None:
+    path = hf5(root)
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def no_hdf5(root: Path) -> None:
+    hf5(root).write_text("<html>404 Not Found</html>", encoding="utf-8")
+
+
+def misnamed_key(root: Path) -> None:
+    rewrite(hf5(root), stored(hf5(root)), "Data")
+
+
+def set_data(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    return lambda root: rewrite(hf5(root), change(stored(hf5(root))))
+
+
+def short_repeats(root: Path) -> None:
+    with h5py.File(hf5(root, story="souls"), "r+") as file:
+        data = file["individual_repeats"][:, :-1]
+        del file["individual_repeats"]
+        file["individual_repeats"] = data
+
+
+def write_grid(text: str) -> Callable[[Path], None]:
+    return lambda root: (root / "TextGrids" / "buck.TextGrid").write_text(text, "utf-8") and None
+
+
+def textgrid_of(words: list[tuple[float, float, str]]) -> str:
+    return long_textgrid({"word": words}, 1000.0)
+
+
+RESPONSE_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "truncated": (truncate, r"buck\.hf5.*truncated"),
+    "not HDF5": (no_hdf5, r"buck\.hf5.*cannot be read"),
+    "key in capitals": (misnamed_key, "unknown dataset 'data'.*Did you mean 'Data'"),
+    "a row too few": (set_data(lambda x: x[:-1]), "29 rows.*30 rows.*respdict"),
+    "a row too many": (set_data(lambda x: np.r_[x, x[:1]]), "31 rows.*30 rows"),
+    "another voxel count": (set_data(lambda x: x[:, :-1]), "11 columns|12 columns"),
+    "int16": (set_data(lambda x: (x * 100).astype(np.int16)), "int16 array"),
+    "complex": (set_data(lambda x: x.astype(complex)), "complex128 array"),
+    "text": (set_data(lambda x: x.astype("S8")), r"\|S8 array"),
+    "one dimension": (set_data(lambda x: x[:, 0]), r"shape \(30,\)"),
+    "three dimensions": (set_data(lambda x: x[None]), r"shape \(1, 30, 12\)"),
+    "no columns": (set_data(lambda x: x[:, :0]), r"shape \(30, 0\)"),
+    "repeats of other rows": (short_repeats, r"shape \(3, 29, 12\)"),
+    "cut TextGrid": (write_grid(story_textgrid()[:900]), r"buck\.TextGrid"),
+    "empty TextGrid": (write_grid(""), r"buck\.TextGrid"),
+    "no words": (write_grid(textgrid_of([(0, 9, "{br}")])), "no words"),
+    "words beyond the end": (
+        write_grid(textgrid_of([(0, 1, "hi"), (95.5, 96, "late")])),
+        r"30 rows, the last ending at 70 s, and a word at 95\.5 s",
+    ),
+    "milliseconds": (
+        write_grid(textgrid_of([(0, 250, "hi"), (250, 900, "there")])),
+        "in seconds",
+    ),
+    "no tier": (write_grid(long_textgrid({}, 9.0)), "no tier"),
+}
+
+
+@pytest.mark.parametrize("fault", RESPONSE_FAULTS)
+def test_each_fault_is_reported_and_raised(lebel_tree: Path, fault: str) -> None:
+    break_it, message = RESPONSE_FAULTS[fault]
+    break_it(lebel_tree)
+    dataset = open_dataset("lebel2023", lebel_tree)
+    with pytest.raises(InputError, match=message):
+        read_everything(dataset, "UTS01")
+    assert dataset.repeats("UTS02", "life") is None
+    assert dataset.responses("UTS02", "life").n_rows == N_ROWS
+    assert found(lebel_tree)
+
+
+def test_words_up_to_the_margin_after_the_scan_pass(lebel_tree: Path) -> None:
+    write_grid(textgrid_of([(0, 1, "hi"), (89.5, 90, "late")]))(lebel_tree)
+    assert open_dataset("lebel2023", lebel_tree).n_rows("UTS01", "buck") == N_ROWS
+
+
+def test_words_that_stop_long_before_the_scan_are_noticed(lebel_tree: Path) -> None:
+    write_grid(textgrid_of([(0, 1, "hi"), (1, 2, "there")]))(lebel_tree)
+    assert "the last word at 2 s" in found(lebel_tree, "warning")[0].got
+
+
+def remove_grids(root: Path) -> None:
+    shutil.rmtree(root / "TextGrids")
+
+
+def empty_grids(root: Path) -> None:
+    remove_grids(root)
+    (root / "TextGrids").mkdir()
+
+
+def remove_responses(root: Path) -> None:
+    for path in (root / "preprocessed_data").glob("*/*.hf5"):
+        path.unlink()
+
+
+def two_trees(root: Path) -> None:
+    shutil.copytree(root, root.with_name("derivatives"))
+
+
+def set_respdict(text: str) -> Callable[[Path], object]:
+    return lambda root: (root / "respdict.json").write_text(text, encoding="utf-8")
+
+
+LAYOUT_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no TextGrids": (remove_grids, "without TextGrids"),
+    "empty TextGrids": (empty_grids, "0 TextGrids"),
+    "no responses": (remove_responses, "0 subjects"),
+    "no tree": (shutil.rmtree, "preprocessed_data/ in 0 places"),
+    "two trees": (two_trees, "in 2 places"),
+    "broken respdict": (set_respdict('{"buck": 50'), r"respdict\.json.*JSON"),
+    "a list": (set_respdict("[50]"), "a JSON list"),
+    "text for a count": (set_respdict('{"buck": "50"}'), "'50' for story 'buck'"),
+    "too small a count": (set_respdict('{"buck": 20}'), "20 for story 'buck'"),
+}
+
+
+@pytest.mark.parametrize("fault", LAYOUT_FAULTS)
+def test_layout_faults_are_raised_on_opening(lebel_tree: Path, fault: str) -> None:
+    break_it, message = LAYOUT_FAULTS[fault]
+    break_it(lebel_tree)
+    with pytest.raises(InputError, match=message):
+        open_dataset("lebel2023", lebel_tree.parent)
+
+
+def dangle(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(f"../../.git/annex/objects/{path.name}")
+
+
+def test_files_that_were_not_downloaded_are_said_to_be(lebel_tree: Path) -> None:
+    dangle(hf5(lebel_tree))
+    dangle(lebel_tree / "TextGrids" / "souls.TextGrid")
+    for story in ("buck", "life", "souls"):
+        dangle(hf5(lebel_tree, "UTS02", story))
+    dataset = open_dataset("lebel2023", lebel_tree)
+    assert dataset.subjects == ("UTS01",)
+    assert dataset.stories("UTS01") == ("life",)
+    with pytest.raises(InputError, match=r"UTS01/buck.*not downloaded"):
+        dataset.responses("UTS01", "buck")
+    with pytest.raises(InputError, match=r"UTS02.*none of them downloaded"):
+        dataset.stories("UTS02")
+    text = "\n".join(f"{problem.where} {problem.got}" for problem in found(lebel_tree, "warning"))
+    for part in ("1 files without content: buck", "3 hf5 files, none", "souls.TextGrid"):
+        assert part in text
+
+
+def test_stories_without_a_partner_are_told(lebel_tree: Path) -> None:
+    (lebel_tree / "TextGrids" / "souls.TextGrid").unlink()
+    hf5(lebel_tree, "UTS02", "life").unlink()
+    dataset = open_dataset("lebel2023", lebel_tree)
+    assert dataset.stories("UTS01") == ("buck", "life")
+    assert dataset.stories("UTS02") == ("buck",)
+    with pytest.raises(InputError, match="words and no responses for story 'life'"):
+        dataset.n_rows("UTS02", "life")
+    text = "\n".join(problem.got for problem in found(lebel_tree, "warning"))
+    assert "responses and no words for 1 stories: souls" in text
+    assert "words and no responses of this subject for 1 stories: life" in text
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda d: d.stories("UTS1"), "unknown subject 'UTS1'.*Did you mean 'UTS01'"),
+        (lambda d: d.responses("UTS01", "bukc"), "unknown story 'bukc'.*Did you mean 'buck'"),
+        (lambda d: d.transcript("Soul"), "unknown story 'Soul'.*Did you mean 'souls'"),
+        (lambda d: d.presentations("lif"), "unknown story 'lif'.*Did you mean 'life'"),
+        (lambda d: d.responses_digest("UTS09", "buck"), "unknown subject"),
+        (lambda d: d.responses("UTS01", "buck", slice(12, 20)), "columns 12:20"),
+        (lambda d: d.responses("UTS01", "buck", slice(5, 5)), "columns 5:5"),
+        (lambda d: d.responses("UTS01", "buck", slice(None, None, -1)), "ascending"),
+    ],
+)
+def test_unknown_names_and_columns(lebel_tree: Path, ask: Callable, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ask(open_dataset("lebel2023", lebel_tree))
+
+
+def test_vertices_are_cut_with_the_columns(lebel_tree: Path) -> None:
+    folder = lebel_tree / "pycortex-db" / "UTS01"
+    folder.mkdir(parents=True)
+    vertices = np.arange(-1, 11, dtype=np.int32)
+    np.save(folder / "fsaverage5_vertices.npy", vertices)
+    dataset = open_dataset("lebel2023", lebel_tree)
+    space = dataset.responses("UTS01", "buck", slice(2, 6)).space
+    assert space.has_map
+    np.testing.assert_array_equal(space.vertices, vertices[2:6])
+    assert not dataset.space("UTS02").has_map
+
+
+@pytest.mark.parametrize(
+    "vertices", [np.arange(5), np.zeros(12), np.array([{}] * 12, dtype=object), np.full(12, 20484)]
+)
+def test_faulty_vertices_are_refused(lebel_tree: Path, vertices: np.ndarray) -> None:
+    folder = lebel_tree / "pycortex-db" / "UTS01"
+    folder.mkdir(parents=True)
+    np.save(folder / "fsaverage5_vertices.npy", vertices, allow_pickle=True)
+    with pytest.raises(InputError, match="vertices"):
+        open_dataset("lebel2023", lebel_tree).space("UTS01")
+
+
+@pytest.mark.parametrize(("n_voxels", "n_errors"), [(12, 0), (11, 1)])
+def test_the_mask_must_have_a_voxel_for_each_column(
+    lebel_tree: Path, n_voxels: int, n_errors: int
+) -> None:
+    folder = lebel_tree / "pycortex-db" / "UTS01" / "transforms" / "UTS01_auto"
+    folder.mkdir(parents=True)
+    mask = np.zeros(27, dtype=np.uint8)
+    mask[:n_voxels] = 1
+    image = nibabel.Nifti1Image(mask.reshape(3, 3, 3), np.eye(4))
+    nibabel.save(image, folder / "mask_thick.nii.gz")
+    errors = found(lebel_tree)
+    assert len(errors) == n_errors
+    assert all("a mask of 11 voxels" in problem.got for problem in errors)
+
+
+def test_a_broken_mask_is_told(lebel_tree: Path) -> None:
+    folder = lebel_tree / "pycortex-db" / "UTS01" / "transforms" / "UTS01_auto"
+    folder.mkdir(parents=True)
+    (folder / "mask_thick.nii.gz").write_bytes(b"no gzip")
+    assert "mask_thick" in found(lebel_tree)[0].where
+
+
+def test_without_respdict_rows_are_unchecked_and_said_to_be(lebel_tree: Path) -> None:
+    (lebel_tree / "respdict.json").unlink()
+    (problem,) = found(lebel_tree, "warning")
+    assert "respdict.json" in problem.where
+    set_respdict(json.dumps({"buck": 50}))(lebel_tree)
+    (problem,) = found(lebel_tree, "warning")
+    assert problem.got == "nothing about life, souls"
+
+
+def test_copies_under_another_name_are_found(lebel_tree: Path) -> None:
+    shutil.copy(hf5(lebel_tree), hf5(lebel_tree, story="life"))
+    grids = lebel_tree / "TextGrids"
+    shutil.copy(grids / "buck.TextGrid", grids / "souls.TextGrid")
+    copies = {(problem.where, problem.got) for problem in found(lebel_tree)}
+    assert copies == {
+        ("UTS01/buck, UTS01/life", "the same responses"),
+        ("buck, souls", "the same words at the same times"),
+    }
+
+
+def test_an_unannounced_average_is_noticed(lebel_tree: Path) -> None:
+    rng = np.random.default_rng(3)
+    rows = json.loads((lebel_tree / "respdict.json").read_text(encoding="utf-8"))
+    for i in range(5):
+        story = f"more{i}"
+        text = story_textgrid(0.5 + 0.1 * i)
+        (lebel_tree / "TextGrids" / f"{story}.TextGrid").write_text(text, encoding="utf-8")
+        rows[story] = N_ROWS + 20
+        with h5py.File(hf5(lebel_tree, story=story), "w") as file:
+            file["data"] = rng.standard_normal((N_ROWS, 12)) * (0.4 if i == 2 else 1.0)
+    (lebel_tree / "respdict.json").write_text(json.dumps(rows), encoding="utf-8")
+    averaged = [p for p in found(lebel_tree, "warning") if "standard deviation" in p.got]
+    assert [problem.where.split("'")[1] for problem in averaged] == ["more2"]
+
+
+def test_digest_is_that_of_the_file(lebel_tree: Path) -> None:
+    dataset = open_dataset("lebel2023", lebel_tree)
+    wanted = hashlib.sha256(hf5(lebel_tree).read_bytes()).hexdigest()
+    assert dataset.responses_digest("UTS01", "buck") == wanted
+    assert dataset.responses_digest("UTS01", "life") != wanted
+
+
+def test_the_only_tier_holds_the_words(lebel_tree: Path) -> None:
+    write_grid(textgrid_of([(0, 1, "Hi"), (1, 40, "THERE")]))(lebel_tree)
+    assert open_dataset("lebel2023", lebel_tree).transcript("buck").words == ("hi", "there")

@@ -1,0 +1,174 @@
+"""The page as a reader gets it: in a real browser, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from brainaligner.evaluation import Finding
+from brainaligner.report import RunReport, render_page
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WIDTHS = {"desktop": 1280, "phone": 390}
+HOSTILE = "</title><script>window.broken=1</script><img src=x onerror=window.broken=1>"
+
+
+@dataclass
+class Visit:
+    """An opened page, and what happened while it opened."""
+
+    page: Page
+    address: str
+    errors: list[str]
+    requests: list[str]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless browser of this machine; required where BRAINALIGNER_REQUIRE_BROWSER is 1."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        reason = f"no browser on the path: none of {', '.join(BROWSERS)}"
+        if os.environ.get("BRAINALIGNER_REQUIRE_BROWSER") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+def visit(browser: Browser, report: RunReport, folder: Path, width: int) -> Visit:
+    """Open a report, and keep a picture of it in `folder`."""
+    file = folder / "report.html"
+    file.write_text(render_page(report), encoding="utf-8")
+    seen = Visit(browser.new_page(viewport={"width": width, "height": 900}), file.as_uri(), [], [])
+    seen.page.on("console", lambda m: seen.errors.append(m.text) if m.type == "error" else None)
+    seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    seen.page.on("request", lambda request: seen.requests.append(request.url))
+    seen.page.goto(seen.address)
+    seen.page.screenshot(path=folder / f"report-{width}.png", full_page=True)
+    return seen
+
+
+@pytest.fixture(params=["components", "voxels"])
+def report(request: pytest.FixtureRequest) -> RunReport:
+    """Both kinds of report."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=WIDTHS)
+def opened(
+    request: pytest.FixtureRequest, browser: Browser, report: RunReport, tmp_path: Path
+) -> Iterator[Visit]:
+    """A report, at each width."""
+    seen = visit(browser, report, tmp_path, WIDTHS[request.param])
+    yield seen
+    seen.page.close()
+
+
+def test_page_opens_quietly_and_asks_for_nothing(opened: Visit) -> None:
+    assert opened.errors == []
+    outside = [url for url in opened.requests if not url.startswith("data:")]
+    assert outside == [opened.address]
+
+
+def test_every_drawing_has_words(opened: Visit) -> None:
+    images = opened.page.locator("img")
+    assert all(images.nth(i).get_attribute("alt") for i in range(images.count()))
+    assert all(opened.page.evaluate("[...document.images].map(i => i.naturalWidth > 0)"))
+    words = opened.page.evaluate(
+        """[...document.querySelectorAll('svg')].map(svg => svg.getAttribute('role') === 'img' &&
+        svg.getAttribute('aria-labelledby').split(' ')
+           .map(id => document.getElementById(id).textContent).join(' '))"""
+    )
+    assert len(words) == 4
+    assert all("mean" in text for text in words)
+    figures = opened.page.locator("figure")
+    assert figures.count() == opened.page.locator("figure figcaption").count()
+
+
+def test_no_identifier_stands_twice(opened: Visit) -> None:
+    ids = opened.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_nothing_sticks_out_and_tables_are_seen(opened: Visit) -> None:
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    tables = page.locator("table")
+    assert tables.count() == 2
+    assert all(tables.nth(i).is_visible() for i in range(2))
+    boxes = page.evaluate(
+        """[...document.querySelectorAll('.scroll, figure, pre, .finding')]
+        .map(e => e.getBoundingClientRect()).map(b => b.left >= 0 && b.right <= innerWidth)"""
+    )
+    assert all(boxes)
+
+
+def test_a_table_for_three_subjects_needs_no_scrolling_on_a_desktop(opened: Visit) -> None:
+    page = opened.page
+    scrolls = page.evaluate(
+        "[...document.querySelectorAll('.scroll')].map(e => e.scrollWidth > e.clientWidth)"
+    )
+    on_phone = page.viewport_size is not None and page.viewport_size["width"] == WIDTHS["phone"]
+    assert scrolls == [on_phone] * 2
+
+
+def test_headings_descend_one_by_one(opened: Visit) -> None:
+    levels = opened.page.evaluate(
+        "[...document.querySelectorAll('h1,h2,h3,h4')].map(h => Number(h.tagName[1]))"
+    )
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_warnings_stand_before_the_numbers(opened: Visit) -> None:
+    tops = opened.page.evaluate(
+        """['.fail', '.warn', '.note', '.lead', '.about', 'table', 'svg', '#maps', '#settings']
+        .map(name => document.querySelector(name).getBoundingClientRect().top)"""
+    )
+    assert tops == sorted(tops)
+    worst = opened.page.locator(".fail").first
+    assert worst.is_visible()
+    assert "FAIL" in worst.inner_text()
+
+
+def test_row_headings_name_their_rows(opened: Visit) -> None:
+    scopes = opened.page.evaluate(
+        "[...document.querySelectorAll('table th')].filter(th => !th.scope).length"
+    )
+    assert scopes == 0
+    assert opened.page.locator("table caption").count() == 2
+
+
+def test_hostile_names_stay_text(browser: Browser, components: RunReport, tmp_path: Path) -> None:
+    hostile = replace(
+        components,
+        title=HOSTILE,
+        study=HOSTILE,
+        settings_text=f"</pre>{HOSTILE}",
+        findings=(Finding("warn", HOSTILE, HOSTILE),),
+        recipes=((HOSTILE, HOSTILE),),
+    )
+    seen = visit(browser, hostile, tmp_path, WIDTHS["desktop"])
+    assert seen.page.evaluate("window.broken") is None
+    assert seen.page.locator("script, img").count() == 0
+    assert seen.page.locator("h1").inner_text() == HOSTILE
+    assert seen.errors == []
+    seen.page.close()
