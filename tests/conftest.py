@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 
@@ -24,3 +26,12 @@ def real_data() -> Path:
     if not (folder / "lebel2023-pcs" / "words.csv.gz").exists():
         pytest.skip(f"no real recordings under {folder}; set BRAINALIGNER_DATA")
     return folder
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Switch annotation checks off, as for a user, so that our own refusal does the work."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)

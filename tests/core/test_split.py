@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -31,6 +33,7 @@ def test_a_split_is_one_fold_of_whole_stories():
     assert Piece("a").rows == slice(0, None)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_sides_become_tuples_and_equal_splits_are_equal():
     assert Split(["a"], ["b"], ["c"]) == Split(("a",), ("b",), ("c",))
     assert hash(Split(["a"], ["b"], ["c"])) == hash(Split(("a",), ("b",), ("c",)))
@@ -38,6 +41,7 @@ def test_sides_become_tuples_and_equal_splits_are_equal():
 
 @pytest.mark.parametrize("first", range(4))
 @pytest.mark.parametrize("second", range(4))
+@pytest.mark.usefixtures("unchecked")
 def test_no_story_can_stand_twice(first, second):
     sides = [["a"], ["b"], ["c"], ["d"]]
     sides[first].append("shared")
@@ -93,7 +97,7 @@ def test_no_row_is_on_two_sides_and_gap_rows_lie_between_roles(split):
             assert (owner[rows] == "").all()
             owner[rows] = name
         used = np.flatnonzero(owner != "")
-        for left, right in zip(used[:-1], used[1:], strict=True):
+        for left, right in pairwise(used):
             if owner[left] != owner[right]:
                 assert right - left - 1 >= split.gap
 

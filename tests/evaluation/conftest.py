@@ -1,4 +1,4 @@
-"""Autocorrelated series with a known relation."""
+"""Autocorrelated series."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_nothing_scored_is_a_failure_and_comes_first():
 def test_fewer_than_eight_stories_are_noted(n_stories, said):
     found = find_warnings([replace(REAL, n_stories=n_stories)])
     assert [finding.severity for finding in found] == ["note"] * said
-    assert all("conditional on these stories" in finding.text for finding in found)
+    assert all("conditional on them" in finding.text for finding in found)
 
 
 def test_edges_and_replaced_values_are_passed_on():

@@ -7,7 +7,6 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaxtyping import TypeCheckError
 
 from brainaligner.core import InputError
 from brainaligner.evaluation import (
@@ -193,8 +192,9 @@ def test_sides_that_do_not_fit_are_refused(case):
 @pytest.mark.parametrize(
     "rows", [np.zeros(5), np.zeros((2, 3, 4)), np.ones((5, 2), dtype=int), np.float64(3)]
 )
+@pytest.mark.usefixtures("unchecked")
 def test_what_is_no_matrix_of_floats_is_refused(rows):
-    with pytest.raises((InputError, TypeCheckError)):
+    with pytest.raises(InputError, match=r"shape|int64"):
         story_moments([rows], [rows])
 
 
@@ -228,7 +228,8 @@ def test_weights_that_do_not_fit_are_refused(weights):
         correlation_from_moments(story_moments(*make_stories()), weights)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_moments_of_unequal_shapes_are_refused():
     m = story_moments(*make_stories())
-    with pytest.raises((InputError, TypeCheckError), match="yy"):
+    with pytest.raises(InputError, match="'yy'"):
         Moments("story", m.story, m.n, m.p, m.y, m.pp, m.yy[:, :2], m.py)

@@ -10,7 +10,7 @@ import pytest
 
 from brainaligner.core import Scores, Space, StoryGroup
 from brainaligner.evaluation import QUANTILES, Finding, Interval, Summary
-from brainaligner.report import Result, RunReport, fsaverage5_coordinates
+from brainaligner.report import Result, RunReport, fsaverage5_coordinates, render_page
 
 SUBJECTS = ("UTS01", "UTS02", "UTS03")
 ARMS = {
@@ -137,6 +137,12 @@ def components() -> RunReport:
 def voxels() -> RunReport:
     """Simulated voxels that lie on the cortex."""
     return made_report("voxels", 9000)
+
+
+@pytest.fixture(scope="session")
+def pages(components: RunReport, voxels: RunReport) -> dict[str, str]:
+    """Both reports as pages: drawn once, for all tests."""
+    return {"components": render_page(components), "voxels": render_page(voxels)}
 
 
 @pytest.fixture(scope="session")

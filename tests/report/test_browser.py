@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -52,10 +53,10 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-def visit(browser: Browser, report: RunReport, folder: Path, width: int) -> Visit:
-    """Open a report, and keep a picture of it in `folder`."""
+def visit(browser: Browser, html: str, folder: Path, width: int) -> Visit:
+    """Open a page, and keep a picture of it in `folder`."""
     file = folder / "report.html"
-    file.write_text(render_page(report), encoding="utf-8")
+    file.write_text(html, encoding="utf-8")
     seen = Visit(browser.new_page(viewport={"width": width, "height": 900}), file.as_uri(), [], [])
     seen.page.on("console", lambda m: seen.errors.append(m.text) if m.type == "error" else None)
     seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
@@ -65,18 +66,18 @@ def visit(browser: Browser, report: RunReport, folder: Path, width: int) -> Visi
     return seen
 
 
-@pytest.fixture(params=["components", "voxels"])
-def report(request: pytest.FixtureRequest) -> RunReport:
-    """Both kinds of report."""
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(params=WIDTHS)
+@pytest.fixture(
+    scope="module", params=itertools.product(("components", "voxels"), WIDTHS), ids="-".join
+)
 def opened(
-    request: pytest.FixtureRequest, browser: Browser, report: RunReport, tmp_path: Path
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    pages: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Visit]:
-    """A report, at each width."""
-    seen = visit(browser, report, tmp_path, WIDTHS[request.param])
+    """Each kind of report, at each width."""
+    kind, width = request.param
+    seen = visit(browser, pages[kind], tmp_path_factory.mktemp("page"), WIDTHS[width])
     yield seen
     seen.page.close()
 
@@ -135,7 +136,7 @@ def test_headings_descend_one_by_one(opened: Visit) -> None:
     )
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 def test_warnings_stand_before_the_numbers(opened: Visit) -> None:
@@ -166,7 +167,7 @@ def test_hostile_names_stay_text(browser: Browser, components: RunReport, tmp_pa
         findings=(Finding("warn", HOSTILE, HOSTILE),),
         recipes=((HOSTILE, HOSTILE),),
     )
-    seen = visit(browser, hostile, tmp_path, WIDTHS["desktop"])
+    seen = visit(browser, render_page(hostile), tmp_path, WIDTHS["desktop"])
     assert seen.page.evaluate("window.broken") is None
     assert seen.page.locator("script, img").count() == 0
     assert seen.page.locator("h1").inner_text() == HOSTILE

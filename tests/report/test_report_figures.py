@@ -25,6 +25,8 @@ from brainaligner.report import (
     render_page,
 )
 
+FIRST_ARM = next(iter(ARMS))
+
 
 def ids(svg: str, kind: str) -> list[str]:
     """Identifiers of marks of one kind, without the figure's prefix."""
@@ -36,6 +38,11 @@ def pixels(address: str) -> np.ndarray:
 
     data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
     return np.asarray(imread(io.BytesIO(data), format="png"))[..., :3]
+
+
+def of_one_subject(report: RunReport) -> RunReport:
+    kept = tuple(r for r in report.results if r.scores.subject == SUBJECTS[0])
+    return replace(report, results=kept)
 
 
 def colourful(image: np.ndarray) -> int:
@@ -115,7 +122,7 @@ def test_odd_names_are_drawn_letter_by_letter(components: RunReport, name: str) 
             summary=replace(r.summary, arm=name, subject=name),
         )
         for r in components.results
-        if r.scores.arm == [*ARMS][0] and r.scores.subject == "UTS01"
+        if r.scores.arm == FIRST_ARM and r.scores.subject == "UTS01"
     )
     report = replace(components, results=results)
     shown = " ".join(name.replace("\x00", " ").split())
@@ -125,21 +132,20 @@ def test_odd_names_are_drawn_letter_by_letter(components: RunReport, name: str) 
 
 
 def test_the_same_report_gives_the_same_bytes() -> None:
-    first, second = (made_report("voxels", 500) for _ in range(2))
+    first, second = (of_one_subject(made_report("voxels", 500)) for _ in range(2))
     assert render_page(first) == render_page(second)
     assert arm_figure(first) == arm_figure(second)
 
 
 def test_page_is_small_and_quick(voxels: RunReport) -> None:
-    render_page(voxels)
-    began = time.perf_counter()
+    began = time.process_time()
     page = render_page(voxels)
-    assert time.perf_counter() - began < 12  # 3 s where nothing else runs
+    assert time.process_time() - began < 8
     assert len(page.encode()) < 5e6
 
 
-def test_page_names_no_other_place(voxels: RunReport) -> None:
-    page = render_page(voxels)
+def test_page_names_no_other_place(pages: dict[str, str]) -> None:
+    page = pages["voxels"]
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert "@import" not in page
     assert "<script" not in page
@@ -158,7 +164,7 @@ def test_hostile_names_cannot_enter_the_page(components: RunReport) -> None:
             summary=replace(r.summary, arm=evil, group=evil),
         )
         for r in components.results
-        if r.scores.arm == [*ARMS][0] and r.scores.group.name == "test"
+        if r.scores.arm == FIRST_ARM and r.scores.group.name == "test"
     )
     page = render_page(
         replace(
@@ -191,10 +197,10 @@ def test_fsaverage5_lies_in_millimetres_with_the_left_half_first() -> None:
     assert 150 < np.ptp(places[:, 1]) < 190
 
 
-def test_components_have_no_map_and_the_page_says_why(components: RunReport) -> None:
+def test_components_have_no_map_and_the_page_says_why(pages: dict[str, str]) -> None:
     space = Space("components", 200)
     assert cortex_figure(space, np.zeros(200), title="x") is None
-    page = render_page(components)
+    page = pages["components"]
     assert "<img" not in page
     assert "No cortex map of UTS01, UTS02, UTS03. The targets are components" in page
 

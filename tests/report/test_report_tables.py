@@ -13,7 +13,8 @@ import pytest
 from conftest import ABOUT, ARMS, SUBJECTS, made_report
 
 from brainaligner.core import InputError, Space, StoryGroup
-from brainaligner.report import RunReport, headline, render_page, results_table, table_tsv
+from brainaligner.evaluation import EvaluationSettings, ScoreBase, find_warnings, score_group
+from brainaligner.report import Result, RunReport, headline, render_page, results_table, table_tsv
 
 Rescored = Callable[[RunReport, dict[str, object]], RunReport]
 
@@ -60,7 +61,7 @@ def test_a_group_cannot_be_single_and_repeated(components: RunReport) -> None:
         summary=replace(first.summary, group="test"),
     )
     with pytest.raises(InputError, match="never be averaged"):
-        replace(components, results=(mixed, *components.results[3:6]))
+        replace(components, results=(mixed, *components.results[10:]))
 
 
 @pytest.mark.parametrize("kind", ["components", "regions", "parcels"])
@@ -100,17 +101,19 @@ def test_caption_says_what_a_number_needs(components: RunReport) -> None:
 
 
 def test_simulated_and_within_story_scores_are_marked_everywhere(
-    voxels: RunReport, components: RunReport, rescored: Rescored
+    voxels: RunReport, components: RunReport, rescored: Rescored, pages: dict[str, str]
 ) -> None:
     within = rescored(components, {"label": "within one story"})
-    for report, mark in ((voxels, "SIMULATED DATA"), (within, "within one story")):
+    for report, page, mark in (
+        (voxels, pages["voxels"], "SIMULATED DATA"),
+        (within, render_page(within), "within one story"),
+    ):
         assert results_table(report).title.startswith(mark)
-        page = render_page(report)
         assert page.index('class="banner"') < page.index("<main>")
         assert page.count(mark) > 5
     assert "In simulated data" in headline(voxels)
-    assert "simulated" not in render_page(components).lower()
-    assert 'class="banner"' not in render_page(components)
+    assert "simulated" not in pages["components"].lower()
+    assert 'class="banner"' not in pages["components"]
 
 
 def test_tsv_gives_back_every_number_exactly(components: RunReport) -> None:
@@ -246,3 +249,34 @@ def test_mixed_kinds_are_called_targets(components: RunReport) -> None:
     mixed = replace(first, scores=other, summary=replace(first.summary, subject="UTS09"))
     report = replace(components, results=(*components.results, mixed))
     assert report.targets == "targets"
+
+
+def test_what_evaluation_returns_can_be_reported() -> None:
+    rng = np.random.default_rng(3)
+    stories = ("a", "b")
+    responses = {story: rng.standard_normal((120, 6)) for story in stories}
+    predictions = {story: y + 3 * rng.standard_normal(y.shape) for story, y in responses.items()}
+    base = ScoreBase("S1", StoryGroup("test", stories), Space("regions", 6))
+    scores, summary = score_group(
+        predictions,
+        responses,
+        dict.fromkeys(stories, 1),
+        arm="ridge",
+        base=base,
+        settings=EvaluationSettings(n_bootstrap=50, n_shifts=50),
+    )
+    report = RunReport(
+        title="t",
+        study="s",
+        about=ABOUT,
+        simulated=True,
+        label=scores.label,
+        results=(Result(scores, summary, "10"),),
+        findings=find_warnings([summary]),
+    )
+    (line,) = read_tsv(table_tsv(report))
+    assert float(line["null_sd"]) == summary.null_sd
+    assert float(line["r_skew"]) == summary.skew
+    (row,) = results_table(report).rows
+    assert row[2].startswith(f"{scores.r.mean():.3f} [")
+    assert "fewer than 8" in render_page(report)

@@ -25,12 +25,12 @@ class StoryGroup:
     def __post_init__(self) -> None:
         if self.presentations not in PRESENTATIONS:
             raise unknown_name("story group", "kind", self.presentations, PRESENTATIONS)
-        if not self.stories:
+        if not self.stories or len(set(self.stories)) < len(self.stories):
             raise InputError(
                 f"story group {self.name!r}",
-                got="no stories",
-                wanted="at least one",
-                do="Leave the group out.",
+                got=", ".join(self.stories) or "no stories",
+                wanted="at least one story, each once",
+                do="Correct the list, or leave the group out.",
             )
 
 
@@ -65,7 +65,7 @@ class Scores:
 
     def __post_init__(self) -> None:
         r = np.asarray(self.r, dtype=np.float64)
-        if r.shape != (self.space.size,) or (np.abs(r[np.isfinite(r)]) > 1 + 1e-9).any():
+        if r.shape != (self.space.size,) or (np.abs(r[~np.isnan(r)]) > 1 + 1e-9).any():
             raise InputError(
                 f"scores of {self.arm} in {self.subject}",
                 got=f"r of shape {r.shape}",

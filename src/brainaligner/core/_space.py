@@ -45,6 +45,13 @@ class Space:
     def __post_init__(self) -> None:
         if self.kind not in SPACE_KINDS:
             raise unknown_name("space", "kind", self.kind, SPACE_KINDS)
+        if self.size < 1:
+            raise InputError(
+                "space",
+                got=f"{self.size} {self.kind}",
+                wanted="1 or more",
+                do="Check that the responses have columns.",
+            )
         lengths = {"labels": self.labels, "vertices": self.vertices}
         for name, value in lengths.items():
             if value is not None and len(value) != self.size:

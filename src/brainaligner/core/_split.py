@@ -64,7 +64,7 @@ class Split:
 
     def __post_init__(self) -> None:
         for side in SIDES:
-            object.__setattr__(self, side, tuple(getattr(self, side)))
+            object.__setattr__(self, side, _names(side, getattr(self, side)))
         counts = Counter(self.stories)
         twice = sorted(story for story, n in counts.items() if n > 1)
         if twice:
@@ -117,8 +117,8 @@ class WithinStorySplit:
 
     Nothing scored this way is a held-out story: `label` goes with every result.
     Fold ``k`` tests the k-th part, chooses settings on the next part (cyclically) and
-    trains on the others; `gap` rows are dropped on each side of every border between
-    two roles.
+    trains on the others; `gap` rows are dropped at every border between two roles, half of
+    them on each side.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class WithinStorySplit:
     n_folds : int
         Number of contiguous parts, at least 3.
     gap : int
-        Rows dropped between two roles, at each border.
+        Rows between two roles.
 
     Raises
     ------
@@ -176,6 +176,17 @@ class WithinStorySplit:
             stop = edges[i + 1] - (self.gap // 2 if after else 0)
             pieces[role].append(Piece(self.story, start, stop))
         return Fold(*(tuple(pieces[role]) for role in ("train", "validation", "test")))
+
+
+def _names(side: str, given: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise InputError(
+            f"split, {side}",
+            got=f"the text {given!r}",
+            wanted="a list of story names",
+            do=f"Write [{given}].",
+        )
+    return tuple(given)
 
 
 def draw_split(

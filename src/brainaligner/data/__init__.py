@@ -10,7 +10,7 @@ from brainaligner.data._simulate import (
     story_transcripts,
 )
 from brainaligner.data._textgrid import Interval, Tier, read_textgrid
-from brainaligner.data._words import MARKERS, clean_word, read_word_table
+from brainaligner.data._words import MARKERS, clean_word
 
 __all__ = [
     "MARKERS",
@@ -23,7 +23,6 @@ __all__ = [
     "clean_word",
     "open_dataset",
     "read_textgrid",
-    "read_word_table",
     "simulate_tree",
     "story_rows",
     "story_transcripts",

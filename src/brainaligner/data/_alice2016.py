@@ -88,7 +88,7 @@ class Alice2016(Dataset):
     def _reader_problems(self) -> Iterator[Problem]:
         for subject, got in self.absent.items():
             yield Problem(
-                "error",
+                "warning",
                 f"{self._archive.path}, {RADIUS}{subject}",
                 got,
                 "measured time courses",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from brainaligner.core import InputError, array_digest, unknown_name
 from brainaligner.data._files import reading
 
 REPEATS = "repeats"
+_HEAD_BYTES = 4096
 _HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -106,7 +108,8 @@ class NpzArchive(ResponseArchive):
             zipfile.ZipFile(self.path) as archive,
             archive.open(f"{name}.npy") as member,
         ):
-            return _npy_header(f"{self.path}, array {name!r}", member)
+            head = io.BytesIO(member.read(_HEAD_BYTES))
+            return _npy_header(f"{self.path}, array {name!r}", head)
 
     def columns(self, name: str, columns: slice) -> Float[np.ndarray, "time target"]:
         """Read one array and return some of its columns."""
@@ -119,7 +122,7 @@ class NpzArchive(ResponseArchive):
             return np.lib.format.read_array(member, allow_pickle=False)[:, columns]
 
 
-def _npy_header(where: str, member: zipfile.ZipExtFile) -> ArrayHeader:
+def _npy_header(where: str, member: io.BytesIO) -> ArrayHeader:
     version = np.lib.format.read_magic(member)
     if version not in _HEADER_READERS:
         raise InputError(

@@ -131,7 +131,7 @@ def _listener(
     chosen = np.sort(rng.choice(len(cells), settings.n_voxels[number], replace=False))
     own_cells = cells.at(chosen)
     basis = smooth_basis(own_cells.coordinates, fwhm=settings.smoothness_mm, seed=settings.seed)
-    snr = settings.signal[number] * profile[chosen] * (not settings.null)
+    snr = settings.signal[number] * profile[chosen] * (not settings.no_signal)
     shape = (basis.shape[1], drivers.directions.shape[1])
     common = np.random.default_rng((settings.seed, 3)).standard_normal(shape)
     own = rng.standard_normal(shape)

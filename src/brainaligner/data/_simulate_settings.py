@@ -35,7 +35,7 @@ class SimulationSettings:
         How many directions of feature space (leading principal components) drive responses.
     alike : float
         Share of the variance of the weights that all listeners have in common.
-    null : bool
+    no_signal : bool
         No signal anywhere.
     seed : int
         The same seed gives the same bytes.
@@ -56,7 +56,7 @@ class SimulationSettings:
     word_rate_share: float = 0.2
     n_directions: int = 10
     alike: float = 0.6
-    null: bool = False
+    no_signal: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -134,8 +134,10 @@ def _solve(
     )
     plain = RidgeSettings(settings.alphas, intercept=settings.intercept, products="float64")
     decomposition = decompose(scaled, settings=plain, device=str(device))
-    basis = basis_on(decomposition, scaled, products="float64", device=device)
-    weights, intercept = basis.solve(basis.project(slice(0, targets.size)), alpha.tolist())
+    basis = basis_on(decomposition, scaled, products=torch.float64, device=device)
+    weights, intercept = basis.solve(
+        basis.project(slice(0, targets.size)), alpha.tolist(), dtype=torch.float64
+    )
     return weights.cpu().numpy() * factors[:, None], intercept.cpu().numpy()
 
 

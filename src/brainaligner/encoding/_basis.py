@@ -21,7 +21,6 @@ from jaxtyping import Float, Float64
 from brainaligner.encoding._decompose import Decomposition, standardised
 from brainaligner.encoding._stories import Designs, Stories, read_design, read_responses
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 Matrix = Float[torch.Tensor, "_ _"]
 Matrix64 = Float64[torch.Tensor, "_ _"]
 
@@ -60,9 +59,12 @@ class Basis(abc.ABC):
         return self.vectors.device
 
     def shrinkage(self, alphas: Sequence[float]) -> Float64[torch.Tensor, "alpha direction"]:
-        """``1 / (eigenvalues + alpha)`` for each alpha."""
+        """``1 / (eigenvalues + alpha)`` for each alpha, and 0 where the eigenvalue is 0.
+
+        Responses project to 0 there, or to rounding that a small alpha would blow up.
+        """
         grid = torch.tensor(alphas, dtype=torch.float64, device=self.device)
-        return 1.0 / (self.eigenvalues[None, :] + grid[:, None])
+        return (self.eigenvalues > 0) / (self.eigenvalues + grid[:, None])
 
     def read(self, designs: Designs, i: int, dtype: torch.dtype) -> Matrix:
         """Design of story `i`, standardised in float64, then rounded to `dtype`."""
@@ -85,7 +87,7 @@ class Basis(abc.ABC):
         return first if self.decomposition.intercept else torch.zeros_like(first)
 
     def solve(
-        self, block: Projected, alpha: Sequence[float]
+        self, block: Projected, alpha: Sequence[float], *, dtype: torch.dtype
     ) -> tuple[
         Float[torch.Tensor, "feature target"],
         Float64[torch.Tensor, "target"],
@@ -94,7 +96,7 @@ class Basis(abc.ABC):
         own = self.decomposition
         scale = torch.tensor(own.scale, device=self.device)
         weights = self._weights(self.shrinkage(alpha).T * block.values) / scale[:, None]
-        rounded = weights.to(self.products)
+        rounded = weights.to(dtype)
         return rounded, block.mean - torch.tensor(own.centre).to(scale) @ rounded.double()
 
     @abc.abstractmethod
@@ -196,13 +198,17 @@ class DualBasis(Basis):
 
 
 def basis_on(
-    decomposition: Decomposition, train: Stories, *, products: str, device: torch.device
+    decomposition: Decomposition,
+    train: Stories,
+    *,
+    products: torch.dtype,
+    device: torch.device,
 ) -> Basis:
     """Put a decomposition on `device`, in the form that it has."""
     form = DualBasis if decomposition.dual else PrimalBasis
     vectors = torch.tensor(decomposition.basis, device=device)
     eigenvalues = torch.tensor(decomposition.eigenvalues, device=device)
-    return form(decomposition, train, DTYPES[products], vectors, eigenvalues)
+    return form(decomposition, train, products, vectors, eigenvalues)
 
 
 def first_row(

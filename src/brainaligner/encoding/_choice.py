@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int64
@@ -14,6 +14,7 @@ from brainaligner.core import frozen_array
 Edge = Literal["none", "low", "high", "both"]
 
 
+@runtime_checkable
 class Chosen(Protocol):
     """Anything that chose an alpha for each target from a grid."""
 
@@ -53,7 +54,7 @@ class AlphaChoice:
     validation_r : float32 array, shape (alpha, target)
         Pearson r of each alpha; 0 where the measured or the predicted series has no
         variance, so that such targets neither poison nor decide a mean. NaN throughout
-        where a single alpha was given and nothing had to be chosen.
+        where one alpha was given and nothing to score it on.
     shared : bool
         Whether one alpha serves all targets.
     """

@@ -43,7 +43,7 @@ class Decomposition:
         Whether `centre` holds training means (else zeros), and whether `scale` holds
         training standard deviations (else ones).
     eigenvalues : float64 array, shape (direction,)
-        Not negative, increasing.
+        Increasing; those within rounding of 0 are 0.
     basis : float64 array, shape (item, direction)
         Orthonormal columns.
     centre, scale : float64 arrays, shape (feature,)
@@ -88,7 +88,7 @@ class Decomposition:
 
 
 def decompose(
-    train: Designs | Sequence[Float[np.ndarray, "_ _"]],
+    train: Designs | Sequence[Shaped[np.ndarray, "..."]],
     *,
     settings: RidgeSettings,
     device: str = "cpu",
@@ -127,7 +127,7 @@ def decompose(
         dual=np.array(dual),
         intercept=np.array(settings.intercept),
         scaled=np.array(settings.scaling == "training"),
-        eigenvalues=eigenvalues.clamp(min=0.0).cpu().numpy(),
+        eigenvalues=_without_rounding(eigenvalues).cpu().numpy(),
         basis=basis.cpu().numpy(),
         centre=standard[0],
         scale=standard[1],
@@ -214,17 +214,26 @@ def _survey(designs: Designs, settings: RidgeSettings, progress: Progress) -> Su
     return n_rows, digests, (centre, scale)
 
 
+def _without_rounding(
+    eigenvalues: Float64[torch.Tensor, "direction"],
+) -> Float64[torch.Tensor, "direction"]:
+    noise = eigenvalues.numel() * torch.finfo(torch.float64).eps * eigenvalues[-1]
+    return torch.where(eigenvalues > noise, eigenvalues, torch.zeros_like(eigenvalues))
+
+
 def _gram(
     designs: Designs, standard: Standard, device: torch.device, progress: Progress
 ) -> Float64[torch.Tensor, "feature feature"]:
     on64 = partial(standardised, standard=standard, dtype=torch.float64, device=device)
     n_features = standard[0].size
+    step = max(256, n_features // 6)
     gram = torch.zeros((n_features, n_features), dtype=torch.float64, device=device)
     for i in range(len(designs)):
         design = on64(read_design(designs, i))
-        gram.addmm_(design.T, design)
+        for a in range(0, n_features, step):  # what lies below the diagonal is a mirror image
+            gram[a : a + step, a:].addmm_(design[:, a : a + step].T, design[:, a:])
         progress("products of features", i + 1, len(designs))
-    return gram
+    return gram.triu() + gram.triu(1).T
 
 
 def _kernel(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, no_type_check
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -22,6 +22,7 @@ from brainaligner.encoding._settings import (
 )
 from brainaligner.encoding._stories import ArrayStories
 
+ArrayLike = Any  # scikit-learn also takes lists, frames and sparse matrices, and checks them
 N_FIFTHS = 5
 
 
@@ -40,6 +41,14 @@ class RidgeEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     n_features_in_ : int
     """
 
+    alphas: Sequence[float]
+    alpha: AlphaRule
+    intercept: bool
+    scaling: Scaling
+    form: Form
+    products: Products
+
+    @no_type_check  # scikit-learn may set anything here; `fit` checks it
     def __init__(
         self,
         alphas: Sequence[float] = WIDE_GRID,
@@ -58,14 +67,14 @@ class RidgeEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def fit(
         self,
-        X: Float[np.ndarray, "sample feature"],
-        y: Float[np.ndarray, "sample target"] | Float[np.ndarray, "sample"],
-        groups: Shaped[np.ndarray, "sample"] | None = None,
-    ) -> Self:
-        """Fit; `groups` names the story of each row.
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+    ) -> RidgeEncoder:
+        """Fit `y` (sample, target) or (sample,) from `X` (sample, feature).
 
-        Without groups, and with several alphas, contiguous fifths of the rows are left
-        out in turn.
+        `groups` names the story of each row. Without it, contiguous fifths of the rows are
+        left out in turn.
         """
         X, y = validate_data(
             self, X, y, dtype=[np.float32, np.float64], multi_output=True, ensure_min_samples=2
@@ -83,7 +92,7 @@ class RidgeEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self
 
     def predict(
-        self, X: Float[np.ndarray, "sample feature"]
+        self, X: ArrayLike
     ) -> Float[np.ndarray, "sample target"] | Float[np.ndarray, "sample"]:
         """Predict in float64: ``X @ coef_.T + intercept_``."""
         check_is_fitted(self)
@@ -106,7 +115,7 @@ def _fifths(n_rows: int) -> Int[np.ndarray, "sample"]:
     return np.arange(n_rows) * min(N_FIFTHS, n_rows) // n_rows
 
 
-def _codes(groups: Shaped[np.ndarray, "sample"], n_rows: int) -> Int[np.ndarray, "sample"]:
+def _codes(groups: ArrayLike, n_rows: int) -> Int[np.ndarray, "sample"]:
     labels = np.asarray(groups)
     if labels.shape != (n_rows,):
         raise InputError(

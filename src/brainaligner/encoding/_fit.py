@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from brainaligner.encoding._choice import AlphaChoice, Edge
 from brainaligner.encoding._device import compute_device
 
 
+@runtime_checkable
 class LinearFit(Protocol):
     """Anything that predicts by ``design @ weights + intercept``."""
 
@@ -62,7 +63,7 @@ class RidgeFit:
 
     @property
     def validation_r(self) -> Float32[np.ndarray, "alpha target"]:
-        """Pearson r of each alpha; NaN where nothing was chosen."""
+        """Pearson r of each alpha; NaN where nothing could be scored."""
         return self.choice.validation_r
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float32, Int64, Shaped
 
 from brainaligner.core import Progress, no_progress
 from brainaligner.encoding._basis import Basis, Projected, basis_on
@@ -36,6 +36,7 @@ from brainaligner.encoding._stories import (
     read_design,
 )
 
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 TARGET_BLOCK = 4096
 KEEP_BYTES = 2 << 30
 
@@ -99,7 +100,7 @@ def fit_ridge(
 def stream_ridge(
     train: Stories,
     validation: Stories | None,
-    test: Designs | Sequence[Float[np.ndarray, "_ _"]],
+    test: Designs | Sequence[Shaped[np.ndarray, "..."]],
     *,
     settings: RidgeSettings,
     decomposition: Decomposition | None = None,
@@ -141,7 +142,7 @@ def stream_ridge(
         check_decomposition(decomposition, train, settings)
     check_rows(train, decomposition.n_rows)
     check_features((validation, wanted), decomposition.n_features)
-    basis = basis_on(decomposition, train, products=settings.products, device=on)
+    basis = basis_on(decomposition, train, products=_products(settings), device=on)
     scorer = _scorer(basis, validation, settings)
     blocks = _target_blocks(train.n_targets, target_block)
     return _fitted_blocks(_Task(basis, scorer, settings, progress), blocks, wanted, keep_bytes)
@@ -190,12 +191,20 @@ def _fitted(
     r, best = scored
     alphas, basis = task.settings.alphas, task.basis
     choice = AlphaChoice(alphas, np.array(alphas)[best], r, task.settings.alpha == "shared")
-    weights, intercept = basis.solve(block, choice.alpha.tolist())
+    weights, intercept = basis.solve(
+        block, choice.alpha.tolist(), dtype=DTYPES[task.settings.products]
+    )
     fit = RidgeFit(choice, weights.cpu().numpy(), intercept.cpu().numpy())
     predictions = tuple(
         predict(fit, read_design(test, i), device=str(basis.device)) for i in range(len(test))
     )
     return RidgeBlock(choice, fit.weights, fit.intercept, block.targets, predictions)
+
+
+def _products(settings: RidgeSettings) -> torch.dtype:
+    # what is left of a story after a near-perfect fit has few digits: none may be lost
+    exact = settings.selection == "leave_story_out" and len(settings.alphas) > 1
+    return torch.float64 if exact else DTYPES[settings.products]
 
 
 def _scorer(basis: Basis, validation: Stories | None, settings: RidgeSettings) -> Scorer:

@@ -95,6 +95,7 @@ def leave_story_out_scorer(basis: Basis, alphas: tuple[float, ...]) -> Scorer:
             for a, shrink in enumerate(shrinkage):
                 hat = (rows * shrink) @ partners.T
                 residual = measured - rows @ (shrink[:, None] * block.values)
+                # one system at a time: torch's batched solver fails in some builds of MKL
                 predicted = measured - torch.linalg.solve(identity - hat, residual)
                 sums[:, a] += _sums(predicted, measured)
         p, y, pp, yy, py = sums

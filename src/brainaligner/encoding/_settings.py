@@ -49,7 +49,8 @@ class RidgeSettings:
         smaller. The results are the same.
     products : {"float32", "float64"}
         Precision of the products that run over TRs and targets, and of the weights.
-        Decompositions, and products with them, are float64 always.
+        Decompositions, products with them, and all that leaves stories out are float64
+        always.
     """
 
     alphas: tuple[float, ...] = WIDE_GRID

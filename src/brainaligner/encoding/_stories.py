@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from brainaligner.core import InputError
 
@@ -43,7 +43,7 @@ class Stories(Designs, Protocol):
 class ArrayDesigns:
     """Designs that are in memory already."""
 
-    designs: Sequence[Float[np.ndarray, "_ _"]]
+    designs: Sequence[Shaped[np.ndarray, "..."]]
 
     def __post_init__(self) -> None:
         for i, values in enumerate(self.designs):
@@ -73,8 +73,8 @@ class ArrayStories:
         If lengths, rows, features or targets disagree, or a value is not finite.
     """
 
-    designs: Sequence[Float[np.ndarray, "_ _"]]
-    matrices: Sequence[Float[np.ndarray, "_ _"]]
+    designs: Sequence[Shaped[np.ndarray, "..."]]
+    matrices: Sequence[Shaped[np.ndarray, "..."]]
 
     def __post_init__(self) -> None:
         if len(self.designs) != len(self.matrices):
@@ -107,7 +107,7 @@ class ArrayStories:
         return self.matrices[i][:, targets]
 
 
-def as_designs(given: Designs | Sequence[Float[np.ndarray, "_ _"]]) -> Designs:
+def as_designs(given: Designs | Sequence[Shaped[np.ndarray, "..."]]) -> Designs:
     """Return `given` as `Designs`, whether it reads lazily or is a list of arrays."""
     return given if isinstance(given, Designs) else ArrayDesigns(given)
 

@@ -80,8 +80,8 @@ def _of_one(summary: Summary) -> Iterator[Finding]:
         yield Finding(
             "note",
             where,
-            f"{summary.n_stories} stories, fewer than {FEWEST_STORIES}: the interval is "
-            "conditional on these stories",
+            f"fewer than {FEWEST_STORIES} stories ({summary.n_stories}): the interval is "
+            "conditional on them",
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from brainaligner.core import FSAVERAGE5_VERTICES, InputError, Space
+from brainaligner.report._svg import INK, any_script
 from brainaligner.report._words import plain
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 FILL_MM = 6.0
 HALF = FSAVERAGE5_VERTICES // 2
-INK = "#1f2933"
 # (hemisphere, side that faces the reader: -1 left, 1 right, name), in reading order
 VIEWS = (
     (0, -1, "left lateral"),
@@ -204,7 +204,8 @@ def _data_address(
     bar.tick_params(labelsize=8, colors=INK)
     bar.set_xlabel("Pearson r", fontsize=8, color=INK, labelpad=1)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with any_script():
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
@@ -226,7 +227,7 @@ def _draw_view(
     order = np.argsort(depth, kind="stable")
     mesh = TriMesh(Triangulation(x, y, half.faces[order[facing[order]]]))
     mesh.set_facecolor(_shaded(half, own, towards, colours))
-    axes.add_collection(mesh)
+    axes.add_collection(mesh, autolim=False)
     axes.set_xlim(x.min() - 2, x.max() + 2)
     axes.set_ylim(y.min() - 2, y.max() + 2)
     axes.set_aspect("equal")

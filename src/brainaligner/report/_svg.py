@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 import io
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from brainaligner.report._words import plain
@@ -85,6 +87,14 @@ def write_legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str]
         text.set_color(INK)
 
 
+@contextlib.contextmanager
+def any_script() -> Iterator[None]:
+    """Draw names in any script: the reader's fonts may have letters that matplotlib's lack."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        yield
+
+
 def svg_text(figure: Figure, title: str, description: str) -> str:
     """Write a figure as an ``<svg>`` element that says in words what it shows.
 
@@ -94,7 +104,10 @@ def svg_text(figure: Figure, title: str, description: str) -> str:
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "brainaligner", "svg.fonttype": "none"}):
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "brainaligner", "svg.fonttype": "none"}),
+        any_script(),
+    ):
         figure.savefig(buffer, format="svg", metadata=NO_METADATA)
     drawn = buffer.getvalue()
     prefix = "f" + hashlib.sha256(f"{title}\n{description}".encode()).hexdigest()[:10]

@@ -137,23 +137,13 @@ def show(
 
 def _show(folder: Path, *, as_json: bool) -> None:
     from brainaligner.study._outputs import read_run
+    from brainaligner.study._screen import print_run
 
     finished = read_run(folder)
     if as_json:
         print(json.dumps(finished, indent=1))
-        return
-    console = Console()
-    for finding in finished["findings"]:
-        console.print(
-            f"{finding['severity'].upper()} {finding['where']}: {finding['text']}",
-            style="yellow",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-    for table in finished["tables"]:
-        console.print(_rich_table(table["columns"], table["rows"], table["caption"]))
-    console.print(f"page: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    else:
+        print_run(finished, folder, Console())
 
 
 def _rich_table(columns: list[str], rows: list[list[str]], caption: str = "") -> RichTable:

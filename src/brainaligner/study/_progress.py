@@ -39,7 +39,7 @@ class Reporter(ABC):
 
 
 class PlainReporter(Reporter):
-    """One line at the start, at most one each ten seconds, and one at the end of a loop."""
+    """A line each ten seconds of a loop; loops that are shorter say nothing."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -52,12 +52,11 @@ class PlainReporter(Reporter):
     def __call__(self, what: str, done: int, total: int) -> None:
         """Write a line when one is due."""
         now = time.monotonic()
-        if done < total and now - self._last.setdefault(what, now) < _LINE_EVERY_S:
-            return
-        self._last[what] = now
+        if now - self._last.setdefault(what, now) >= _LINE_EVERY_S:
+            self._last[what] = now
+            self.line(f"{what}: {done}/{total}")
         if done >= total:
             del self._last[what]
-        self.line(f"{what}: {done}/{total}")
 
 
 class BarReporter(Reporter):

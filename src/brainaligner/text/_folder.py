@@ -50,7 +50,7 @@ def model_folder(name: str) -> Path:
     if name == EMBEDDED:
         return _embedded_folder()
     local = Path(name).expanduser()
-    if local.is_dir():
+    if name and local.is_dir():
         return local.resolve()
     if not _HUB_NAME.fullmatch(name):
         raise InputError(
@@ -59,12 +59,12 @@ def model_folder(name: str) -> Path:
             wanted="'embedded', a folder with a checkpoint, or a name on the Hugging Face hub",
             do="Check the path.",
         )
-    return _hub_snapshot(name, _CONFIG)
+    return _cached_snapshot(name) or _hub_snapshot(name, _CONFIG)
 
 
 def complete_folder(name: str, folder: Path) -> Path:
     """Return `folder` once it holds all files; fetches a hub model's weights and tokenizer."""
-    if name == EMBEDDED or Path(name).expanduser().is_dir():
+    if name == EMBEDDED or Path(name).expanduser().is_dir() or _is_complete(folder):
         return folder
     wanted = (*_CONFIG, *_VOCABULARIES, *_TOKENIZER_EXTRAS, *_SAFETENSORS, "model-*.safetensors")
     found = _hub_snapshot(name, wanted, revision=folder.name)
@@ -114,34 +114,38 @@ def _embedded_folder() -> Path:
     return Path(spec.origin).resolve().parent / "model"
 
 
+def _cached_snapshot(name: str) -> Path | None:
+    """Folder of a hub model in the local cache, where its config.json is there."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = Path(snapshot_download(name, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+    return found if _present(found, _CONFIG) else None
+
+
 def _hub_snapshot(name: str, patterns: Sequence[str], *, revision: str = "main") -> Path:
-    """Fetch files of a hub model; for "main", an already cached revision is used first."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    fault: Exception | None = None
-    for local_only in (True, False) if revision == "main" else (False,):
-        try:
-            found = Path(
-                snapshot_download(
-                    name,
-                    revision=revision,
-                    allow_patterns=list(patterns),
-                    local_files_only=local_only,
-                )
-            )
-        except (OSError, ValueError, HfHubHTTPError) as error:
-            fault = error
-            continue
-        if not local_only or _present(found, _CONFIG):
-            return found
-    raise InputError(
-        f"model {name!r}",
-        got=f"no such folder, and nothing from the hub ({type(fault).__name__})",
-        wanted="'embedded', a folder with a checkpoint, or a name on the Hugging Face hub",
-        do=f"Where there is a network, run 'hf download {name} --local-dir FOLDER', copy the "
-        "folder here and give its path.",
-    ) from fault
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise InputError(
+            f"model {name!r}",
+            got=f"no such folder, and nothing from the hub ({type(error).__name__})",
+            wanted="'embedded', a folder with a checkpoint, or a name on the Hugging Face hub",
+            do=f"Where there is a network, run 'hf download {name} --local-dir FOLDER', copy "
+            "the folder here and give its path.",
+        ) from error
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        return bool(checkpoint_files(folder))
+    except InputError:
+        return False
 
 
 def _weight_files(folder: Path) -> list[Path]:

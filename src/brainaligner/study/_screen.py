@@ -1,0 +1,92 @@
+"""A finished run on a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_SUBJECTS_ABREAST = 3
+Row = dict[str, Any]
+
+
+def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
+    """Print warnings first, then a table for each group of stories, then where the page is.
+
+    Parameters
+    ----------
+    run : dict
+        What ``run.json`` holds.
+    folder : Path
+        Where it lies.
+    console : rich.console.Console
+    """
+    for finding in run["findings"]:
+        _say(
+            console,
+            f"{finding['severity'].upper()} {finding['where']}: {finding['text']}",
+            "yellow",
+        )
+    for banner in _banners(run):
+        _say(console, banner, "bold red")
+    _say(console, f"{run['title']}", "bold")
+    for group, cut in _in_order((row["group"], row["rows_cut"]) for row in run["results"]):
+        rows = [r for r in run["results"] if (r["group"], r["rows_cut"]) == (group, cut)]
+        for subjects in _chunks(_in_order(row["subject"] for row in rows), _SUBJECTS_ABREAST):
+            console.print(_table(rows, subjects))
+    _say(console, f"page: {folder / 'report.html'}", "")
+
+
+def _say(console: Console, text: str, style: str) -> None:
+    console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+
+def _banners(run: dict[str, Any]) -> list[str]:
+    banners = ["SIMULATED DATA: no number below is about a brain."] if run["simulated"] else []
+    if run["label"] != "held-out stories":
+        banners.append(f"{run['label'].upper()}: no story was held out.")
+    return banners
+
+
+def _table(rows: Sequence[Row], subjects: Sequence[str]) -> Table:
+    first = rows[0]
+    title = (
+        f"r over {first['space_kind']}, {_stories(first)}, {first['rows_cut']} rows cut at "
+        "each end; [95 % interval], share above the shift null"
+    )
+    table = Table(title=title, title_justify="left", title_style="", show_lines=True)
+    table.add_column("arm", overflow="fold")
+    for subject in subjects:
+        table.add_column(subject, justify="right", no_wrap=True)
+    by_place = {(row["arm"], row["subject"]): row for row in rows}
+    for arm in _in_order(row["arm"] for row in rows):
+        cells = (_cell(by_place.get((arm, subject))) for subject in subjects)
+        table.add_row(arm, *(Text(cell) for cell in cells))
+    return table
+
+
+def _stories(row: Row) -> str:
+    kind = "heard once" if row["presentations"] == "single" else "averaged over repeats"
+    noun = "story" if row["n_stories"] == 1 else "stories"
+    return f"group {row['group']} ({row['n_stories']} {noun}, {kind})"
+
+
+def _cell(row: Row | None) -> str:
+    if row is None or row["mean"] is None:
+        return "n/a"
+    low, high = row["interval"]["low"], row["interval"]["high"]
+    interval = "no interval" if low is None else f"[{low:.3f}, {high:.3f}]"
+    published = "" if row["reference"] is None else f"\npublished {row['reference']:.3f}"
+    return f"{row['mean']:.3f}  {row['share_above_null']:.0%}\n{interval}{published}"
+
+
+def _in_order(items: Any) -> list[Any]:
+    return list(dict.fromkeys(items))
+
+
+def _chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
