@@ -29,6 +29,11 @@ def run_command(*arguments: str, log: Path, kill_after: float | None = None) -> 
     """Run ``brainaligner ...``; SIGKILL it after `kill_after` seconds where that is given.
 
     The peak is the largest resident memory seen of the process and its children.
+
+    Raises
+    ------
+    RuntimeError
+        If a run that was not to be killed fails.
     """
     start = time.monotonic()
     peak = 0
@@ -42,6 +47,8 @@ def run_command(*arguments: str, log: Path, kill_after: float | None = None) -> 
             if kill_after is not None and time.monotonic() - start > kill_after:
                 process.kill()
             time.sleep(_POLL_S)
+    if kill_after is None and process.returncode != 0:
+        raise RuntimeError(f"brainaligner {' '.join(arguments)} failed: see {log}")
     return Measured(process.returncode, time.monotonic() - start, peak / 2**20)
 
 

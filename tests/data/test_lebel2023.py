@@ -350,6 +350,32 @@ def test_faulty_vertices_are_refused(lebel_tree: Path, vertices: np.ndarray) -> 
         open_dataset("lebel2023", lebel_tree).space("UTS01")
 
 
+def test_vertices_in_a_zip_file_are_refused(lebel_tree: Path) -> None:
+    path = lebel_tree / "pycortex-db" / "UTS01" / "fsaverage5_vertices.npy"
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        np.savez(file, vertices=np.arange(12))
+    with pytest.raises(InputError, match="vertices"):
+        open_dataset("lebel2023", lebel_tree).space("UTS01")
+
+
+def test_a_link_between_the_two_names_is_one_tree(lebel_tree: Path) -> None:
+    lebel_tree.with_name("derivatives").symlink_to(lebel_tree.name)
+    assert open_dataset("lebel2023", lebel_tree.parent).subjects == ("UTS01", "UTS02")
+
+
+def test_the_repeated_story_is_known_where_its_repeats_are_missing(lebel_tree: Path) -> None:
+    for path in (lebel_tree / "preprocessed_data").glob("*/buck.hf5"):
+        path.rename(path.with_stem("wheretheressmoke"))
+    grids = lebel_tree / "TextGrids"
+    (grids / "buck.TextGrid").rename(grids / "wheretheressmoke.TextGrid")
+    dataset = open_dataset("lebel2023", lebel_tree)
+    assert dataset.repeats("UTS01", "wheretheressmoke") is None
+    assert dataset.presentations("wheretheressmoke") == 2
+    assert dataset.responses("UTS01", "wheretheressmoke").presentations == 2
+    assert dataset.presentations("life") == 1
+
+
 @pytest.mark.parametrize(("n_voxels", "n_errors"), [(12, 0), (11, 1)])
 def test_the_mask_must_have_a_voxel_for_each_column(
     lebel_tree: Path, n_voxels: int, n_errors: int

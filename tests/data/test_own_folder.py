@@ -187,7 +187,7 @@ CONTENT_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut zip": (cut_zip, r"P1\.npz.*cannot be read"),
     "no zip": (no_zip, r"P1\.npz.*cannot be read"),
     "a changed byte": (flip_a_byte, r"P1\.npz.*Bad CRC"),
-    "cut member": (cut_member, r"P1\.npz.*cannot be read"),
+    "cut member": (cut_member, r"P1\.npz.*bytes of values where shape"),
     "one dimension": (save(alpha=np.ones(30)), r"shape \(30,\)"),
     "integers": (save(alpha=np.ones((30, 5), dtype=int)), "int64 array"),
     "text": (save(alpha=np.full((30, 5), "x")), "<U1 array"),
@@ -235,6 +235,10 @@ def facts(**changed: object) -> Callable[[Path], None]:
     return lambda folder: change_facts(folder, **changed)
 
 
+def write_facts(text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "dataset.json").write_text(text, encoding="utf-8")
+
+
 LAYOUT_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no words": (rename("words.csv", "word.csv"), "0 word tables"),
     "no column": (lambda f: change_words(f, lambda t: t.replace("onset_s", "start")), "onset_s"),
@@ -250,7 +254,11 @@ LAYOUT_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a list": (facts(repeated=["gamma"]), "2 or more"),
     "unknown repeated": (facts(repeated={"gama": 3}), "'gama'.*Did you mean 'gamma'"),
     "labels of no text": (facts(labels=[1, 2]), "a list of names"),
-    "broken JSON": (lambda f: (f / "dataset.json").write_text("{"), "no valid JSON"),
+    "broken JSON": (write_facts("{"), "no valid JSON"),
+    "JSON too deep": (write_facts("[" * 200_000), "no valid JSON"),
+    "a number too long": (write_facts('{"tr": ' + "1" * 5000 + "}"), "no valid JSON"),
+    "a TR of 400 digits": (write_facts('{"tr": ' + "1" * 400 + "}"), "a number of seconds"),
+    "a first row in the far future": (facts(first_centre=1e300), "a number of seconds"),
 }
 
 

@@ -125,3 +125,20 @@ def test_alice_without_responses(real_data: Path, tmp_path: Path) -> None:
     shutil.copy(real_data / "alice2016" / "alice_ch1.TextGrid", tmp_path)
     with pytest.raises(InputError, match="no array named 6mm/"):
         open_dataset("alice2016", tmp_path)
+
+
+def test_a_bad_value_in_alice_spoils_no_other(real_data: Path, tmp_path: Path) -> None:
+    with np.load(real_data / "alice2016" / "roi_timecourses.npz") as file:
+        raw = file["6mm/s22"]
+    broken = raw.copy()
+    broken[5, 0], broken[7, 2], broken[:, 4] = np.nan, np.inf, 3.25
+    np.savez(tmp_path / "roi_timecourses.npz", **{"6mm/a": raw, "6mm/b": broken})
+    shutil.copy(real_data / "alice2016" / "alice_ch1.TextGrid", tmp_path)
+    dataset = open_dataset("alice2016", tmp_path)
+    sound, given = (dataset.responses(subject, "alice_ch1") for subject in ("a", "b"))
+    assert given.replaced == 2
+    assert given.values[5, 0] == given.values[7, 2] == 0.0
+    assert not given.values[:, 4].any()
+    np.testing.assert_array_equal(given.values[:, [1, 3, 5]], sound.values[:, [1, 3, 5]])
+    np.testing.assert_allclose(given.values[10:, [0, 2]], sound.values[10:, [0, 2]], atol=0.05)
+    assert any("columns 4;" in problem.got for problem in dataset.problems())

@@ -253,3 +253,11 @@ def test_a_grid_without_tiers(tmp_path: Path) -> None:
     path = tmp_path / "a.TextGrid"
     path.write_text('"ooTextFile" "TextGrid" 0 2 <absent>', encoding="utf-8")
     assert read_textgrid(path) == ()
+
+
+def test_a_tier_number_with_a_raised_digit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.TextGrid"
+    head = '"Praat chronological TextGrid text file"\n0 1\n1\n"IntervalTier" "word" 0 1\n'
+    path.write_text(head + '1\u00b2 0 1\n"hi"\n', encoding="utf-8")
+    with pytest.raises(InputError, match="where a tier's number should stand"):
+        read_textgrid(path)

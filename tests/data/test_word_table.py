@@ -32,6 +32,8 @@ HEADER = "story,word,onset_s,offset_s"
         ("T-SHIRT", "t-shirt"),
         ("S.A.T.", "s.a.t."),
         ("\\ANDM", "andm"),
+        ("\\{BR}", ""),
+        ("{\\LS)", ""),
         ("{ really }", "really"),
         ("I'M", "i'm"),
         *[(label, "") for label in ("{CG}", "{LS)", "(BR}", "{LS} ", "", " ", "#", "sp", "{ns}")],

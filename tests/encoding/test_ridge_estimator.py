@@ -80,3 +80,10 @@ def test_the_room_needs_neither_scikit_learn_nor_himalaya() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("labels", [[None] * 20, ["a", None] * 10, ["a", 1] * 10])
+def test_labels_that_cannot_be_sorted_are_refused(labels: list[object]) -> None:
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    with pytest.raises(InputError, match="groups"):
+        RidgeEncoder().fit(x, x[:, :2], groups=np.array(labels, dtype=object))

@@ -158,6 +158,43 @@ def test_row_headings_name_their_rows(opened: Visit) -> None:
     assert opened.page.locator("table caption").count() == 2
 
 
+def test_long_names_and_many_subjects_do_not_widen_the_page(
+    browser: Browser, components: RunReport, tmp_path: Path
+) -> None:
+    long = "one_name_without_any_space_" * 6
+    results = []
+    for result in components.results:
+        for copy in "abc":
+            names = {"arm": f"{result.scores.arm} {long}", "subject": result.scores.subject + copy}
+            scores, summary = replace(result.scores, **names), replace(result.summary, **names)
+            results.append(replace(result, scores=scores, summary=summary))
+    report = replace(components, results=tuple(results))
+    seen = visit(browser, render_page(report), tmp_path, WIDTHS["desktop"])
+    sticking_out = seen.page.evaluate(
+        """[...document.querySelectorAll('svg text, .scroll, table')].filter(e => {
+        const box = (e.closest('svg') || document.documentElement).getBoundingClientRect();
+        const own = e.getBoundingClientRect();
+        return own.left < box.left - 1 || own.right > box.right + 1 || own.bottom > box.bottom + 1;
+        }).map(e => e.textContent.slice(0, 80))"""
+    )
+    assert sticking_out == []
+    seen.page.close()
+
+
+def test_print_is_dark_on_white_also_for_readers_of_dark_pages(
+    browser: Browser, pages: dict[str, str], tmp_path: Path
+) -> None:
+    seen = visit(browser, pages["components"], tmp_path, WIDTHS["desktop"])
+    seen.page.emulate_media(media="print", color_scheme="dark")
+    colours = seen.page.evaluate(
+        """[...document.querySelectorAll('p, td, th, .badge, .where, dd')]
+        .map(e => Math.max(...getComputedStyle(e).color.match(/\\d+/g).slice(0, 3)))"""
+    )
+    assert len(colours) > 50
+    assert max(colours) < 180
+    seen.page.close()
+
+
 def test_hostile_names_stay_text(browser: Browser, components: RunReport, tmp_path: Path) -> None:
     hostile = replace(
         components,

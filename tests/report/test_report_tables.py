@@ -279,4 +279,4 @@ def test_what_evaluation_returns_can_be_reported() -> None:
     assert float(line["r_skew"]) == summary.skew
     (row,) = results_table(report).rows
     assert row[2].startswith(f"{scores.r.mean():.3f} [")
-    assert "fewer than 8" in render_page(report)
+    assert "Fewer than 8 stories (2)" in render_page(report)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import jaxtyping
 import pytest
 from tiny_checkpoints import WORDS, save_checkpoint, speak
 
@@ -49,12 +48,3 @@ def story() -> Transcript:
 def clock() -> Clock:
     """ds003020's clock."""
     return Clock(tr=2.0, first=11.0)
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Switch annotation checks off, so that our own refusal has to do the work."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from brainaligner.text import (
     row_texts,
     story_texts,
 )
+from brainaligner.text._tokens import token_rows
 
 FAMILIES = tuple(SPECIAL)
 Tiny = Callable[[str], LanguageModel]
@@ -273,3 +276,34 @@ def test_bad_requests_are_refused(
     rows = {"a": [RowText((), ("street",))]}
     with pytest.raises(InputError, match=message):
         row_states(tiny("bert"), rows, layers, settings=chosen, batch_tokens=batch_tokens)
+
+
+def test_a_layer_of_another_width_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    from transformers import OPTConfig, OPTModel
+
+    from brainaligner.text import load_language_model
+
+    shutil.copytree(checkpoint("gpt2"), tmp_path, dirs_exist_ok=True)
+    config = OPTConfig(
+        vocab_size=400, hidden_size=16, word_embed_proj_dim=8, num_hidden_layers=2,
+        num_attention_heads=2, ffn_dim=24, do_layer_norm_before=False,
+    )  # fmt: skip
+    OPTModel(config).save_pretrained(tmp_path)
+    model, rows = load_language_model(str(tmp_path)), {"a": [RowText((), ("street",))]}
+    assert row_states(model, rows, (1,), settings=TextSettings())[1]["a"].shape == (1, 16)
+    with pytest.raises(InputError, match=r"layer 2 .*got states of shape \(1, \d+, 8\)"):
+        row_states(model, rows, (2,), settings=TextSettings())
+
+
+def test_tokens_of_long_contexts_do_not_pile_up(tiny: Tiny) -> None:
+    """A plain list of all tokens and places takes about 100 MB here."""
+    word = (WORDS * 3)[:100]
+    rows = [RowText(tuple(word[i % 7 :]), (f"w{i}",)) for i in range(1500)]
+    chosen = TextSettings(max_tokens=5)
+    token_rows(tiny("gpt2"), rows[:10], settings=chosen)
+    tracemalloc.start()
+    found = token_rows(tiny("gpt2"), rows, settings=chosen)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert {len(row.ids) for row in found} == {5}
+    assert peak < 30e6

@@ -97,8 +97,17 @@ class Alice2016(Dataset):
 
 
 def standardised(raw: Float[np.ndarray, "time target"]) -> Float[np.ndarray, "time target"]:
-    """Return columns less their least-squares line, divided by what is left's deviation."""
+    """Return columns less their least-squares line, divided by what is left's deviation.
+
+    A value that is not finite counts as its column's mean and comes back as NaN. A column of
+    which the line leaves rounding only (1e-7 of its largest value) becomes zeros.
+    """
+    finite = np.isfinite(raw)
+    means = raw.sum(axis=0, where=finite) / np.maximum(finite.sum(axis=0), 1)
+    filled = np.where(finite, raw, means)
     time = np.arange(len(raw), dtype=np.float64)
     line = np.column_stack([np.ones_like(time), time - time.mean()])
-    weights, *_ = np.linalg.lstsq(line, raw, rcond=None)
-    return zscore(raw - line @ weights)
+    weights, *_ = np.linalg.lstsq(line, filled, rcond=None)
+    rest = filled - line @ weights
+    rest[:, rest.std(axis=0) <= 1e-7 * np.abs(filled).max(axis=0)] = 0.0
+    return np.where(finite, zscore(rest), np.nan)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import abc
 import hashlib
 import io
+import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import h5py
 import numpy as np
@@ -43,7 +46,7 @@ def checked_header(where: str, header: ArrayHeader, *, dims: int = 2) -> ArrayHe
     """
     if (
         len(header.shape) != dims
-        or 0 in header.shape
+        or min(header.shape) < 1
         or not np.issubdtype(header.dtype, np.floating)
     ):
         raise InputError(
@@ -84,7 +87,7 @@ class ResponseArchive(abc.ABC):
         raise unknown_name(str(self.path), "array", f"{REPEATS}/{name}", ())
 
     def digest(self, name: str) -> str:
-        """SHA-256 of one array's dtype, shape and values, and of its single presentations'."""
+        """SHA-256 of dtype, shape and values as they are read, single presentations included."""
         mean = array_digest(self.columns(name, slice(None)))
         if self.repeats_header(name) is None:
             return mean
@@ -103,43 +106,59 @@ class NpzArchive(ResponseArchive):
 
     def header(self, name: str) -> ArrayHeader:
         """Return shape and dtype of one array, from the first bytes of its member."""
-        with (
-            reading(self.path, f"an array {name!r} in an npz file"),
-            zipfile.ZipFile(self.path) as archive,
-            archive.open(f"{name}.npy") as member,
-        ):
+        with self._member(name) as (member, size):
             head = io.BytesIO(member.read(_HEAD_BYTES))
-            return _npy_header(f"{self.path}, array {name!r}", head)
+            header = _npy_header(f"{self.path}, array {name!r}", head)
+            announced = math.prod(header.shape) * header.dtype.itemsize
+            if announced > size - head.tell():
+                raise _unplain(
+                    f"{self.path}, array {name!r}",
+                    f"{size - head.tell()} bytes of values where shape {header.shape} and "
+                    f"{header.dtype} ask for {announced}",
+                )
+            return header
 
     def columns(self, name: str, columns: slice) -> Float[np.ndarray, "time target"]:
         """Read one array and return some of its columns."""
         checked_header(f"{self.path}, array {name!r}", self.header(name))
+        with self._member(name) as (member, _):
+            return np.lib.format.read_array(member, allow_pickle=False)[:, columns]
+
+    @contextmanager
+    def _member(self, name: str) -> Iterator[tuple[IO[bytes], int]]:
+        """Open the npy file of one array, and say how many bytes it has when unpacked."""
         with (
             reading(self.path, f"an intact array {name!r}"),
             zipfile.ZipFile(self.path) as archive,
-            archive.open(f"{name}.npy") as member,
         ):
-            return np.lib.format.read_array(member, allow_pickle=False)[:, columns]
+            found = archive.getinfo(f"{name}.npy")
+            if found.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise _unplain(f"{self.path}, array {name!r}", "a compression numpy never uses")
+            with archive.open(found) as member:
+                yield member, found.file_size
 
 
 def _npy_header(where: str, member: io.BytesIO) -> ArrayHeader:
     version = np.lib.format.read_magic(member)
     if version not in _HEADER_READERS:
-        raise InputError(
-            where,
-            got=f"npy format {version}",
-            wanted="a plain numeric array",
-            do="Save the responses as one float array per story.",
-        )
-    shape, _, dtype = _HEADER_READERS[version](member)
+        raise _unplain(where, f"npy format {version}")
+    # A header that is no Python literal raises whatever its first fault happens to raise.
+    try:
+        shape, _, dtype = _HEADER_READERS[version](member)
+    except Exception as error:
+        raise _unplain(where, f"a header that cannot be read ({type(error).__name__})") from error
     if dtype.hasobject:
-        raise InputError(
-            where,
-            got="a pickled array of Python objects, which could run code when loaded",
-            wanted="a plain numeric array",
-            do="Save the responses as one float array per story.",
-        )
+        raise _unplain(where, "a pickled array of Python objects, which could run code when loaded")
     return ArrayHeader(shape, dtype)
+
+
+def _unplain(where: str, got: str) -> InputError:
+    return InputError(
+        where,
+        got=got,
+        wanted="a plain, complete numeric array",
+        do="Save the responses as one float array per story, with numpy.savez.",
+    )
 
 
 class HdfArchive(ResponseArchive):
@@ -148,7 +167,9 @@ class HdfArchive(ResponseArchive):
     def names(self) -> tuple[str, ...]:
         """Return the names of the datasets at the top of the file."""
         with reading(self.path, "a readable HDF5 file"), h5py.File(self.path, "r") as file:
-            return tuple(name for name in file if isinstance(file[name], h5py.Dataset))
+            # h5py gives a name that is not UTF-8 as bytes; no story of a word table has it.
+            names = [name for name in file if isinstance(name, str)]
+            return tuple(name for name in names if _has_dataset(self.path, file, name))
 
     def header(self, name: str) -> ArrayHeader:
         """Return shape and dtype of one dataset."""
@@ -171,7 +192,41 @@ class HdfArchive(ResponseArchive):
 def hdf_has(path: Path, key: str) -> bool:
     """Whether an HDF5 file holds a dataset named `key`."""
     with reading(path, "a readable HDF5 file"), h5py.File(path, "r") as file:
-        return isinstance(file.get(key), h5py.Dataset)
+        return _has_dataset(path, file, key)
+
+
+def _has_dataset(path: Path, file: h5py.File, key: str) -> bool:
+    """Whether `key` is a dataset; a link on the way to it is refused, not followed.
+
+    A file from somebody else must not choose which other files of this machine are read.
+    """
+    place: h5py.Group | h5py.Dataset = file
+    for part in (part.encode() for part in key.split("/")):
+        if not (isinstance(place, h5py.Group) and place.id.links.exists(part)):
+            return False
+        if place.id.links.get_info(part).type != h5py.h5l.TYPE_HARD:
+            raise _elsewhere(path, key, "a link")
+        place = place[part]
+    return isinstance(place, h5py.Dataset)
+
+
+def _dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
+    """Return a dataset whose values lie in the file itself."""
+    if not _has_dataset(path, file, key):
+        raise unknown_name(str(path), "dataset", key, [str(name) for name in file])
+    found = file[key]
+    if found.external or found.is_virtual:
+        raise _elsewhere(path, key, "values kept in other files")
+    return found
+
+
+def _elsewhere(path: Path, key: str, got: str) -> InputError:
+    return InputError(
+        f"{path}, {key!r}",
+        got=got,
+        wanted="values in the file itself",
+        do="Write the array into this file.",
+    )
 
 
 def hdf_header(path: Path, key: str) -> ArrayHeader:
@@ -183,9 +238,7 @@ def hdf_header(path: Path, key: str) -> ArrayHeader:
         If the file cannot be read, or holds no such dataset (the nearest name is given).
     """
     with reading(path, f"a complete HDF5 file with dataset {key!r}"), h5py.File(path, "r") as file:
-        found: Any = file.get(key)
-        if not isinstance(found, h5py.Dataset):
-            raise unknown_name(str(path), "dataset", key, list(file))
+        found = _dataset(path, file, key)
         return ArrayHeader(tuple(found.shape or ()), found.dtype)
 
 
@@ -195,7 +248,7 @@ def hdf_columns(path: Path, key: str, columns: slice) -> Float[np.ndarray, "..."
     float64 becomes float32 on the way, so that memory holds the slice once.
     """
     with reading(path, f"an intact dataset {key!r}"), h5py.File(path, "r") as file:
-        found = file[key]
+        found = _dataset(path, file, key)
         checked_header(
             f"{path}, dataset {key!r}", ArrayHeader(found.shape, found.dtype), dims=found.ndim
         )

@@ -19,6 +19,7 @@ _READ_ERRORS = (
     OSError,
     EOFError,
     KeyError,
+    MemoryError,
     RuntimeError,
     ValueError,
     zipfile.BadZipFile,
@@ -100,7 +101,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     text = decode_text(path, read_bytes(path, "a JSON file"))
     try:
         content = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             str(path), got=f"no valid JSON ({error})", wanted="JSON", do="Correct that line."
         ) from error

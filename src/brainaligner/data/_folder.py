@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from brainaligner.data._word_tables import Facts, WordTableDataset
 
 FACTS_NAME = "dataset.json"
 KEYS = ("tr", "first_centre", "space", "repeated", "labels")
+LONGEST_S = 86_400.0
+"""A day: a repetition time or first row beyond it is a slip of the pen."""
 
 
 class FolderDataset(WordTableDataset):
@@ -93,8 +94,8 @@ def _wrong_value(path: Path, key: str, value: Any, wanted: str) -> InputError:
 
 
 def _seconds(path: Path, key: str, value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise _wrong_value(path, key, value, "a number of seconds")
+    if type(value) not in (int, float) or not abs(value) < LONGEST_S:
+        raise _wrong_value(path, key, value, f"a number of seconds below {LONGEST_S:g}")
     if key == "tr" and value <= 0:
         raise _wrong_value(path, key, value, "a time above 0 s")
     return float(value)

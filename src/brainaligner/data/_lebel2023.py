@@ -27,6 +27,10 @@ CLOCK = Clock(tr=2.0, first=11.0)
 """The sound starts 10 s into the run and the first ten rows are cut: row i is centred at
 2 i + 11 s of story time."""
 
+REPEATED = "wheretheressmoke"
+"""The story that every subject heard several times (ten times, or five). Files that were saved
+again without the single presentations still hold their mean."""
+
 _DATA, _REPEATS = "data", "individual_repeats"
 
 
@@ -91,6 +95,9 @@ class Lebel2023(Dataset):
     def _expected_rows(self, story: str) -> int | None:
         return self._rows.get(story.casefold())
 
+    def _announced_presentations(self, story: str) -> int:
+        return 2 if story.casefold() == REPEATED else 1
+
     def _content_digest(self, subject: str, name: str) -> str:
         return file_digest(self._files[subject][name])
 
@@ -136,7 +143,9 @@ def derivative_folder(folder: Path) -> Path:
     """
     tops = (folder, folder / "ds003020")
     places = [folder, *(top / name for top in tops for name in ("derivatives", "derivative"))]
-    found = [place for place in places if (place / RECORDINGS).is_dir()]
+    # A link from one of the two names to the other makes one folder of both.
+    folders = {place.resolve(): place for place in places if (place / RECORDINGS).is_dir()}
+    found = list(folders.values())
     if len(found) != 1 or not (found[0] / TEXTGRIDS).is_dir():
         raise InputError(
             str(folder),
@@ -195,8 +204,11 @@ def _absence_problem(folder: Path, subject: str, absent: dict[str, str]) -> Prob
 
 
 def _read_vertices(path: Path, size: int) -> np.ndarray:
-    with reading(path, "an int array, one fsaverage5 vertex for each voxel"):
-        vertices = np.load(path, allow_pickle=False)
+    with (
+        reading(path, "an int array, one fsaverage5 vertex for each voxel"),
+        path.open("rb") as file,
+    ):
+        vertices = np.lib.format.read_array(file, allow_pickle=False)
     if not np.issubdtype(vertices.dtype, np.integer) or vertices.shape != (size,):
         raise InputError(
             str(path),

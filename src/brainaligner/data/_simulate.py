@@ -236,6 +236,7 @@ def _check_stories(
         raise unknown_name("simulation settings: repeated_story", "story", repeated, transcripts)
     widths = set()
     for story, transcript in transcripts.items():
+        _check_name(story)
         _check_times(transcript)
         if story not in features:
             raise unknown_name("features", "story", story, features)
@@ -248,6 +249,12 @@ def _check_stories(
             wanted="as many in every story",
             do="Make the features of all stories with the same settings.",
         )
+
+
+def _check_name(story: str) -> None:
+    if not story or story != Path(story).name:
+        wanted = "one without slashes: files are called by it"
+        raise InputError("stories", got=f"name {story!r}", wanted=wanted, do="Rename it.")
 
 
 def _check_times(transcript: Transcript) -> None:

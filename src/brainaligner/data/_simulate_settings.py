@@ -99,5 +99,5 @@ class SimulationSettings:
 
 
 def _out_of_range(name: str, got: object, wanted: str) -> InputError:
-    do = "Use null: true for no signal." if name == "signal" else "Correct the setting."
+    do = "Use no_signal: true for no signal." if name == "signal" else "Correct the setting."
     return InputError(f"simulation settings: {name}", got=str(got), wanted=wanted, do=do)

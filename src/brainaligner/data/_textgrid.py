@@ -118,7 +118,7 @@ class _Tokens:
         match = next(self._matches, None)
         if match is None:
             return None
-        if not (match.lastgroup == "number" and match[0].isdigit()):
+        if not (match.lastgroup == "number" and match[0].isdecimal()):
             self.fail(f"{match[0][:40]} where a tier's number should stand", match)
         return int(match[0])
 

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import math
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +27,8 @@ The set of the readers published with ds003020 and its extensions (``sl``, ``cg`
 empty), and ``#``, the pause of the "Le Petit Prince" TextGrids.
 """
 
+_AROUND = re.compile(r"^[\s{}()\[\]\\]+|[\s{}()\[\]]+$")
+
 COLUMNS = ("story", "word", "onset_s", "offset_s")
 TABLE_NAMES = ("words.csv", "words.tsv", "words.csv.gz")
 
@@ -36,7 +39,7 @@ def clean_word(label: str) -> str:
     White space, the brackets ``{}()[]`` around a label and a stray backslash before it are
     dropped: ``"{LS)"`` is a marker, ``"SO]"`` the word ``"so"``.
     """
-    word = label.strip().lower().strip("{}()[]").strip().lstrip("\\").strip()
+    word = _AROUND.sub("", label.lower())
     return "" if word in MARKERS else word
 
 
@@ -176,16 +179,18 @@ def read_word_table(path: Path) -> dict[str, list[WordRow]]:
     """
     text = _table_text(path)
     lines = csv.reader(io.StringIO(text, newline=None), delimiter=_delimiter(text))
+    rows = _rows(path, lines)
+    at = _column_places(path, next(rows, (1, []))[1])
     stories: dict[str, list[WordRow]] = {}
-    with reading(path, "a table of words"):
-        at = _column_places(path, next(lines, []))
-        for line, cells in _rows(path, lines):
-            if len(cells) <= max(at):
-                raise _wrong_row(path, line, f"{len(cells)} columns", "as many as the header")
-            story, label, onset, offset = [cells[i] for i in at]
-            if not story.strip():
-                raise _wrong_row(path, line, "no story name", "the name of the story")
-            stories.setdefault(story.strip(), []).append(WordRow(line, label, onset, offset))
+    for line, cells in rows:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) <= max(at):
+            raise _wrong_row(path, line, f"{len(cells)} columns", "as many as the header")
+        story, label, onset, offset = [cells[i] for i in at]
+        if not story.strip():
+            raise _wrong_row(path, line, "no story name", "the name of the story")
+        stories.setdefault(story.strip(), []).append(WordRow(line, label, onset, offset))
     if not stories:
         raise _wrong_row(path, 2, "no words", "one row per word")
     return stories
@@ -219,14 +224,12 @@ def _column_places(path: Path, header: list[str]) -> list[int]:
 
 
 def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    line = 1
+    line = 0
     try:
-        for line, cells in enumerate(lines, start=2):
-            content = "".join(cells)
-            if "\n" in content:
+        for line, cells in enumerate(lines, start=1):
+            if "\n" in "".join(cells):
                 raise _wrong_row(path, line, "a quote that is never closed", "quotes in pairs")
-            if content and not content.isspace():
-                yield line, cells
+            yield line, cells
     except csv.Error as error:
         raise _wrong_row(path, line + 1, str(error), "a table of words") from error
 

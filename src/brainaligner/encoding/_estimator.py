@@ -124,4 +124,12 @@ def _codes(groups: ArrayLike, n_rows: int) -> Int[np.ndarray, "sample"]:
             wanted=f"({n_rows},), one story label for each row",
             do="Give the story of each row of X.",
         )
-    return np.unique(labels, return_inverse=True)[1]
+    try:
+        return np.unique(labels, return_inverse=True)[1]
+    except TypeError as error:
+        raise InputError(
+            "groups",
+            got=f"labels that cannot be sorted ({error})",
+            wanted="labels of one type, none missing",
+            do="Give every row the name of its story.",
+        ) from error

@@ -202,7 +202,8 @@ def _studentised_ends(
         return float("nan"), float("nan")
     t = (drawn[usable] - mean) / drawn_error[usable]
     q_low, q_high = np.quantile(t, [(1 - level) / 2, (1 + level) / 2])
-    return float(mean[0] - q_high * error[0]), float(mean[0] - q_low * error[0])
+    low, high = mean[0] - q_high * error[0], mean[0] - q_low * error[0]
+    return max(float(low), -1.0), min(float(high), 1.0)
 
 
 def _check_draws(n_draws: int, level: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FEWEST_BINS, MOST_BINS = 20, 60
+CROWD = 6  # subjects that a band of height 1 has room for
 FLOOR, TOP = 0.93, 0.3  # of a row's band, counted downwards: below the row's name
 HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "markersize": 5.5}
 
@@ -99,16 +101,18 @@ def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None =
         If the group is unknown, or nothing was scored there.
     """
     shown, cut = _group_and_cut(report, group, cut)
-    figure, axes = row_canvas(len(report.arms))
+    band = math.ceil(len(report.subjects) / CROWD)
+    figure, axes = row_canvas(len(report.arms), band=band, names=report.subjects)
     axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
     _label_axis(axes, report, f"mean r over {report.targets}")
     said = []
     for row, arm in enumerate(report.arms):
-        write_above(axes, row, arm)
+        write_above(axes, row * band, arm)
+        heights = row * band + _heights(len(report.subjects), band)
         for i, subject in enumerate(report.subjects):
             result = report.find(arm, subject, shown.name, cut)
             if result is not None:
-                _draw_dot(axes, row + _height(i, len(report.subjects)), result, i)
+                _draw_dot(axes, heights[i], result, (row, i))
                 said.append(_mean_words(result))
     _write_subjects(figure, report)
     title = f"Mean r of each arm and subject over {report.targets}"
@@ -185,23 +189,28 @@ def _draw_marks(axes: Axes, row: int, result: Result) -> None:
     write_above(axes, row, result.scores.arm, numbers)
 
 
-def _height(i: int, n: int) -> float:
-    """Where subject `i` of `n` stands in a row's band."""
-    return 0.38 + 0.5 * (i + 0.5) / n
+def _heights(n: int, band: int) -> Float[np.ndarray, "subject"]:
+    """Where each of `n` subjects stands in a row's band, below its name."""
+    return 0.38 + (band - 0.5) * (np.arange(n) + 0.5) / n
 
 
-def _draw_dot(axes: Axes, height: float, result: Result, i: int) -> None:
-    summary, colour, marker = result.summary, COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+def _look(i: int) -> tuple[str, str]:
+    """Colour and marker of subject `i`: another pair for each of the first 49."""
+    return COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
+
+
+def _draw_dot(axes: Axes, height: float, result: Result, place: tuple[int, int]) -> None:
+    summary, name = result.summary, "{}-{}".format(*place)
+    colour, marker = _look(place[1])
     if not np.isfinite(summary.mean):
         return
     interval = summary.interval
     if np.isfinite([interval.low, interval.high]).all():
         axes.plot([interval.low, interval.high], [height] * 2, color=colour, linewidth=1.8)
-    row = int(height)
-    axes.plot(summary.mean, height, marker, color=colour, ms=6, gid=f"dot-{row}-{i}")
+    axes.plot(summary.mean, height, marker, color=colour, ms=6, gid=f"dot-{name}")
     if result.reference is not None:
         look = {**HOLLOW, "markeredgecolor": colour}
-        axes.plot(result.reference, height, marker, gid=f"reference-{row}-{i}", **look)
+        axes.plot(result.reference, height, marker, gid=f"reference-{name}", **look)
 
 
 def _write_key(figure: Figure) -> None:
@@ -215,10 +224,8 @@ def _write_key(figure: Figure) -> None:
 def _write_subjects(figure: Figure, report: RunReport) -> None:
     from matplotlib.lines import Line2D
 
-    keys = [
-        Line2D([], [], color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)])
-        for i in range(len(report.subjects))
-    ]
+    looks = [_look(i) for i in range(len(report.subjects))]
+    keys = [Line2D([], [], color=colour, marker=marker) for colour, marker in looks]
     names = list(report.subjects)
     if any(result.reference is not None for result in report.results):
         keys.append(Line2D([], [], linestyle="none", marker="o", **HOLLOW))

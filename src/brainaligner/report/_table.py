@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from brainaligner.core import InputError, StoryGroup
@@ -25,15 +26,18 @@ from brainaligner.report._words import (
     target_note,
 )
 
+ALL_SUBJECTS = "all subjects"
+MOST_SUBJECTS_BESIDE = 3  # each other, in a table that fits on a page
 ABOVE_NULL = (
     "share of targets whose r lies above 95 % of its values under circular shifts of the "
     "prediction; chance gives 5 %"
 )
+Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column's name, and the subject (or "all subjects") that it stands under."""
+    """A column's name, and the subject, "all subjects" or the arm that it stands under."""
 
     name: str
     over: str = ""
@@ -59,7 +63,7 @@ class Table:
 
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[Row, ...]
     notes: tuple[tuple[str, str], ...]
 
     @property
@@ -77,6 +81,8 @@ class Table:
 def results_table(report: RunReport, *, cut: int = 0) -> Table:
     """Make the table of mean r: one row for each arm and group of stories.
 
+    Where subjects are more than three, and more than the arms, a table with columns for
+    each of them would be far wider than a page: they get the rows then, and arms the columns.
     Groups are never averaged with each other. A mean over subjects weighs subjects
     equally, and is missing where a subject is.
 
@@ -99,42 +105,64 @@ def results_table(report: RunReport, *, cut: int = 0) -> Table:
             do="Score with that many rows cut first.",
         )
     published = any(result.reference is not None for result in report.results)
-    rows = (
-        _row(report, arm, group, cut, published)
-        for group in report.groups
-        for arm in report.arms
-        if any(report.find(arm, subject, group.name, cut) for subject in report.subjects)
-    )
+    rows = _subject_rows if _subjects_in_rows(report) else _arm_rows
     title = f"Pearson r of each arm over {report.targets}, {report.label}, {rows_cut(cut)}"
     return Table(
         ": ".join([*banners(report), title]),
         _columns(report, published),
-        tuple(rows),
+        tuple(row for group in report.groups for row in rows(report, group, cut, published)),
         _notes(report, cut),
     )
 
 
+def _subjects_in_rows(report: RunReport) -> bool:
+    return len(report.subjects) > max(MOST_SUBJECTS_BESIDE, len(report.arms))
+
+
 def _columns(report: RunReport, published: bool) -> tuple[Column, ...]:
     names = ("mean r", "median", "above null") + (("published",) if published else ())
+    if _subjects_in_rows(report):
+        of_arms = [Column(name, plain(arm)) for arm in report.arms for name in names]
+        return (Column("subject"), Column("stories"), *of_arms)
     of_subjects = [Column(name, plain(s)) for s in report.subjects for name in names]
-    of_all = [Column(name, "all subjects") for name in names if name != "above null"]
+    of_all = [Column(name, ALL_SUBJECTS) for name in names if name != "above null"]
     return (Column("arm"), Column("stories"), *of_subjects, *of_all)
 
 
-def _row(
-    report: RunReport, arm: str, group: StoryGroup, cut: int, published: bool
-) -> tuple[str, ...]:
-    found = [report.find(arm, subject, group.name, cut) for subject in report.subjects]
-    cells = [cell for result in found for cell in _subject_cells(result, published)]
-    summaries = [result.summary if result else None for result in found]
-    overall = [
-        number(mean_over_subjects([s.mean if s else None for s in summaries])),
-        number(mean_over_subjects([s.median if s else None for s in summaries])),
+def _arm_rows(report: RunReport, group: StoryGroup, cut: int, published: bool) -> Iterator[Row]:
+    for arm in report.arms:
+        found = [report.find(arm, subject, group.name, cut) for subject in report.subjects]
+        if any(found):
+            cells = [cell for result in found for cell in _subject_cells(result, published)]
+            mean, median, _, *reference = _overall_cells(found, published)
+            yield (plain(arm), _group_name(group), *cells, mean, median, *reference)
+
+
+def _subject_rows(report: RunReport, group: StoryGroup, cut: int, published: bool) -> Iterator[Row]:
+    by_arm = [
+        [report.find(arm, subject, group.name, cut) for subject in report.subjects]
+        for arm in report.arms
     ]
-    if published:
-        overall.append(number(mean_over_subjects([r.reference if r else None for r in found])))
-    stories = plain(group.name) + (" (repeated)" if group.presentations == "repeated" else "")
-    return (plain(arm), stories, *cells, *overall)
+    if any(map(any, by_arm)):
+        overall = [cell for found in by_arm for cell in _overall_cells(found, published)]
+        yield (ALL_SUBJECTS, _group_name(group), *overall)
+    for subject, found in zip(report.subjects, zip(*by_arm, strict=True), strict=True):
+        if any(found):
+            cells = [cell for result in found for cell in _subject_cells(result, published)]
+            yield (plain(subject), _group_name(group), *cells)
+
+
+def _group_name(group: StoryGroup) -> str:
+    return plain(group.name) + (" (repeated)" if group.presentations == "repeated" else "")
+
+
+def _overall_cells(found: Sequence[Result | None], published: bool) -> list[str]:
+    """Means over subjects, under the columns of one subject; a share has none."""
+    summaries = [result.summary if result else None for result in found]
+    mean = mean_over_subjects([s.mean if s else None for s in summaries])
+    median = mean_over_subjects([s.median if s else None for s in summaries])
+    reference = mean_over_subjects([result.reference if result else None for result in found])
+    return [number(mean), number(median), MISSING] + ([number(reference)] if published else [])
 
 
 def _subject_cells(result: Result | None, published: bool) -> list[str]:

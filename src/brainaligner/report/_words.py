@@ -11,6 +11,7 @@ from brainaligner.report._inputs import Result, RunReport
 SIMULATED = "SIMULATED DATA"
 MISSING = "n/a"
 NAMED_STORIES = 20
+NAMED_SUBJECTS = 6
 
 
 def plain(text: str) -> str:
@@ -127,16 +128,23 @@ def headline(report: RunReport) -> str:
     if not ranked:
         return f"No arm has a mean r for every subject on {plain(group.name)}."
     arm, best = ranked[0]
-    each = [report.find(arm, subject, group.name, report.cuts[0]) for subject in report.subjects]
-    per_subject = ", ".join(
-        f"{plain(r.scores.subject)} {number(r.summary.mean)}" for r in each if r is not None
-    )
     rest = f"; next comes {_quoted(ranked[1][0])} with {number(ranked[1][1])}" if ranked[1:] else ""
     return (
         f"{'In simulated data, t' if report.simulated else 'T'}he arm with the highest mean r "
-        f"over {report.targets} is {_quoted(arm)}: {number(best)} ({per_subject}) on the group "
-        f"{_quoted(group.name)}, {report.label}{rest}."
+        f"over {report.targets} is {_quoted(arm)}: {number(best)} ({_each_subject(report, arm)}) "
+        f"on the group {_quoted(group.name)}, {report.label}{rest}."
     )
+
+
+def _each_subject(report: RunReport, arm: str) -> str:
+    """Mean r of each subject, or from the lowest to the highest where they are many."""
+    group, cut = report.groups[0].name, report.cuts[0]
+    found = [report.find(arm, subject, group, cut) for subject in report.subjects]
+    means = [(r.scores.subject, r.summary.mean) for r in found if r is not None]
+    if len(means) <= NAMED_SUBJECTS:
+        return ", ".join(f"{plain(subject)} {number(mean)}" for subject, mean in means)
+    values = [mean for _, mean in means]
+    return f"{len(values)} subjects, {number(min(values))} to {number(max(values))}"
 
 
 def _quoted(name: str) -> str:

@@ -1,20 +1,28 @@
-"""One experiment as data: study files, the store, the stages, the command line."""
+"""One experiment as data: study files, the store, the stages, the command line.
+
+Names are imported when they are first asked for, so that ``brainaligner --help`` costs nothing.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from brainaligner.study._cli import app, main
-from brainaligner.study._config import (
-    ArmConfig,
-    DatasetConfig,
-    FeatureConfig,
-    SimulationConfig,
-    SplitConfig,
-    StudyConfig,
-)
-from brainaligner.study._files import load_study, preset_names, study_yaml
-from brainaligner.study._options import RunOptions
-from brainaligner.study._run import run_study
-from brainaligner.study._store import Recipe, Store
+
+if TYPE_CHECKING:
+    from brainaligner.study._config import (
+        ArmConfig,
+        DatasetConfig,
+        FeatureConfig,
+        SimulationConfig,
+        SplitConfig,
+        StudyConfig,
+    )
+    from brainaligner.study._files import load_study, preset_names, study_yaml
+    from brainaligner.study._options import RunOptions
+    from brainaligner.study._run import run_study
+    from brainaligner.study._store import Recipe, Store
 
 __all__ = [
     "ArmConfig",
@@ -33,3 +41,26 @@ __all__ = [
     "run_study",
     "study_yaml",
 ]
+
+_MODULES = {
+    "ArmConfig": "_config",
+    "DatasetConfig": "_config",
+    "FeatureConfig": "_config",
+    "Recipe": "_store",
+    "RunOptions": "_options",
+    "SimulationConfig": "_config",
+    "SplitConfig": "_config",
+    "Store": "_store",
+    "StudyConfig": "_config",
+    "load_study": "_files",
+    "preset_names": "_files",
+    "run_study": "_run",
+    "study_yaml": "_files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

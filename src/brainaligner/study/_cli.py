@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table as RichTable
 
 from brainaligner import __version__
 from brainaligner.core import BrainAlignerError, InputError
 
-EXIT_CODES = """Exit codes: 0 all went well; 1 something failed on the way; 2 bad input, nothing
-was started or changed; 130 stopped by the user (run the same command again to go on)."""
+if TYPE_CHECKING:
+    from brainaligner.data import Dataset
+    from brainaligner.study._options import RunOptions
+
+EXIT_CODES = """Exit codes: 0 all went well; 1 something failed on the way; 2 bad input or a full
+disk, nothing half-written is left; 130 stopped by the user (run the same command again to go
+on)."""
 
 app = typer.Typer(
     name="brainaligner",
@@ -53,22 +59,24 @@ DEFAULT_OUT = Path("runs")
 
 def main() -> None:
     """Run the command line; errors become one clear line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 is no error
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except BrainAlignerError as error:
+        text = " ".join(str(error).split())
         Console(stderr=True, soft_wrap=True).print(
-            f"error: {error}", style="red", markup=False, highlight=False
+            f"error: {text}", style="red", markup=False, highlight=False
         )
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         print(f"brainaligner {__version__}")
         raise typer.Exit
+    return bool(wanted)
 
 
 @app.callback()
@@ -92,8 +100,8 @@ def run(
     threads: Threads = None,
     overrides: Set = None,
     batch_tokens: Annotated[
-        int, typer.Option(help="Tokens in one batch of the language model.")
-    ] = 16_384,
+        int, typer.Option(help="Tokens in one batch of the language model; more for a GPU.")
+    ] = 4_096,
     target_block: Annotated[
         int, typer.Option(help="Voxels fitted at a time; bounds the memory of the ridge.")
     ] = 8_192,
@@ -117,13 +125,15 @@ def demo(out: Out = DEFAULT_OUT, device: Device = "cpu", threads: Threads = None
     _run_and_show("demo", RunOptions(out, None, device, threads), [])
 
 
-def _run_and_show(study: str, options: object, overrides: list[str]) -> None:
+def _run_and_show(study: str, options: RunOptions, overrides: list[str]) -> None:
     from brainaligner.study._files import load_study
-    from brainaligner.study._options import RunOptions
     from brainaligner.study._run import run_study
 
-    assert isinstance(options, RunOptions)
-    folder = run_study(load_study(study, overrides=overrides), options)
+    try:
+        folder = run_study(load_study(study, overrides=overrides), options)
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
     _show(folder, as_json=False)
 
 
@@ -141,18 +151,19 @@ def _show(folder: Path, *, as_json: bool) -> None:
 
     finished = read_run(folder)
     if as_json:
-        print(json.dumps(finished, indent=1))
+        _print_json(finished)
     else:
         print_run(finished, folder, Console())
 
 
-def _rich_table(columns: list[str], rows: list[list[str]], caption: str = "") -> RichTable:
-    table = RichTable(caption=caption or None, caption_justify="left", show_lines=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+def _print_json(content: object) -> None:
+    print(json.dumps(content, indent=1, allow_nan=False))
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from brainaligner.study._screen import list_table
+
+    Console().print(list_table(columns, rows))
 
 
 @studies_app.callback()
@@ -164,10 +175,9 @@ def studies(context: typer.Context, as_json: AsJson = False) -> None:
 
     titles = {name: load_study(name).title for name in preset_names()}
     if as_json:
-        print(json.dumps(titles, indent=1))
-        return
-    rows = [[name, title] for name, title in titles.items()]
-    Console().print(_rich_table(["study", "what it does"], rows))
+        _print_json(titles)
+    else:
+        _print_table(["study", "what it does"], list(titles.items()))
 
 
 @studies_app.command("show", epilog="Example:\n\n  brainaligner studies show baseline > my.yaml")
@@ -190,11 +200,13 @@ def data_check(
 ) -> None:
     """Say all that is wrong with a data folder, at once."""
     from brainaligner.data import open_dataset
+    from brainaligner.study._progress import reporting
 
-    dataset = open_dataset(reader, folder)
-    problems = dataset.problems()
+    dataset = open_dataset(reader, folder.expanduser())
+    with reporting() as reporter:
+        problems = dataset.problems(progress=reporter)
     if as_json:
-        print(json.dumps([vars(problem) for problem in problems], indent=1))
+        _print_json([vars(problem) for problem in problems])
     else:
         for problem in problems:
             print(
@@ -206,21 +218,22 @@ def data_check(
     if n_errors:
         raise InputError(
             str(folder),
-            got=f"{n_errors} errors",
+            got=f"{n_errors} error{'s' if n_errors > 1 else ''}",
             wanted="none",
             do="Mend the lines marked ERROR; warnings and notes need no mending.",
         )
 
 
-def _print_contents(dataset: object) -> None:
-    from brainaligner.data import Dataset
-
-    assert isinstance(dataset, Dataset)
+def _print_contents(dataset: Dataset) -> None:
     for subject in dataset.subjects:
-        stories = dataset.stories(subject)
-        rows = sum(dataset.n_rows(subject, story) for story in stories)
-        space = dataset.space(subject)
-        print(f"{subject}: {len(stories)} stories, {rows} rows, {space.size} {space.kind}")
+        try:
+            stories = dataset.stories(subject)
+            rows = sum(dataset.n_rows(subject, story) for story in stories)
+            space = dataset.space(subject)
+        except InputError:
+            continue  # it stands among the problems
+        noun = "story" if len(stories) == 1 else "stories"
+        print(f"{subject}: {len(stories)} {noun}, {rows} rows, {space.size} {space.kind}")
 
 
 @data_app.command("readers")
@@ -231,7 +244,7 @@ def data_readers() -> None:
     rows = [
         [name, (reader.__doc__ or "").strip().splitlines()[0]] for name, reader in READERS.items()
     ]
-    Console().print(_rich_table(["reader", "reads"], rows))
+    _print_table(["reader", "reads"], rows)
 
 
 @data_app.command("simulate", epilog="Example:\n\n  brainaligner data simulate my-tree")
@@ -252,15 +265,10 @@ def doctor(data: Data = None, out: Out = DEFAULT_OUT, as_json: AsJson = False) -
     """Show versions, devices, threads, memory, disk, datasets and models found."""
     from brainaligner.study._doctor import examine
 
-    rows = examine(data=data, out=out)
+    columns, rows = ("topic", "verdict", "found"), examine(data=data, out=out)
     if as_json:
-        print(
-            json.dumps(
-                [dict(zip(("topic", "verdict", "found"), row, strict=True)) for row in rows],
-                indent=1,
-            )
-        )
+        _print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
-        Console().print(_rich_table(["topic", "verdict", "found"], [list(row) for row in rows]))
+        _print_table(columns, rows)
     if any(verdict == "fail" for _, verdict, _ in rows):
         raise typer.Exit(1)

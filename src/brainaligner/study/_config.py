@@ -14,6 +14,7 @@ from brainaligner.text import DesignSettings, TextSettings
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SIMULATED = "simulated"
+STORE = "store"
 
 
 def check_name(where: str, name: str) -> None:
@@ -22,8 +23,8 @@ def check_name(where: str, name: str) -> None:
         raise InputError(
             where,
             got=f"{name!r}",
-            wanted="letters, digits, '.', '_' and '-', no space or slash",
-            do="Choose another name: results are kept in a folder of this name.",
+            wanted="letters, digits, '.', '_' and '-', no space or slash, a letter or digit first",
+            do="Choose another name: results are kept under this name.",
         )
 
 
@@ -116,13 +117,13 @@ class SplitConfig:
     gap: int = 10
 
     def __post_init__(self) -> None:
-        named = (self.train, self.validation, self.test)
         ways = {
             "counts": self.counts is not None,
             "file": self.file is not None,
-            "names (train, validation, test)": any(side is not None for side in named),
+            "names (train, validation, test)": self.named,
             "folds": self.folds is not None,
         }
+        self._check_numbers()
         used = [way for way, is_used in ways.items() if is_used]
         if len(used) > 1:
             raise InputError(
@@ -131,7 +132,7 @@ class SplitConfig:
                 wanted="one way to divide the stories",
                 do="Keep one of counts, file, names or folds.",
             )
-        if self.named and any(side is None for side in named):
+        if self.named and None in (self.train, self.validation, self.test):
             raise InputError(
                 "split",
                 got="some of train, validation and test",
@@ -139,10 +140,22 @@ class SplitConfig:
                 do="Name the stories of each side.",
             )
 
+    def _check_numbers(self) -> None:
+        for name, least in {"seed": 0, "gap": 0, "folds": 3}.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(
+                    f"split.{name}",
+                    got=str(value),
+                    wanted=f"{least} or more",
+                    do="Correct this number.",
+                )
+
     @property
     def named(self) -> bool:
         """Whether the sides are lists of names."""
-        return any(side is not None for side in (self.train, self.validation, self.test))
+        sides = (self.train, self.validation, self.test, self.test_repeated or None)
+        return any(side is not None for side in sides)
 
 
 @dataclass(frozen=True)
@@ -177,14 +190,28 @@ class ArmConfig:
     banded: BandedSettings | None = None
     reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Features that the arm's design holds: none of them where Z stands alone."""
+        return () if self.design.nuisance == "alone" else self.features
+
     def __post_init__(self) -> None:
         if not self.features:
             raise InputError(
                 "features",
                 got="no features",
                 wanted="at least one entry",
-                do="Name it even for nuisance: alone, whose clock and rows follow it.",
+                do="Name it even for nuisance: alone, whose clock follows it.",
             )
+        for group, by_subject in self.reference.items():
+            for subject, r in by_subject.items():
+                if not -1 <= r <= 1:
+                    raise InputError(
+                        f"reference.{group}.{subject}",
+                        got=str(r),
+                        wanted="a correlation between -1 and 1",
+                        do="Correct the published number.",
+                    )
 
 
 @dataclass(frozen=True)
@@ -214,6 +241,13 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
+        if self.name.casefold() == STORE:
+            raise InputError(
+                "name",
+                got=repr(self.name),
+                wanted="any other name: the folder of this name keeps finished stages",
+                do="Choose another name.",
+            )
         for kind, entries in (("features", self.features), ("arms", self.arms)):
             if not entries:
                 raise InputError(kind, got="none", wanted="at least one", do=f"Add {kind}.")

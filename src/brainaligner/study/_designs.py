@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -13,7 +11,7 @@ from jaxtyping import Float, Float32
 from brainaligner.core import Piece
 from brainaligner.data import Dataset
 from brainaligner.study._config import ArmConfig
-from brainaligner.study._features import Stimuli, read_features
+from brainaligner.study._features import FeatureSpace, Stimuli
 from brainaligner.text import design_bands, design_rows, nuisance_columns
 
 _KEEP_BYTES = 2**30
@@ -26,18 +24,18 @@ class ArmDesign:
     Parameters
     ----------
     arm : ArmConfig
-    folders : tuple of Path
-        Features artifacts, in the order of ``arm.features``.
+    spaces : tuple of FeatureSpace
+        In the order of ``arm.read``.
     stimuli : Stimuli
     shift : int
         Rows by which the clock of the arm's first features is moved; Z follows it.
     """
 
     arm: ArmConfig
-    folders: tuple[Path, ...]
+    spaces: tuple[FeatureSpace, ...]
     stimuli: Stimuli
     shift: int
-    _kept: OrderedDict[tuple[str, int], np.ndarray] = field(default_factory=OrderedDict)
+    _kept: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
 
     def story(self, story: str, n_rows: int) -> Float32[np.ndarray, "time feature"]:
         """All rows of one story; kept in memory while there is room."""
@@ -49,9 +47,13 @@ class ArmDesign:
             self._kept[place] = values
         return self._kept[place]
 
+    def forget(self) -> None:
+        """Give back the memory of all stories."""
+        self._kept.clear()
+
     def _make(self, story: str, n_rows: int) -> Float32[np.ndarray, "time feature"]:
         design = self.arm.design
-        bands = self._feature_rows(story, n_rows)
+        bands = [space.rows(story)[:n_rows] for space in self.spaces]
         nuisance = None
         if design.nuisance != "none":
             nuisance = nuisance_columns(
@@ -63,18 +65,22 @@ class ArmDesign:
             )
         return design_rows(bands, nuisance, settings=design)
 
-    def _feature_rows(self, story: str, n_rows: int) -> list[np.ndarray]:
-        if self.arm.design.nuisance == "alone":
-            return []
-        return [read_features(folder, story)[:n_rows] for folder in self.folders]
+    def inputs(self) -> dict[str, str]:
+        """All that the design follows from, for recipes."""
+        features = {f"features/{i}": space.recipe.key for i, space in enumerate(self.spaces)}
+        return features | self.stimuli.digests()
+
+    @property
+    def n_feature_columns(self) -> int:
+        """Columns of the design without Z."""
+        return sum(space.width for space in self.spaces) * len(self.arm.design.delays)
 
     def bands(self) -> tuple[slice, ...]:
         """Columns of each feature space, and of Z where it is in, for banded ridge."""
-        story, n_rows = next(iter(self.stimuli.rows.items()))
-        widths = [rows.shape[1] for rows in self._feature_rows(story, n_rows)]
-        whole = self.story(story, n_rows).shape[1]
-        n_delayed = sum(widths) * len(self.arm.design.delays)
-        return design_bands(widths, whole - n_delayed, settings=self.arm.design)
+        n_columns = self.story(*next(iter(self.stimuli.rows.items()))).shape[1]
+        widths = [space.width for space in self.spaces]
+        n_nuisance = n_columns - self.n_feature_columns
+        return design_bands(widths, n_nuisance, settings=self.arm.design)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +109,13 @@ class PieceStories(PieceDesigns):
     _replaced: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @property
-    def replaced(self) -> int:
-        """NaN and infinite values set to 0 in all that was read so far."""
-        return sum(self._replaced.values())
+    def replaced(self) -> dict[str, int]:
+        """NaN and infinite values set to 0 in each story that was read, where there were any."""
+        counts: dict[str, int] = {}
+        for (story, _), count in self._replaced.items():
+            if count:
+                counts[story] = counts.get(story, 0) + count
+        return counts
 
     @property
     def n_targets(self) -> int:

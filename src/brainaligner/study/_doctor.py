@@ -14,6 +14,10 @@ import psutil
 from brainaligner import __version__
 from brainaligner.core import BrainAlignerError
 from brainaligner.data import READERS, open_dataset
+from brainaligner.study._disk import nearest_existing
+from brainaligner.study._options import devices
+from brainaligner.study._prepare import DATA_VARIABLE
+from brainaligner.study._words import model_words
 from brainaligner.text import model_info
 
 _LIBRARIES = (
@@ -37,17 +41,6 @@ def software_versions() -> dict[str, str]:
     return versions | {name: metadata.version(name) for name in _LIBRARIES}
 
 
-def devices() -> tuple[str, ...]:
-    """Torch devices that can be named, the CPU first."""
-    import torch
-
-    found = ["cpu"]
-    found += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return tuple(found)
-
-
 def examine(*, data: str | None, out: Path) -> list[tuple[str, str, str]]:
     """Look at the machine; rows of (topic, verdict, what was found).
 
@@ -61,7 +54,7 @@ def examine(*, data: str | None, out: Path) -> list[tuple[str, str, str]]:
     rows = [(name, "ok", version) for name, version in software_versions().items()]
     rows += [("devices", "ok", ", ".join(_device_names())), _threads(), _memory(), _disk(out)]
     rows.append(_model("embedded"))
-    return rows + _datasets(data or os.environ.get("BRAINALIGNER_DATA"))
+    return rows + _datasets(data or os.environ.get(DATA_VARIABLE))
 
 
 def _device_names() -> list[str]:
@@ -88,9 +81,9 @@ def _memory() -> tuple[str, str, str]:
 
 
 def _disk(out: Path) -> tuple[str, str, str]:
-    existing = next(parent for parent in (out, *out.absolute().parents) if parent.exists())
+    existing = nearest_existing(out)
     free = shutil.disk_usage(existing).free / _GIB
-    writable = os.access(existing, os.W_OK)
+    writable = existing.is_dir() and os.access(existing, os.W_OK)
     verdict = "fail" if not writable else "ok" if free > 5 else "warn"
     return (
         "disk",
@@ -101,26 +94,21 @@ def _disk(out: Path) -> tuple[str, str, str]:
 
 def _model(name: str) -> tuple[str, str, str]:
     try:
-        info = model_info(name)
+        return (f"model {name}", "ok", model_words(model_info(name)))
     except BrainAlignerError as error:
         return (f"model {name}", "fail", str(error))
-    return (
-        f"model {name}",
-        "ok",
-        f"{info.n_layers} layers of width {info.width}, content {info.digest[:12]}",
-    )
 
 
 def _datasets(folder: str | None) -> list[tuple[str, str, str]]:
-    if folder is None:
-        return [("datasets", "note", "no folder given; use --data or BRAINALIGNER_DATA")]
+    if not folder:
+        return [("datasets", "note", f"no folder given; use --data or {DATA_VARIABLE}")]
     rows = []
     for reader in READERS:
         try:
-            dataset = open_dataset(reader, Path(folder))
+            dataset = open_dataset(reader, Path(folder).expanduser())
+            n_stories = len({s for subject in dataset.subjects for s in dataset.stories(subject)})
         except BrainAlignerError:
             continue
-        n_stories = len({s for subject in dataset.subjects for s in dataset.stories(subject)})
         rows.append(
             (f"dataset {reader}", "ok", f"{len(dataset.subjects)} subjects, {n_stories} stories")
         )

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import h5py
 import numpy as np
 from jaxtyping import Float32
 
 from brainaligner.core import Clock, Transcript
 from brainaligner.study._config import FeatureConfig
+from brainaligner.study._disk import read_array, write_npz
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 from brainaligner.text import (
     ModelInfo,
-    TextSettings,
     load_language_model,
     row_states,
     rows_from_states,
     story_texts,
 )
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -54,52 +53,83 @@ class Stimuli:
         }
 
 
-def feature_recipe(feature: FeatureConfig, info: ModelInfo, stimuli: Stimuli) -> Recipe:
-    """Recipe of one layer's states; the model enters by the digest of its files."""
-    settings = replace(feature.text, layer=feature.text.resolve_layer(info))
-    return Recipe(
-        "features",
-        VERSION,
-        {"text": plain(settings)},
-        {"model": info.digest, **stimuli.digests()},
-    )
+@dataclass(frozen=True)
+class FeatureSpace:
+    """One entry of a study's features: what makes it, and where it lies once made.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    folder : Path
+    width : int
+        Features per row, before delays.
+    """
+
+    recipe: Recipe
+    folder: Path
+    width: int
+
+    def rows(self, story: str) -> Float32[np.ndarray, "time feature"]:
+        """Read one story's rows."""
+        return read_array(self.folder / "features.npz", story)
 
 
-def ensure_features(
+def feature_spaces(
     features: Mapping[str, FeatureConfig],
     infos: Mapping[str, ModelInfo],
     stimuli: Stimuli,
     *,
     store: Store,
+) -> dict[str, FeatureSpace]:
+    """Describe features, made or not; a model enters by the digest of its files."""
+    spaces = {}
+    for name, feature in features.items():
+        info = infos[feature.model]
+        settings = plain(feature.text) | {"layer": feature.text.resolve_layer(info)}
+        inputs = {"model": info.digest, **stimuli.digests()}
+        recipe = Recipe("features", VERSION, {"text": settings}, inputs)
+        spaces[name] = FeatureSpace(recipe, store.path(recipe), info.width)
+    return spaces
+
+
+def ensure_features(
+    features: Mapping[str, FeatureConfig],
+    spaces: Mapping[str, FeatureSpace],
+    stimuli: Stimuli,
+    *,
+    store: Store,
     options: RunOptions,
     reporter: Reporter,
-) -> dict[str, Path]:
+) -> None:
     """Make the features that do not exist yet; layers that share all else share one pass.
 
-    Returns
-    -------
-    dict of str to Path
-        Artifact folder of each entry of `features`.
+    Parameters
+    ----------
+    features : mapping of name to FeatureConfig
+    spaces : mapping of name to FeatureSpace
+        At least those of `features`.
+    stimuli : Stimuli
+        Those that the spaces were described with.
+    store : Store
+    options : RunOptions
+    reporter : Reporter
     """
-    recipes = {
-        name: feature_recipe(feature, infos[feature.model], stimuli)
-        for name, feature in features.items()
-    }
-    for names in _groups_by_pass({n: f for n, f in features.items() if not store.has(recipes[n])}):
+    missing = {n: f for n, f in features.items() if not store.has(spaces[n].recipe)}
+    for names in _groups_by_pass(missing):
         first = features[names[0]]
-        layers = {name: int(recipes[name].settings["text"]["layer"]) for name in names}
+        layers = {name: int(spaces[name].recipe.settings["text"]["layer"]) for name in names}
         states = _states(first, sorted(set(layers.values())), stimuli, options, reporter)
         for name in names:
-            values = states[layers[name]]
-            store.ensure(recipes[name], partial(_write, states=values))
+            write = partial(_write, states=states[layers[name]])
+            store.ensure(spaces[name].recipe, write)
             reporter.line(f"features {name}: layer {layers[name]} of {first.model}")
-    return {name: store.path(recipe) for name, recipe in recipes.items()}
 
 
 def _groups_by_pass(features: Mapping[str, FeatureConfig]) -> list[list[str]]:
-    groups: dict[tuple[str, TextSettings], list[str]] = {}
+    groups: dict[tuple[Hashable, ...], list[str]] = {}
     for name, feature in features.items():
-        groups.setdefault((feature.model, replace(feature.text, layer=0)), []).append(name)
+        shared = (feature.model, *(plain(feature.text) | {"layer": None}).values())
+        groups.setdefault(shared, []).append(name)
     return list(groups.values())
 
 
@@ -136,12 +166,4 @@ def _states(
 
 
 def _write(folder: Path, states: Mapping[str, np.ndarray]) -> None:
-    with h5py.File(folder / "features.h5", "w") as file:
-        for story, values in states.items():
-            file[story] = values
-
-
-def read_features(folder: Path, story: str) -> Float32[np.ndarray, "time feature"]:
-    """Read one story's rows from a features artifact."""
-    with h5py.File(folder / "features.h5", "r") as file:
-        return np.asarray(file[story])
+    write_npz(folder / "features.npz", states)

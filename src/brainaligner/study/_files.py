@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import yaml
 
 from brainaligner.core import InputError, nearest_name, unknown_name
 from brainaligner.study._config import StudyConfig
-from brainaligner.study._settings import plain, settings_from_mapping
+from brainaligner.study._settings import canonical, settings_from_mapping
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -21,10 +22,13 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping_without_repeats(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
         key = loader.construct_object(key_node, deep=True)
-        if key in seen and key_node.tag != "tag:yaml.org,2002:merge":
+        if not isinstance(key, str | int | float | None) or key in seen:
+            fault = "stands twice" if isinstance(key, str | int) else "is no plain name"
             raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} stands twice", key_node.start_mark
+                None, None, f"key {key!r} {fault}", key_node.start_mark
             )
         seen.add(key)
     loader.flatten_mapping(node)
@@ -67,20 +71,19 @@ def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
     mapping = _read_mapping(source)
     for override in overrides:
         _set_value(mapping, override)
-    defaults = mapping.pop("defaults", None)
-    if defaults is not None:
-        mapping["arms"] = _with_defaults(mapping.get("arms"), defaults)
+    _check_sections(mapping)
+    mapping["arms"] = _with_defaults(mapping.get("arms"), mapping.pop("defaults", None))
     return settings_from_mapping(StudyConfig, mapping, where="study")
 
 
 def study_yaml(config: StudyConfig) -> str:
     """The study with every default written out, as YAML that `load_study` reads back."""
-    return yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(canonical(config), sort_keys=False, allow_unicode=True)
 
 
 def _read_mapping(source: str) -> dict[str, Any]:
-    path = Path(source)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    path = Path(source).expanduser()
+    if path.suffix in (".yaml", ".yml") or path.is_file():
         text = _read_text(path)
     elif source in preset_names():
         text = preset_text(source)
@@ -93,8 +96,8 @@ def _read_mapping(source: str) -> dict[str, Any]:
             do=f"Did you mean {nearest!r}?" if nearest else "Run 'brainaligner studies'.",
         )
     try:
-        mapping = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
+        mapping = _from_yaml(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(
             source,
             got=f"text that is not YAML ({' '.join(str(error).split())})",
@@ -109,6 +112,17 @@ def _read_mapping(source: str) -> dict[str, Any]:
             do="See 'brainaligner studies show baseline' for an example.",
         )
     return mapping
+
+
+def _from_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (its base is the SafeLoader)
+
+
+def _check_sections(mapping: Mapping[str, Any]) -> None:
+    sections = [field.name for field in fields(StudyConfig)] + ["defaults"]
+    for key in mapping:
+        if key not in sections:
+            raise unknown_name("study", "key", str(key), sections)
 
 
 def _read_text(path: Path) -> str:
@@ -135,7 +149,9 @@ def _set_value(mapping: dict[str, Any], override: str) -> None:
     *parents, last = key.split(".")
     place = mapping
     for parent in parents:
-        inner = place.setdefault(parent, {})
+        if place.get(parent) is None:
+            place[parent] = {}
+        inner = place[parent]
         if not isinstance(inner, dict):
             raise InputError(
                 f"--set {override!r}",
@@ -145,13 +161,20 @@ def _set_value(mapping: dict[str, Any], override: str) -> None:
             )
         place = inner
     try:
-        place[last] = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError:
+        place[last] = _from_yaml(text)
+    except (yaml.YAMLError, ValueError):
         place[last] = text
 
 
 def _with_defaults(arms: object, defaults: object) -> object:
-    if not isinstance(arms, Mapping) or not isinstance(defaults, Mapping):
+    if not isinstance(defaults, Mapping | None):
+        raise InputError(
+            "study.defaults",
+            got=repr(defaults)[:80],
+            wanted="a mapping with keys of an arm, such as design and ridge",
+            do="Write it as 'key: value' lines.",
+        )
+    if not isinstance(arms, Mapping) or defaults is None:
         return arms
     return {name: _merge(defaults, arm or {}) for name, arm in arms.items()}
 

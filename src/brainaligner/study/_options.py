@@ -23,7 +23,8 @@ class RunOptions:
     threads : int, optional
         CPU threads; torch's own choice where nothing is said.
     batch_tokens : int
-        Tokens (padding included) in one batch of the language model.
+        Tokens (padding included) in one batch of the language model: the default suits a
+        CPU's caches, a GPU takes more.
     target_block : int
         Voxels fitted at a time: bounds the memory of the ridge.
     """
@@ -32,7 +33,7 @@ class RunOptions:
     data: str | None = None
     device: str = "cpu"
     threads: int | None = None
-    batch_tokens: int = 16_384
+    batch_tokens: int = 4_096
     target_block: int = 8_192
 
     def __post_init__(self) -> None:
@@ -46,14 +47,34 @@ class RunOptions:
                     do="Give a positive number.",
                 )
 
-    def activate(self) -> None:
-        """Check the device and set the number of threads of this process."""
-        import torch
+    @property
+    def ridge_device(self) -> str:
+        """Where the ridge runs: an Apple GPU has no float64, so there it is the CPU."""
+        return "cpu" if self.device == "mps" else self.device
 
-        from brainaligner.study._doctor import devices
+    def activate(self) -> None:
+        """Check the device and set the number of threads of this process.
+
+        Raises
+        ------
+        InputError
+            For a device that this machine does not have.
+        """
+        import torch
 
         names = (*devices(), "cuda") if torch.cuda.is_available() else devices()
         if self.device not in names:
             raise unknown_name("--device", "device", self.device, names)
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+
+
+def devices() -> tuple[str, ...]:
+    """Torch devices that can be named, the CPU first."""
+    import torch
+
+    found = ["cpu"]
+    found += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return tuple(found)

@@ -9,31 +9,45 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from brainaligner.core import InputError
+from brainaligner.core import InputError, array_digest
 from brainaligner.evaluation import Finding, find_warnings
 from brainaligner.report import Result, RunReport, render_page, results_table, table_tsv
 from brainaligner.study._config import SIMULATED, StudyConfig
+from brainaligner.study._disk import replace_file, write_npz
 from brainaligner.study._doctor import software_versions
 from brainaligner.study._files import study_yaml
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import Readout
-from brainaligner.study._scoring import ArmScores
+from brainaligner.study._scoring import ArmScores, base_name
 from brainaligner.study._settings import plain
-from brainaligner.study._store import Recipe, Store, replace_file, write_npz
+from brainaligner.study._store import Recipe, Store
 from brainaligner.study._words import feature_words, grid_words, ridge_words, split_words
 
 VERSION = 1
-FILES = ("report.html", "table.tsv", "scores.npz", "run.json", "study.yaml")
+FILES = ("study.yaml", "scores.npz", "table.tsv", "report.html", "run.json")
 
 Fitted = Mapping[tuple[str, str], tuple[Sequence[Readout], ArmScores]]
 
 
 def write_outputs(prepared: Prepared, fitted: Fitted, *, store: Store, folder: Path) -> None:
-    """Make the report (once for each content) and put its files into the run's folder."""
+    """Make the report (once for each content) and put its files into the run's folder.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    fitted : mapping of (arm, subject) to (readouts, scores)
+    store : Store
+    folder : Path
+        The run's folder. Files that would not change are left alone.
+    """
     recipe = Recipe(
         "report",
         VERSION,
-        {"study": plain(prepared.config)},
+        {
+            "study": plain(prepared.config),
+            "findings": plain(prepared.division.findings),
+            "spaces": _places(prepared),
+        },
         {
             f"scores/{arm}/{subject}": scores.recipe.key
             for (arm, subject), (_, scores) in fitted.items()
@@ -47,10 +61,22 @@ def write_outputs(prepared: Prepared, fitted: Fitted, *, store: Store, folder: P
             replace_file(target, content)
 
 
+def _places(prepared: Prepared) -> dict[str, list[object]]:
+    """What the page shows of targets beside their scores: names and places on the cortex."""
+    spaces = {subject: prepared.dataset.space(subject) for subject in prepared.division.splits}
+    return {
+        subject: [
+            space.labels,
+            None if space.vertices is None else array_digest(space.vertices),
+        ]
+        for subject, space in spaces.items()
+    }
+
+
 def _write_files(folder: Path, prepared: Prepared, fitted: Fitted) -> None:
     report = _run_report(prepared, fitted)
     arrays = {
-        f"{scores.arm}/{scores.subject}/{scores.group.name}/cut{scores.rows_cut}": scores.r
+        f"{scores.arm}/{scores.subject}/{base_name(scores.group.name, scores.rows_cut)}": scores.r
         for _, arm_scores in fitted.values()
         for scores, _ in arm_scores.results
     }
@@ -87,7 +113,7 @@ def _run_report(prepared: Prepared, fitted: Fitted) -> RunReport:
         study=config.name,
         about=_about(prepared),
         simulated=config.dataset.reader == SIMULATED,
-        label=next(iter(prepared.splits.values())).label,
+        label=next(iter(prepared.division.splits.values())).label,
         results=tuple(results),
         findings=_findings(prepared, fitted),
         settings_text=study_yaml(config),
@@ -102,27 +128,29 @@ def _reference(config: StudyConfig, arm: str, group: str, subject: str, cut: int
 
 def _findings(prepared: Prepared, fitted: Fitted) -> tuple[Finding, ...]:
     summaries = [summary for _, scores in fitted.values() for _, summary in scores.results]
-    edges, replaced = {}, dict.fromkeys(prepared.splits, 0)
+    edges = {}
+    replaced: dict[str, dict[str, int]] = {subject: {} for subject in prepared.division.splits}
     for (arm, subject), (readouts, scores) in fitted.items():
         texts = [readout.edge for readout in readouts if readout.edge]
         if texts:
             edges[f"{arm}, {subject}"] = texts[0]
-        count = scores.replaced + sum(readout.replaced for readout in readouts)
-        replaced[subject] = max(replaced[subject], count)
-    return (*prepared.findings, *find_warnings(summaries, edges=edges, replaced=replaced))
+        for found in (scores.replaced, *(readout.replaced for readout in readouts)):
+            replaced[subject].update(found)  # each story counts once, however often it is read
+    totals = {subject: sum(counts.values()) for subject, counts in replaced.items()}
+    return (*prepared.division.findings, *find_warnings(summaries, edges=edges, replaced=totals))
 
 
 def _about(prepared: Prepared) -> tuple[tuple[str, str], ...]:
-    config, dataset = prepared.config, prepared.dataset
+    config, dataset, splits = prepared.config, prepared.dataset, prepared.division.splits
     arms = config.arms.items()
     spaces = [
         f"{subject} {dataset.space(subject).size} {dataset.space(subject).kind}"
-        for subject in prepared.splits
+        for subject in splits
     ]
     about = {
         "dataset": config.dataset.reader,
         "targets": ", ".join(spaces),
-        "stories": split_words(prepared.splits, config.split),
+        "stories": split_words(splits, config.split),
         "features": "; ".join(feature_words(name, f) for name, f in config.features.items()),
         "clock": "; ".join(
             _by_value({a: config.features[s.features[0]].text.clock for a, s in arms})
@@ -183,7 +211,13 @@ def _without_nan(value: Any) -> Any:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Read what a finished run says of itself."""
+    """Read what a finished run says of itself.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no finished run, or its run.json is damaged.
+    """
     path = folder / "run.json"
     if not path.is_file():
         raise InputError(
@@ -192,5 +226,20 @@ def read_run(folder: Path) -> dict[str, Any]:
             wanted="the folder of a finished run",
             do="Give a folder such as runs/demo, or run the study to its end first.",
         )
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        lacking = {"title", "label", "simulated", "findings", "results"} - set(content)
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(path, str(error)) from error
+    if lacking:
+        raise _damaged(path, f"no {sorted(lacking)[0]!r}")
     return content
+
+
+def _damaged(path: Path, fault: str) -> InputError:
+    return InputError(
+        str(path),
+        got=f"a damaged file ({fault})",
+        wanted="what a run writes",
+        do="Run the study again.",
+    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -39,15 +39,21 @@ class Reporter(ABC):
 
 
 class PlainReporter(Reporter):
-    """A line each ten seconds of a loop; loops that are shorter say nothing."""
+    """A line each ten seconds of a loop; loops that are shorter say nothing.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    Parameters
+    ----------
+    print_line : callable
+        Called with each line.
+    """
+
+    def __init__(self, print_line: Callable[[str], None]) -> None:
+        self._print_line = print_line
         self._last: dict[str, float] = {}
 
     def line(self, text: str) -> None:
-        """Write the line with the time of day."""
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=self._stream, flush=True)
+        """Write the line with date and time."""
+        self._print_line(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Write a line when one is due."""
@@ -68,7 +74,7 @@ class BarReporter(Reporter):
 
     def line(self, text: str) -> None:
         """Print above the bar."""
-        self._bars.console.print(text, highlight=False)
+        self._bars.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Move the bar; it disappears when its loop is done."""
@@ -96,23 +102,31 @@ class _Both(Reporter):
 
 @contextmanager
 def reporting(log: Path | None = None, *, console: Console | None = None) -> Iterator[Reporter]:
-    """Open the reporter that fits the terminal, with a copy of all lines in `log`."""
+    """Open the reporter that fits the terminal, with a copy of all lines in `log`.
+
+    An error that ends the work is written to `log` too.
+    """
     console = console or Console(stderr=True)
     if log is None:
         with _screen(console) as screen:
             yield screen
         return
     with log.open("a", encoding="utf-8") as file, _screen(console) as screen:
-        yield _Both(screen, PlainReporter(file))
+        copy = PlainReporter(partial(print, file=file, flush=True))
+        try:
+            yield _Both(screen, copy)
+        except BaseException as error:
+            copy.line(f"stopped: {type(error).__name__} {error}".rstrip())
+            raise
 
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Reporter]:
     if not console.is_terminal:
-        yield PlainReporter(sys.stderr)
+        yield PlainReporter(partial(print, file=sys.stderr, flush=True))
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

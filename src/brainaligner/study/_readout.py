@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from jaxtyping import Float
 
@@ -24,26 +22,50 @@ from brainaligner.encoding import (
     stream_ridge,
 )
 from brainaligner.study._designs import ArmDesign, PieceDesigns, PieceStories
+from brainaligner.study._disk import (
+    npz_names,
+    npz_writer,
+    read_array,
+    read_json,
+    read_npz,
+    write_json,
+    write_npz,
+)
 from brainaligner.study._options import RunOptions
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._progress import Reporter
 from brainaligner.study._settings import plain
-from brainaligner.study._store import Recipe, Store, read_npz, write_npz
+from brainaligner.study._store import Recipe, Store
 
 DECOMPOSITION_VERSION = 1
-READOUT_VERSION = 1
+READOUT_VERSION = 2
+PREDICTIONS = "predictions.npz"
 
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """A finished readout: predictions on disk, and what was chosen."""
+    """A finished readout: predictions on disk, and what was chosen.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    folder : Path
+    pieces : tuple of Piece
+        What was predicted.
+    alpha : str
+        The chosen alpha in words.
+    edge : str, optional
+        Advice, where it lies at an end of the grid.
+    replaced : mapping of story to int
+        NaN and infinite responses that were set to 0.
+    """
 
     recipe: Recipe
     folder: Path
     pieces: tuple[Piece, ...]
     alpha: str
     edge: str | None
-    replaced: int
+    replaced: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,24 +78,24 @@ class ReadoutTask:
     design : ArmDesign
     subject : str
     fold : Fold
-    digests : mapping of story to str
-        Content of this subject's responses.
-    features : mapping of str to str
-        Keys of the features artifacts, by role.
     """
 
     prepared: Prepared
     design: ArmDesign
     subject: str
     fold: Fold
-    digests: Mapping[str, str]
-    features: Mapping[str, str]
 
     @property
     def rows(self) -> dict[str, int]:
         """Rows of each story that this subject heard."""
-        stories = self.prepared.splits[self.subject].stories
+        stories = self.prepared.division.splits[self.subject].stories
         return {story: self.prepared.dataset.n_rows(self.subject, story) for story in stories}
+
+    @property
+    def validation(self) -> tuple[Piece, ...]:
+        """Pieces that choose alpha: none where training stories are left out in turn."""
+        settings = self.design.arm.banded or self.design.arm.ridge
+        return self.fold.validation if settings.selection == "validation" else ()
 
     def designs(self, pieces: Sequence[Piece]) -> PieceDesigns:
         """Designs of some pieces."""
@@ -95,7 +117,7 @@ def decomposition_recipe(task: ReadoutTask) -> Recipe:
         "form": ridge.form,
         "train": _piece_rows(task, task.fold.train),
     }
-    return Recipe("decomposition", DECOMPOSITION_VERSION, settings, _design_inputs(task))
+    return Recipe("decomposition", DECOMPOSITION_VERSION, settings, task.design.inputs())
 
 
 def readout_recipe(task: ReadoutTask) -> Recipe:
@@ -107,21 +129,34 @@ def readout_recipe(task: ReadoutTask) -> Recipe:
         "ridge": plain(arm.ridge) if arm.banded is None else None,
         "banded": plain(arm.banded),
         "train": _piece_rows(task, fold.train),
-        "validation": _piece_rows(task, fold.validation),
+        "validation": _piece_rows(task, task.validation),
         "test": _piece_rows(task, fold.test),
     }
-    heard = {piece.story for piece in (*fold.train, *fold.validation)}
-    responses = {f"responses/{story}": task.digests[story] for story in sorted(heard)}
-    return Recipe("readout", READOUT_VERSION, settings, _design_inputs(task) | responses)
+    digests = task.prepared.digests[task.subject]
+    heard = {piece.story for piece in (*fold.train, *task.validation)}
+    responses = {f"responses/{story}": digests[story] for story in sorted(heard)}
+    return Recipe("readout", READOUT_VERSION, settings, task.design.inputs() | responses)
 
 
 def _piece_rows(task: ReadoutTask, pieces: Sequence[Piece]) -> list[list[str | int]]:
+    """Story, first and last row of each piece, and rows of the story (designs see them all)."""
+    places = [(piece, task.rows[piece.story]) for piece in pieces]
+    return [[piece.story, *piece.rows.indices(rows)[:2], rows] for piece, rows in places]
+
+
+def readout_bytes(task: ReadoutTask, store: Store) -> int:
+    """Estimate what the readout will add to the store: nothing where it is there already."""
+    if store.has(readout_recipe(task)):
+        return 0
     rows = task.rows
-    return [[piece.story, *piece.rows.indices(rows[piece.story])[:2]] for piece in pieces]
-
-
-def _design_inputs(task: ReadoutTask) -> dict[str, str]:
-    return dict(task.features) | task.design.stimuli.digests()
+    n_targets = task.prepared.dataset.space(task.subject).size
+    tested = sum(len(range(rows[piece.story])[piece.rows]) for piece in task.fold.test)
+    predictions = 4 * tested * n_targets
+    if task.design.arm.banded is not None or store.has(decomposition_recipe(task)):
+        return predictions
+    trained = sum(len(range(rows[piece.story])[piece.rows]) for piece in task.fold.train)
+    side = min(trained, task.design.n_feature_columns + 16)
+    return predictions + 8 * side * side
 
 
 def ensure_readout(
@@ -131,7 +166,7 @@ def ensure_readout(
     recipe = readout_recipe(task)
     fit = _fit_banded if task.design.arm.banded is not None else _fit_ridge
     folder = store.ensure(recipe, lambda target: fit(target, task, store, options, reporter))
-    facts = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+    facts = read_json(folder / "fit.json")
     return Readout(recipe, folder, task.fold.test, facts["alpha"], facts["edge"], facts["replaced"])
 
 
@@ -139,24 +174,23 @@ def _fit_ridge(
     folder: Path, task: ReadoutTask, store: Store, options: RunOptions, reporter: Reporter
 ) -> None:
     settings = task.design.arm.ridge
-    train = task.stories(task.fold.train)
-    validation = task.stories(task.fold.validation) if settings.selection == "validation" else None
+    train, validation = _sides(task)
     decomposition = _ensure_decomposition(task, store, options, reporter)
     choices: list[AlphaChoice] = []
-    with h5py.File(folder / "predictions.h5", "w") as file:
+    with npz_writer(folder / PREDICTIONS) as add:
         for block in stream_ridge(
             train,
             validation,
             task.designs(task.fold.test),
             settings=settings,
             decomposition=decomposition,
-            device=options.device,
+            device=options.ridge_device,
             target_block=options.target_block,
             progress=reporter,
         ):
             choices.append(block.choice)
             for i, values in enumerate(block.predictions):
-                _write_block(file, i, values, block.targets, train.n_targets)
+                add(_block_name(i, block.targets.start), values.astype(np.float32))
     _write_facts(folder, join_choices(choices), _replaced(train, validation))
 
 
@@ -166,7 +200,7 @@ def _ensure_decomposition(
     train, settings = task.designs(task.fold.train), task.design.arm.ridge
 
     def build(folder: Path) -> None:
-        made = decompose(train, settings=settings, device=options.device, progress=reporter)
+        made = decompose(train, settings=settings, device=options.ridge_device, progress=reporter)
         write_npz(folder / "decomposition.npz", made.as_arrays())
 
     folder = store.ensure(decomposition_recipe(task), build)
@@ -178,37 +212,41 @@ def _fit_banded(
 ) -> None:
     settings = task.design.arm.banded
     assert settings is not None
-    train = task.stories(task.fold.train)
-    validation = task.stories(task.fold.validation) if settings.selection == "validation" else None
-    reporter("banded ridge", 0, 1)
+    train, validation = _sides(task)
     fit = fit_banded(
-        train, validation, task.design.bands(), settings=settings, device=options.device
+        train,
+        validation,
+        task.design.bands(),
+        settings=settings,
+        device=options.ridge_device,
+        progress=reporter,
     )
-    reporter("banded ridge", 1, 1)
     test = task.designs(task.fold.test)
-    with h5py.File(folder / "predictions.h5", "w") as file:
+    with npz_writer(folder / PREDICTIONS) as add:
         for i in range(len(test)):
-            values = predict(fit, test.design(i), device=options.device)
-            _write_block(file, i, values, slice(0, train.n_targets), train.n_targets)
+            values = predict(fit, test.design(i), device=options.ridge_device)
+            add(_block_name(i, 0), values.astype(np.float32))
     _write_facts(folder, fit, _replaced(train, validation))
 
 
-def _write_block(
-    file: h5py.File, i: int, values: Float[np.ndarray, "time target"], targets: slice, n: int
+def _sides(task: ReadoutTask) -> tuple[PieceStories, PieceStories | None]:
+    validation = task.stories(task.validation) if task.validation else None
+    return task.stories(task.fold.train), validation
+
+
+def _block_name(piece: int, first_target: int) -> str:
+    return f"piece{piece}/from{first_target:09d}"
+
+
+def _write_facts(
+    folder: Path, chosen: AlphaChoice | BandedFit, replaced: Mapping[str, int]
 ) -> None:
-    name = str(i)
-    if name not in file:
-        file.create_dataset(name, (len(values), n), dtype=np.float32)
-    file[name][:, targets] = values
-
-
-def _write_facts(folder: Path, chosen: AlphaChoice | BandedFit, replaced: int) -> None:
     shared = isinstance(chosen, AlphaChoice) and chosen.shared
     median = float(np.median(chosen.alpha))
     facts = {
         "alpha": f"{median:.3g} (shared)" if shared else f"{median:.3g} (median of one per target)",
         "edge": edge_warning(chosen),
-        "replaced": replaced,
+        "replaced": dict(replaced),
     }
     write_npz(
         folder / "alpha.npz",
@@ -218,15 +256,17 @@ def _write_facts(folder: Path, chosen: AlphaChoice | BandedFit, replaced: int) -
             "alphas": np.array(chosen.alphas),
         },
     )
-    (folder / "fit.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "fit.json", facts)
 
 
-def _replaced(train: PieceStories, validation: PieceStories | None) -> int:
-    return train.replaced + (validation.replaced if validation is not None else 0)
+def _replaced(train: PieceStories, validation: PieceStories | None) -> dict[str, int]:
+    return train.replaced | (validation.replaced if validation is not None else {})
 
 
 def read_predictions(readout: Readout) -> Iterator[tuple[Piece, Float[np.ndarray, "time target"]]]:
     """Read the predicted responses of each test piece."""
-    with h5py.File(readout.folder / "predictions.h5", "r") as file:
-        for i, piece in enumerate(readout.pieces):
-            yield piece, np.asarray(file[str(i)])
+    path = readout.folder / PREDICTIONS
+    names = sorted(npz_names(path))
+    for i, piece in enumerate(readout.pieces):
+        blocks = [name for name in names if name.startswith(f"piece{i}/")]
+        yield piece, np.concatenate([read_array(path, name) for name in blocks], axis=1)

@@ -4,28 +4,54 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from brainaligner.core import InputError
-from brainaligner.study._config import SIMULATED, StudyConfig
+from brainaligner.study._config import STORE, StudyConfig
 from brainaligner.study._designs import ArmDesign
-from brainaligner.study._features import ensure_features, feature_recipe
+from brainaligner.study._disk import check_free_space, writing_to
+from brainaligner.study._features import FeatureSpace, ensure_features, feature_spaces
 from brainaligner.study._files import load_study
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Fitted, write_outputs
 from brainaligner.study._prepare import (
     Prepared,
     data_folder,
+    divide,
     model_infos,
     open_study_dataset,
     prepare,
 )
 from brainaligner.study._progress import Reporter, reporting
-from brainaligner.study._readout import Readout, ReadoutTask, ensure_readout
+from brainaligner.study._readout import Readout, ReadoutTask, ensure_readout, readout_bytes
 from brainaligner.study._scoring import ArmScores, ensure_scores
-from brainaligner.study._simulation import ensure_simulation
-from brainaligner.study._store import Store, check_free_space, writing_to
+from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
+from brainaligner.study._store import Store
+from brainaligner.study._words import model_words
 from brainaligner.text import ModelInfo
+
+_LOG = "log.txt"
+_SMALLEST_RUN = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a prepared study will make, none of it made yet.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    spaces : mapping of name to FeatureSpace
+        Features that any arm reads.
+    tasks : mapping of (arm, subject) to tuple of ReadoutTask
+        One task for each fold.
+    """
+
+    prepared: Prepared
+    spaces: Mapping[str, FeatureSpace]
+    tasks: Mapping[tuple[str, str], tuple[ReadoutTask, ...]]
 
 
 def run_study(config: StudyConfig, options: RunOptions) -> Path:
@@ -47,35 +73,57 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
     Raises
     ------
     InputError
-        For whatever can be refused, before any work.
+        For whatever can be refused, before any work; then nothing is written.
     """
     options.activate()
-    infos = model_infos(config)
-    simulated = config.dataset.reader == SIMULATED
-    prepared = (
-        None if simulated else _prepared(config, data_folder(config, options.data), infos, options)
-    )
+    infos = model_infos(config, device=options.device)
+    models = {name: model_words(info) for name, info in infos.items()}  # reads every file
+    store = Store(options.out / STORE)
+    plan = None
+    if config.dataset.simulation is None:
+        with reporting() as reporter:
+            data = data_folder(config, options.data)
+            plan = _plan(config, data, infos, store, reporter)
+    else:
+        _refuse_simulation(config, options)
     folder = options.out / config.name
-    with writing_to(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    store = Store(options.out / "store").open()
-    with reporting(folder / "log.txt") as reporter:
+    with _results_folder(folder, store), reporting(folder / _LOG) as reporter:
         reporter.line(f"study {config.name}")
-        if prepared is None:
+        for name, words in models.items():
+            reporter.line(f"model {name}: {words}")
+        if plan is None:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
-            prepared = _prepared(config, tree, infos, options)
-        fitted = _fit_all(prepared, store, options, reporter)
-        write_outputs(prepared, fitted, store=store, folder=folder)
+            plan = _plan(config, tree, infos, store, reporter)
+        fitted = _fit_all(plan, store, options, reporter)
+        write_outputs(plan.prepared, fitted, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
 
 
-def _prepared(
-    config: StudyConfig, data: Path, infos: Mapping[str, ModelInfo], options: RunOptions
-) -> Prepared:
-    prepared = prepare(config, open_study_dataset(config, data), infos)
-    check_free_space(options.out, _bytes_needed(prepared))
-    return prepared
+def _refuse_simulation(config: StudyConfig, options: RunOptions) -> None:
+    planned = PlannedDataset(study_simulation(config).tree)
+    planned.stimuli()
+    divide(config, planned)
+    check_free_space(options.out, _SMALLEST_RUN)
+
+
+@contextmanager
+def _results_folder(folder: Path, store: Store) -> Iterator[None]:
+    """Open folder and store; take back what was created for input that is refused after all."""
+    places = (folder.parent, store.folder, store.folder / "tmp", folder)
+    created = [place for place in places if not place.exists()]
+    try:
+        with writing_to(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            store.open()
+            yield
+    except InputError:
+        if folder in created:
+            (folder / _LOG).unlink(missing_ok=True)
+        for place in reversed(created):
+            with suppress(OSError):  # not empty: finished stages stay
+                place.rmdir()
+        raise
 
 
 def write_simulation(study: str, overrides: Sequence[str], folder: Path) -> None:
@@ -86,7 +134,9 @@ def write_simulation(study: str, overrides: Sequence[str], folder: Path) -> None
     InputError
         If the folder exists and is not empty, or the study simulates nothing.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    with writing_to(folder):
+        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if taken:
         raise InputError(
             str(folder),
             got="something that is already there",
@@ -94,88 +144,90 @@ def write_simulation(study: str, overrides: Sequence[str], folder: Path) -> None
             do="Choose another folder.",
         )
     config = load_study(study, overrides=overrides)
-    infos = model_infos(config)
-    with writing_to(folder), reporting() as reporter:
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = folder / ".making"
-        store = Store(scratch).open()
-        options = RunOptions(scratch)
-        tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
-        for entry in sorted(tree.iterdir()):
-            entry.rename(folder / entry.name)
-        shutil.rmtree(scratch)
+    PlannedDataset(study_simulation(config).tree).stimuli()
+    scratch = folder.absolute().with_name(f".{folder.name}.making")
+    infos = model_infos(config, device="cpu")
+    try:
+        with writing_to(folder), reporting() as reporter:
+            store, options = Store(scratch).open(), RunOptions(scratch)
+            tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if folder.exists():
+                folder.rmdir()  # it is empty
+            tree.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _fit_all(prepared: Prepared, store: Store, options: RunOptions, reporter: Reporter) -> Fitted:
-    config, stimuli = prepared.config, prepared.stimuli
-    used = {name for arm in config.arms.values() for name in arm.features}
-    features = {name: feature for name, feature in config.features.items() if name in used}
-    folders = ensure_features(
-        features, prepared.infos, stimuli, store=store, options=options, reporter=reporter
+def _plan(
+    config: StudyConfig,
+    data: Path,
+    infos: Mapping[str, ModelInfo],
+    store: Store,
+    reporter: Reporter,
+) -> Plan:
+    prepared = prepare(config, open_study_dataset(config, data), infos, progress=reporter)
+    stimuli = prepared.division.stimuli
+    read = {name for arm in config.arms.values() for name in arm.read}
+    features = {name: feature for name, feature in config.features.items() if name in read}
+    spaces = feature_spaces(features, infos, stimuli, store=store)
+    plan = Plan(prepared, spaces, _tasks(prepared, spaces))
+    check_free_space(store.folder.parent, _bytes_needed(plan, store))
+    return plan
+
+
+def _tasks(
+    prepared: Prepared, spaces: Mapping[str, FeatureSpace]
+) -> dict[tuple[str, str], tuple[ReadoutTask, ...]]:
+    tasks = {}
+    for name, arm in prepared.config.arms.items():
+        shift = prepared.config.features[arm.features[0]].text.shift
+        read = tuple(spaces[feature] for feature in arm.read)
+        design = ArmDesign(arm, read, prepared.division.stimuli, shift)
+        for subject, split in prepared.division.splits.items():
+            tasks[name, subject] = tuple(
+                ReadoutTask(prepared, design, subject, fold) for fold in split.folds
+            )
+    return tasks
+
+
+def _bytes_needed(plan: Plan, store: Store) -> int:
+    """What is missing of features, decompositions and predictions; a little for the rest."""
+    rows = sum(plan.prepared.division.stimuli.rows.values())
+    missing = {s.recipe.key: s for s in plan.spaces.values() if not store.has(s.recipe)}
+    features = sum(4 * rows * space.width for space in missing.values())
+    readouts = sum(readout_bytes(task, store) for tasks in plan.tasks.values() for task in tasks)
+    return features + readouts + _SMALLEST_RUN
+
+
+def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) -> Fitted:
+    prepared = plan.prepared
+    ensure_features(
+        {name: prepared.config.features[name] for name in plan.spaces},
+        plan.spaces,
+        prepared.division.stimuli,
+        store=store,
+        options=options,
+        reporter=reporter,
     )
-    keys = {
-        name: feature_recipe(feature, prepared.infos[feature.model], stimuli).key
-        for name, feature in features.items()
-    }
-    digests = _response_digests(prepared, reporter)
     fitted: dict[tuple[str, str], tuple[Sequence[Readout], ArmScores]] = {}
-    for arm, design in _arm_designs(prepared, folders):
-        inputs = {f"features/{i}": keys[name] for i, name in enumerate(design.arm.features)}
-        for subject, split in prepared.splits.items():
-            tasks = [
-                ReadoutTask(prepared, design, subject, fold, digests[subject], inputs)
-                for fold in split.folds
-            ]
+    for arm in prepared.config.arms:
+        for subject in prepared.division.splits:
+            tasks = plan.tasks[arm, subject]
             readouts = [
                 ensure_readout(task, store=store, options=options, reporter=reporter)
                 for task in tasks
             ]
-            scores = ensure_scores(prepared, arm, subject, digests[subject], readouts, store=store)
+            scores = ensure_scores(prepared, arm, subject, readouts, store=store)
             fitted[arm, subject] = (readouts, scores)
-            reporter.line(f"{arm}, {subject}: {_first_mean(scores)}")
+            reporter.line(f"{arm}, {subject}: {_first_means(scores)}")
+        tasks[0].design.forget()
     return fitted
 
 
-def _arm_designs(
-    prepared: Prepared, folders: Mapping[str, Path]
-) -> Iterator[tuple[str, ArmDesign]]:
-    for name, arm in prepared.config.arms.items():
-        used = tuple(folders[feature] for feature in arm.features)
-        shift = prepared.config.features[arm.features[0]].text.shift
-        yield name, ArmDesign(arm, used, prepared.stimuli, shift)
-
-
-def _response_digests(prepared: Prepared, reporter: Reporter) -> dict[str, dict[str, str]]:
-    digests: dict[str, dict[str, str]] = {}
-    total = sum(len(split.stories) for split in prepared.splits.values())
-    done = 0
-    for subject, split in prepared.splits.items():
-        digests[subject] = {}
-        for story in split.stories:
-            digests[subject][story] = prepared.dataset.responses_digest(subject, story)
-            done += 1
-            reporter("reading responses", done, total)
-    return digests
-
-
-def _first_mean(scores: ArmScores) -> str:
+def _first_means(scores: ArmScores) -> str:
     return "; ".join(
         f"{summary.group} mean r {summary.mean:.4f}"
         for _, summary in scores.results
         if summary.rows_cut == scores.results[0][1].rows_cut
     )
-
-
-def _bytes_needed(prepared: Prepared) -> int:
-    """Features, predictions and decompositions of all arms, were none of them there yet."""
-    config, rows = prepared.config, prepared.stimuli.rows
-    widths = {name: prepared.infos[f.model].width for name, f in config.features.items()}
-    features = sum(rows.values()) * 4 * sum(widths.values())
-    readouts = 0
-    for arm in config.arms.values():
-        columns = sum(widths[name] for name in arm.features) * len(arm.design.delays) + 16
-        readouts += 8 * columns * columns
-        for subject, groups in prepared.groups.items():
-            tested = sum(rows[story] for group in groups for story in group.stories)
-            readouts += 4 * tested * prepared.dataset.space(subject).size
-    return features + readouts

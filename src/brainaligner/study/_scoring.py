@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,35 +11,53 @@ from pydantic import TypeAdapter
 
 from brainaligner.core import Piece, Scores
 from brainaligner.evaluation import ScoreBase, Summary, join_pieces, score_group
+from brainaligner.study._disk import (
+    read_json,
+    read_npz,
+    reading_artifact,
+    write_json,
+    write_npz,
+)
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import Readout, read_predictions
 from brainaligner.study._settings import plain
-from brainaligner.study._store import Recipe, Store, read_npz, write_npz
+from brainaligner.study._store import Recipe, Store
 
-VERSION = 1
+VERSION = 2
+_ANY_ARM = ""  # arms that share a readout share its scores
 
 
 @dataclass(frozen=True, eq=False)
 class ArmScores:
-    """All scores of one arm in one subject, read back from the store."""
+    """All scores of one arm in one subject, read back from the store.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    results : tuple of (Scores, Summary)
+        One for each group of stories and cut.
+    replaced : mapping of story to int
+        NaN and infinite responses to test stories that were set to 0.
+    """
 
     recipe: Recipe
     results: tuple[tuple[Scores, Summary], ...]
-    replaced: int
+    replaced: Mapping[str, int]
 
 
-def score_recipe(
-    prepared: Prepared, subject: str, digests: Mapping[str, str], readouts: Sequence[Readout]
-) -> Recipe:
+def score_recipe(prepared: Prepared, subject: str, readouts: Sequence[Readout]) -> Recipe:
     """Recipe of the scores; here, and only here, test responses enter."""
-    groups = prepared.groups[subject]
+    groups = prepared.division.groups[subject]
+    digests = prepared.digests[subject]
+    space = prepared.dataset.space(subject)
     stories = sorted({story for group in groups for story in group.stories})
     presentations = {story: prepared.dataset.presentations(story) for story in stories}
     settings = {
         "evaluation": plain(prepared.config.evaluation),
         "groups": plain(groups),
         "presentations": presentations,
-        "label": prepared.splits[subject].label,
+        "label": prepared.division.splits[subject].label,
+        "space": [space.kind, space.size],
     }
     inputs = {f"readout/{i}": readout.recipe.key for i, readout in enumerate(readouts)}
     return Recipe(
@@ -55,89 +72,82 @@ def ensure_scores(
     prepared: Prepared,
     arm: str,
     subject: str,
-    digests: Mapping[str, str],
     readouts: Sequence[Readout],
     *,
     store: Store,
 ) -> ArmScores:
     """Score one arm in one subject where that has not been done yet, and read it back."""
-    recipe = score_recipe(prepared, subject, digests, readouts)
-    folder = store.ensure(recipe, lambda target: _score(target, prepared, arm, subject, readouts))
+    recipe = score_recipe(prepared, subject, readouts)
+    folder = store.ensure(recipe, lambda target: _score(target, prepared, subject, readouts))
     return _read_scores(folder, recipe, prepared, arm, subject)
 
 
-def _score(
-    folder: Path, prepared: Prepared, arm: str, subject: str, readouts: Sequence[Readout]
-) -> None:
+def _score(folder: Path, prepared: Prepared, subject: str, readouts: Sequence[Readout]) -> None:
     predictions, responses, replaced = _test_rows(prepared, subject, readouts)
     presentations = {story: prepared.dataset.presentations(story) for story in responses}
     arrays: dict[str, np.ndarray] = {}
-    summaries = []
+    summaries: dict[str, object] = {}
     for base in _bases(prepared, subject):
         scores, summary = score_group(
             predictions,
             responses,
             presentations,
-            arm=arm,
+            arm=_ANY_ARM,
             base=base,
             settings=prepared.config.evaluation,
         )
-        arrays[_name(base)] = scores.r
-        summaries.append(asdict(summary) | {"arm": ""})  # arms that share a readout share this
+        arrays[base_name(base.group.name, base.rows_cut)] = scores.r
+        summaries[base_name(base.group.name, base.rows_cut)] = asdict(summary)
     write_npz(folder / "scores.npz", arrays)
-    content = {"replaced": replaced, "summaries": summaries}
-    (folder / "summary.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "summary.json", {"replaced": replaced, "summaries": summaries})
 
 
 def _test_rows(
     prepared: Prepared, subject: str, readouts: Sequence[Readout]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], int]:
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, int]]:
     pieces: list[Piece] = []
     predicted: list[np.ndarray] = []
     measured: list[np.ndarray] = []
-    replaced = 0
+    replaced: dict[str, int] = {}
     for readout in readouts:
         for piece, values in read_predictions(readout):
             responses = prepared.dataset.responses(subject, piece.story)
             pieces.append(piece)
             predicted.append(values)
             measured.append(responses.values[piece.rows])
-            replaced += responses.replaced
+            if responses.replaced:
+                replaced[piece.story] = responses.replaced
     return join_pieces(pieces, predicted), join_pieces(pieces, measured), replaced
 
 
 def _bases(prepared: Prepared, subject: str) -> list[ScoreBase]:
     space = prepared.dataset.space(subject)
-    label = prepared.splits[subject].label
+    label = prepared.division.splits[subject].label
     return [
         ScoreBase(subject, group, space, cut, label)
-        for group in prepared.groups[subject]
+        for group in prepared.division.groups[subject]
         for cut in prepared.config.evaluation.cuts
     ]
 
 
-def _name(base: ScoreBase) -> str:
-    return f"{base.group.name}/cut{base.rows_cut}"
+def base_name(group: str, rows_cut: int) -> str:
+    """Name under which the scores of a group of stories and a cut are kept."""
+    return f"{group}/cut{rows_cut}"
 
 
 def _read_scores(
     folder: Path, recipe: Recipe, prepared: Prepared, arm: str, subject: str
 ) -> ArmScores:
     arrays = read_npz(folder / "scores.npz")
-    content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    content = read_json(folder / "summary.json")
     adapter = TypeAdapter(Summary)
     results = []
-    for base, stored in zip(_bases(prepared, subject), content["summaries"], strict=True):
-        summary = adapter.validate_python(stored | {"arm": arm})
-        scores = Scores(
-            arm,
-            subject,
-            base.group,
-            base.space,
-            arrays[_name(base)],
-            summary.n_rows,
-            base.rows_cut,
-            base.label,
-        )
+    for base in _bases(prepared, subject):
+        name = base_name(base.group.name, base.rows_cut)
+        with reading_artifact(folder / "summary.json"):
+            facts, r = content["summaries"][name] | {"arm": arm, "subject": subject}, arrays[name]
+            summary = adapter.validate_python(facts)
+        group, space, cut = base.group, base.space, base.rows_cut
+        scores = Scores(arm, subject, group, space, r, summary.n_rows, cut, base.label)
         results.append((scores, summary))
     return ArmScores(recipe, tuple(results), content["replaced"])

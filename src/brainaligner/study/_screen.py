@@ -25,12 +25,8 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
         Where it lies.
     console : rich.console.Console
     """
-    for finding in run["findings"]:
-        _say(
-            console,
-            f"{finding['severity'].upper()} {finding['where']}: {finding['text']}",
-            "yellow",
-        )
+    for line in _finding_lines(run["findings"]):
+        _say(console, line, "yellow")
     for banner in _banners(run):
         _say(console, banner, "bold red")
     _say(console, f"{run['title']}", "bold")
@@ -43,6 +39,19 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
 
 def _say(console: Console, text: str, style: str) -> None:
     console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+
+def _finding_lines(findings: Sequence[dict[str, str]]) -> list[str]:
+    """One line for each thing said, with the places that it is said of; notes abridged."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        places.setdefault((finding["severity"], finding["text"]), []).append(finding["where"])
+    lines = []
+    for (severity, text), where in places.items():
+        shown = where if severity != "note" else where[:1]
+        rest = f" and {len(where) - len(shown)} more" if len(where) > len(shown) else ""
+        lines.append(f"{severity.upper()} {'; '.join(shown)}{rest}: {text}")
+    return lines
 
 
 def _banners(run: dict[str, Any]) -> list[str]:
@@ -58,14 +67,14 @@ def _table(rows: Sequence[Row], subjects: Sequence[str]) -> Table:
         f"r over {first['space_kind']}, {_stories(first)}, {first['rows_cut']} rows cut at "
         "each end; [95 % interval], share above the shift null"
     )
-    table = Table(title=title, title_justify="left", title_style="", show_lines=True)
+    table = Table(title=Text(title), title_justify="left", title_style="", show_lines=True)
     table.add_column("arm", overflow="fold")
     for subject in subjects:
-        table.add_column(subject, justify="right", no_wrap=True)
+        table.add_column(Text(subject), justify="right", no_wrap=True)
     by_place = {(row["arm"], row["subject"]): row for row in rows}
     for arm in _in_order(row["arm"] for row in rows):
         cells = (_cell(by_place.get((arm, subject))) for subject in subjects)
-        table.add_row(arm, *(Text(cell) for cell in cells))
+        table.add_row(Text(arm), *(Text(cell) for cell in cells))
     return table
 
 
@@ -90,3 +99,13 @@ def _in_order(items: Any) -> list[Any]:
 
 def _chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def list_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A plain table of texts, for lists on a terminal."""
+    table = Table(show_lines=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table

@@ -44,17 +44,21 @@ def settings_from_mapping(kind: type[T], mapping: object, *, where: str) -> T:
 def _first_fault(error: ValidationError, where: str) -> InputError:
     fault = error.errors()[0]
     cause = fault.get("ctx", {}).get("error")
+    place = ".".join([where, *(str(part) for part in fault["loc"])])
     if isinstance(cause, InputError):
         return InputError(
-            f"{where}: {cause.where}", got=cause.got, wanted=cause.wanted, do=cause.do
+            f"{place}: {cause.where}", got=cause.got, wanted=cause.wanted, do=cause.do
         )
-    place = ".".join([where, *(str(part) for part in fault["loc"])])
     return InputError(
         place,
-        got=f"{fault['input']!r}",
+        got="nothing" if fault["type"] == "missing" else _shortened(repr(fault["input"])),
         wanted=fault["msg"][0].lower() + fault["msg"][1:],
         do="Correct this value in the study file.",
     )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def check_keys(kind: Any, value: object, *, where: str) -> None:
@@ -86,7 +90,7 @@ def _check_dataclass_keys(kind: type, value: object, where: str) -> None:
     if not isinstance(value, Mapping):
         raise InputError(
             where,
-            got=f"{value!r}",
+            got=_shortened(repr(value)),
             wanted=f"a mapping with keys such as {', '.join(_field_names(kind)[:4])}",
             do="Write it as 'key: value' lines.",
         )
@@ -112,3 +116,13 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)
+
+
+def canonical(value: Any) -> Any:
+    """Return `plain` settings in which equal numbers look equal: 0.0 and 0, 1e5 and 100000."""
+    value = plain(value)
+    if isinstance(value, dict):
+        return {key: canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [canonical(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

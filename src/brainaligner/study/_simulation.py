@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from brainaligner.core import Clock, InputError
-from brainaligner.data import simulate_tree, story_rows, story_transcripts
+from brainaligner.core import Clock, InputError, Space, Transcript, unknown_name
+from brainaligner.data import SimulationSettings, simulate_tree, story_rows, story_transcripts
 from brainaligner.report import fsaverage5_coordinates
-from brainaligner.study._config import SimulationConfig, StudyConfig
-from brainaligner.study._features import Stimuli, ensure_features, feature_recipe, read_features
+from brainaligner.study._config import SIMULATED, SimulationConfig, StudyConfig
+from brainaligner.study._features import (
+    FeatureSpace,
+    Stimuli,
+    ensure_features,
+    feature_spaces,
+)
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._settings import plain
@@ -17,6 +24,85 @@ from brainaligner.study._store import Recipe, Store
 from brainaligner.text import ModelInfo
 
 VERSION = 1
+
+
+@dataclass(frozen=True)
+class PlannedDataset:
+    """What a simulated dataset will hold, so that a study can be refused before it is made.
+
+    Parameters
+    ----------
+    tree : SimulationSettings
+    """
+
+    tree: SimulationSettings
+    reader = SIMULATED
+    folder = Path()
+    clock = Clock()
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The simulated listeners."""
+        return self.tree.subjects
+
+    @cached_property
+    def _transcripts(self) -> dict[str, Transcript]:
+        return story_transcripts(seed=self.tree.seed)
+
+    def stories(self, subject: str) -> tuple[str, ...]:
+        """All packaged stories, for each listener."""
+        if subject not in self.subjects:
+            raise unknown_name("dataset.subjects", "subject", subject, self.subjects)
+        return tuple(sorted(self._transcripts))
+
+    def transcript(self, story: str) -> Transcript:
+        """Words of a packaged story."""
+        return self._transcripts[story]
+
+    def n_rows(self, subject: str, story: str) -> int:
+        """Rows of a simulated recording."""
+        return story_rows(self._transcripts[story])
+
+    def space(self, subject: str) -> Space:
+        """Voxels of a listener."""
+        return Space("voxels", self.tree.n_voxels[self.subjects.index(subject)])
+
+    def presentations(self, story: str) -> int:
+        """Several of the repeated story, one of all others."""
+        return self.tree.n_repeats if story == self.tree.repeated_story else 1
+
+    def stimuli(self) -> Stimuli:
+        """All packaged stories with the rows that the simulation writes.
+
+        Raises
+        ------
+        InputError
+            If there is no story of the repeated story's name.
+        """
+        repeated = self.tree.repeated_story
+        if repeated not in self._transcripts:
+            place = "dataset.simulation.tree.repeated_story"
+            raise unknown_name(place, "story", repeated, self._transcripts)
+        rows = {story: story_rows(transcript) for story, transcript in self._transcripts.items()}
+        return Stimuli(self._transcripts, rows, self.clock)
+
+
+def study_simulation(config: StudyConfig) -> SimulationConfig:
+    """The simulation of a study.
+
+    Raises
+    ------
+    InputError
+        If it simulates nothing.
+    """
+    if config.dataset.simulation is None:
+        raise InputError(
+            f"study {config.name!r}",
+            got=f"reader {config.dataset.reader!r}",
+            wanted="reader 'simulated'",
+            do="Choose a study that simulates, such as 'demo'.",
+        )
+    return config.dataset.simulation
 
 
 def ensure_simulation(
@@ -34,51 +120,31 @@ def ensure_simulation(
     Path
         Root of the tree.
     """
-    simulation = config.dataset.simulation
-    if simulation is None:
-        raise InputError(
-            f"study {config.name!r}",
-            got=f"reader {config.dataset.reader!r}",
-            wanted="reader 'simulated'",
-            do="Choose a study that simulates, such as 'demo'.",
+    simulation = study_simulation(config)
+    stimuli = PlannedDataset(simulation.tree).stimuli()
+    carried = {simulation.features: config.features[simulation.features]}
+    spaces = feature_spaces(carried, infos, stimuli, store=store)
+    space = spaces[simulation.features]
+    inputs = {"features": space.recipe.key}
+    recipe = Recipe("simulated", VERSION, {"tree": plain(simulation.tree)}, inputs)
+    if not store.has(recipe):
+        ensure_features(carried, spaces, stimuli, store=store, options=options, reporter=reporter)
+        store.ensure(
+            recipe,
+            lambda target: _write_tree(target / "tree", simulation, stimuli, space, reporter),
         )
-    stimuli = _simulated_stimuli(simulation)
-    feature = config.features[simulation.features]
-    folder = ensure_features(
-        {simulation.features: feature},
-        infos,
-        stimuli,
-        store=store,
-        options=options,
-        reporter=reporter,
-    )[simulation.features]
-    states = feature_recipe(feature, infos[feature.model], stimuli)
-    recipe = Recipe(
-        "simulated", VERSION, plain(simulation) | {"features": None}, {"features": states.key}
-    )
-    existed = store.has(recipe)
-    tree = store.ensure(
-        recipe, lambda target: _write_tree(target / "tree", simulation, stimuli, folder, reporter)
-    )
-    if not existed:
         reporter.line(f"simulated tree: {len(simulation.tree.n_voxels)} listeners")
-    return tree / "tree"
-
-
-def _simulated_stimuli(simulation: SimulationConfig) -> Stimuli:
-    transcripts = story_transcripts(seed=simulation.tree.seed)
-    rows = {story: story_rows(transcript) for story, transcript in transcripts.items()}
-    return Stimuli(transcripts, rows, Clock())
+    return store.path(recipe) / "tree"
 
 
 def _write_tree(
     target: Path,
     simulation: SimulationConfig,
     stimuli: Stimuli,
-    features: Path,
+    space: FeatureSpace,
     reporter: Reporter,
 ) -> None:
-    states = {story: read_features(features, story) for story in stimuli.rows}
+    states = {story: space.rows(story) for story in stimuli.rows}
     target.mkdir()
     simulate_tree(
         target,

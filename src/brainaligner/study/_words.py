@@ -6,6 +6,12 @@ from collections.abc import Mapping
 
 from brainaligner.core import Split, WithinStorySplit
 from brainaligner.study._config import ArmConfig, FeatureConfig, SplitConfig
+from brainaligner.text import ModelInfo
+
+
+def model_words(info: ModelInfo) -> str:
+    """A language model in words, with the start of its content's digest."""
+    return f"{info.n_layers} layers of width {info.width}, content {info.digest[:12]}"
 
 
 def feature_words(name: str, feature: FeatureConfig) -> str:

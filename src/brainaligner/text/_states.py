@@ -131,8 +131,23 @@ def _batch_means(
         weights[i, :n] = torch.from_numpy(row.weights)
         mask[i, :n] = True
     states = read(ids.to(model.device), mask.to(model.device))
+    for layer, state in states.items():
+        _check_shape(model, layer, tuple(state.shape), (*shape, model.info.width))
     shares = weights.to(model.device)[:, None, :]
     return {k: torch.bmm(shares, state.float())[:, 0].cpu().numpy() for k, state in states.items()}
+
+
+def _check_shape(
+    model: LanguageModel, layer: int, got: tuple[int, ...], wanted: tuple[int, ...]
+) -> None:
+    """Refuse models that pool tokens or change the width on the way (OPT-350m, Funnel)."""
+    if got != wanted:
+        raise InputError(
+            f"layer {layer} of model {model.info.name!r}",
+            got=f"states of shape {got}",
+            wanted=f"{wanted}: each token of each text, in the width that config.json gives",
+            do="Choose another layer or another model.",
+        )
 
 
 def _pad_id(model: LanguageModel) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from brainaligner.core import InputError
 from brainaligner.text._model import LanguageModel
 from brainaligner.text._settings import TextSettings
 from brainaligner.text._windows import RowText
+
+# Python objects for each token's place take 150 bytes: all texts of a dataset would fill gigabytes.
+_TEXTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +56,15 @@ def token_rows(
             wanted="room for at least one token of text",
             do="Choose another model.",
         )
-    encoded = _encode(model.tokenizer, [text.text for text in texts])
-    found = []
-    for text, ids, offsets in zip(
-        texts, encoded["input_ids"], encoded["offset_mapping"], strict=True
-    ):
-        n_own = min(_own_tokens(offsets, text.own_start), limit)
-        found.append(_token_row(ids[-limit:], n_own, (before, after), settings=settings))
-    return found
+    return [
+        _token_row(
+            ids[-limit:],
+            min(_own_tokens(offsets, text.own_start), limit),
+            (before, after),
+            settings=settings,
+        )
+        for text, ids, offsets in _encoded(model.tokenizer, texts)
+    ]
 
 
 def special_ids(tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -73,17 +77,23 @@ def special_ids(tokenizer: Any) -> tuple[list[int], list[int]]:
     return list(ids[: text[0]]), list(ids[text[-1] + 1 :])
 
 
-def _encode(tokenizer: Any, texts: list[str]) -> Any:
-    return tokenizer(
-        texts,
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        padding=False,
-        truncation=False,
-        verbose=False,
-    )
+def _encoded(
+    tokenizer: Any, texts: Sequence[RowText]
+) -> Iterator[tuple[RowText, list[int], list[tuple[int, int]]]]:
+    """Each text with its token ids and where in the text they stand, few texts in memory."""
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        part = texts[start : start + _TEXTS_AT_ONCE]
+        encoded = tokenizer(
+            [text.text for text in part],
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            padding=False,
+            truncation=False,
+            verbose=False,
+        )
+        yield from zip(part, encoded["input_ids"], encoded["offset_mapping"], strict=True)
 
 
 def _own_tokens(offsets: Sequence[tuple[int, int]], own_start: int) -> int:

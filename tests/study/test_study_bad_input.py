@@ -1,0 +1,475 @@
+"""Bad input: one clear line, exit code 2, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import pytest
+from conftest import Cli, StudyFile
+from study_trees import (
+    N_ROWS,
+    STORIES,
+    responses,
+    run_process,
+    save_lebel_tree,
+    save_own_data,
+    save_study,
+    save_words,
+    tiny_study,
+    word_lines,
+)
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+NAMED = {
+    "counts": None,
+    "train": ["apple", "birch", "cedar"],
+    "validation": ["daisy"],
+    "test": ["elder", "fig"],
+}
+
+
+def _assert_refused(done: Any, said: str, out: Path) -> None:
+    assert done.code == 2, (done.code, done.err)
+    errors = [line for line in done.lines if line.startswith("error: ")]
+    assert len(errors) == 1, done.err
+    assert done.lines[-1] == errors[0], done.err
+    assert "Traceback" not in done.err
+    assert ": got " in errors[0]
+    assert "; wanted " in errors[0]
+    assert said in errors[0], errors[0]
+    assert not out.exists(), sorted(out.rglob("*"))
+
+
+def _arm(**settings: Any) -> dict[str, Any]:
+    return {"arms": {"first": settings}}
+
+
+def _text(**settings: Any) -> dict[str, Any]:
+    return {"features": {"one": {"text": settings}}}
+
+
+STUDIES: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown key": ({"arm": {}}, "Did you mean 'arms'?"),
+    "unknown key, second depth": ({"dataset": {"foldr": "x"}}, "Did you mean 'folder'?"),
+    "unknown key, third depth": ({"features": {"one": {"txt": {}}}}, "Did you mean 'text'?"),
+    "unknown key, fourth depth": (_text(layr=1), "Did you mean 'layer'?"),
+    "unknown key in defaults": ({"defaults": {"desing": {}}}, "Did you mean 'design'?"),
+    "defaults are a list": ({"defaults": [1]}, "study.defaults"),
+    "no arms": ({"arms": None}, "arms"),
+    "an arm without features": ({"arms": {"third": {}}}, "study.arms.third.features: got nothing"),
+    "section is a word": ({"split": "random"}, "study.split"),
+    "wrong type": (_text(layer="four"), "study.features.one.text.layer"),
+    "features as text": (_arm(features="one"), "study.arms.first.features"),
+    "layer": (_text(layer=7), "layer 7"),
+    "negative layer": (_text(layer=-4), "layer -4"),
+    "two contexts": (_text(context_rows=2, context_words=3), "context_rows and context_words"),
+    "infinite context": (_text(context_seconds=float("inf")), "context_seconds"),
+    "float16 on a CPU": (_text(dtype="float16"), "float16 on a CPU"),
+    "unknown dtype": (_text(dtype="float8"), "float8"),
+    "unknown model": ({"features": {"one": {"model": "no-such/model"}}}, "no-such/model"),
+    "no model folder": ({"features": {"one": {"model": "/no/such folder"}}}, "/no/such folder"),
+    "unknown feature entry": (_arm(features=["on"]), "Did you mean 'one'?"),
+    "no delay": (_arm(design={"delays": []}), "delays"),
+    "delay twice": (_arm(design={"delays": [1, 1]}), "delays"),
+    "alphas out of order": (_arm(ridge={"alphas": [10, 1]}), "ridge alphas"),
+    "negative alpha": (_arm(ridge={"alphas": [-1, 1]}), "ridge alphas"),
+    "alphas are words": (_arm(ridge={"alphas": ["many"]}), "alphas.0"),
+    "unknown selection": (_arm(ridge={"selection": "validate"}), "validat"),
+    "published number": (_arm(reference={"test": {"P1": float("nan")}}), "got nan"),
+    "unknown group": (_arm(reference={"tests": {"P1": 0.1}}), "Did you mean 'test'?"),
+    "published for nobody": (_arm(reference={"test": {"P7": 0.1}}), "unknown subject 'P7'"),
+    "bootstrap": ({"evaluation": {"n_bootstrap": 1}}, "n_bootstrap"),
+    "level": ({"evaluation": {"level": 95}}, "level"),
+    "cut too long": ({"evaluation": {"cuts": [0, 23]}}, "evaluation.cuts drops 23"),
+    "no cuts": ({"evaluation": {"cuts": []}}, "cuts"),
+    "unknown subject": ({"dataset": {"subjects": ["P3"]}}, "unknown subject 'P3'"),
+    "subject twice": ({"dataset": {"subjects": ["P1", "P1"]}}, "P1, P1"),
+    "unknown reader": ({"dataset": {"reader": "foldr"}}, "Did you mean 'folder'?"),
+    "missing data": ({"dataset": {"folder": "/no/such/data"}}, "/no/such/data"),
+    "no data folder": ({"dataset": {"folder": None}}, "no data folder"),
+    "simulation with a reader": ({"dataset": {"simulation": {"features": "one"}}}, "simulation"),
+    "unknown story": ({"split": NAMED | {"test": ["figs"]}}, "Did you mean 'fig'?"),
+    "story on two sides": ({"split": NAMED | {"test": ["apple"]}}, "'apple' twice"),
+    "two ways to divide": ({"split": {"folds": 5}}, "counts and folds"),
+    "lists beside counts": ({"split": {"test_repeated": ["fig"]}}, "counts and names"),
+    "one side missing": ({"split": NAMED | {"test": None}}, "all three lists"),
+    "story list as text": ({"split": NAMED | {"test": "fig"}}, "split.test"),
+    "folds on many stories": ({"split": {"counts": None, "folds": 5}}, "6 stories"),
+    "no folds": ({"split": {"counts": None, "folds": 0}}, "split.folds"),
+    "negative seed": ({"split": {"seed": -1}}, "split.seed"),
+    "count of zero": ({"split": {"counts": [4, 0, 2]}}, "(4, 0, 2)"),
+    "two counts": ({"split": {"counts": [4, 2]}}, "study.split.counts"),
+    "no split file": ({"split": {"counts": None, "file": "split.json"}}, "split.json"),
+    "left out of one story": (
+        {
+            "split": NAMED | {"train": ["apple"]},
+            **_arm(ridge={"selection": "leave_story_out"}),
+        },
+        "leave_story_out with 1 training story",
+    ),
+    "name with a slash": ({"name": "../tiny"}, "no space or slash"),
+    "name of the store": ({"name": "Store"}, "finished stages"),
+    "arm with a slash": ({"arms": {"a/b": {"features": ["one"]}}}, "no space or slash"),
+    "feature with a space": ({"features": {"a b": {}}}, "no space or slash"),
+}
+
+
+@pytest.mark.parametrize("kind", STUDIES)
+def test_a_bad_study_is_refused(cli: Cli, study_file: StudyFile, tmp_path: Path, kind: str) -> None:
+    changes, said = STUDIES[kind]
+    out = tmp_path / "out"
+    _assert_refused(cli("run", study_file(changes), "--out", out), said, out)
+
+
+SIMULATIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown listener": ({"subjects": ["SIM09"]}, "SIM09"),
+    "unknown entry": ({"simulation": {"features": "three"}}, "three"),
+    "nested key": ({"simulation": {"features": "one", "tree": {"sed": 1}}}, "Did you mean 'seed'?"),
+    "bad number": ({"simulation": {"features": "one", "tree": {"noise_ar": 2}}}, "noise_ar"),
+    "unknown story": (
+        {"simulation": {"features": "one", "tree": {"repeated_story": "lanternkeepr"}}},
+        "Did you mean 'lanternkeeper'?",
+    ),
+    "too many voxels": (
+        {"simulation": {"features": "one", "tree": {"n_voxels": [10**6], "signal": [1.0]}}},
+        "1000000",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SIMULATIONS)
+def test_a_bad_simulation_is_refused(
+    cli: Cli, study_file: StudyFile, tmp_path: Path, kind: str
+) -> None:
+    changes, said = SIMULATIONS[kind]
+    dataset = {"reader": "simulated", "folder": None, "simulation": {"features": "one"}}
+    done = cli("run", study_file({"dataset": dataset | changes}), "--out", tmp_path / "out")
+    if kind != "too many voxels":
+        _assert_refused(done, said, tmp_path / "out")
+    else:  # known only once the cortex is drawn: finished stages stay, the run's folder does not
+        assert (done.code, done.lines[-1].startswith("error: ")) == (2, True)
+        assert said in done.lines[-1]
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["store"]
+
+
+def test_a_story_on_two_sides_of_a_simulation_is_refused(
+    cli: Cli, study_file: StudyFile, tmp_path: Path
+) -> None:
+    dataset = {"reader": "simulated", "folder": None, "simulation": {"features": "one"}}
+    done = cli("run", study_file({"dataset": dataset, "split": NAMED}), "--out", tmp_path / "out")
+    _assert_refused(done, "unknown story 'apple'", tmp_path / "out")
+
+
+FILES = {
+    "not YAML": ("name: [tiny\n", "not YAML"),
+    "duplicate key": ("name: a\nname: b\n", "'name' stands twice"),
+    "duplicate key inside": ("split: {seed: 1, seed: 2}\n", "'seed' stands twice"),
+    "a list as key": ("? [a, b]\n: c\n", "is no plain name"),
+    "a list": ("- name\n", "got list"),
+    "empty": ("", "got NoneType"),
+    "python object": ("name: !!python/object:os.system x\n", "not YAML"),
+    "deep nesting": ("[" * 5000, "not YAML"),
+    "impossible date": ("name: 2020-13-45\n", "not YAML"),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_bad_file_is_refused(cli: Cli, tmp_path: Path, kind: str) -> None:
+    text, said = FILES[kind]
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    _assert_refused(cli("run", path, "--out", tmp_path / "out"), said, tmp_path / "out")
+
+
+class Broken(NamedTuple):
+    """How to break a sound dataset, and what is then said."""
+
+    breaks: Callable[[Path], object]
+    said: str
+
+
+def _save(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> None:
+    arrays = responses(STORIES)
+    change(arrays)
+    np.savez(folder / "P1.npz", **arrays)
+
+
+def _lines(folder: Path, change: Callable[[list[str]], object]) -> None:
+    lines = word_lines(STORIES)
+    change(lines)
+    save_words(folder, lines)
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _corrupt(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+DATA: dict[str, Broken] = {
+    "truncated npz": Broken(lambda d: _truncate(d / "P1.npz"), "P1.npz"),
+    "damaged npz": Broken(lambda d: _corrupt(d / "P1.npz"), "P1.npz"),
+    "wrong dtype": Broken(
+        lambda d: _save(d, lambda a: a.update(fig=np.ones((N_ROWS, 6), dtype=int))), "int64"
+    ),
+    "pickled": Broken(
+        lambda d: _save(d, lambda a: a.update(fig=np.array([{}], dtype=object))), "pickled"
+    ),
+    "another width": Broken(
+        lambda d: _save(d, lambda a: a.update(fig=a["fig"][:, :4])), "4 columns"
+    ),
+    "too few rows for the words": Broken(
+        lambda d: _save(d, lambda a: a.update(fig=a["fig"][:20])), "20 rows"
+    ),
+    "wrong row count": Broken(
+        lambda d: (d / "respdict.json").write_text(json.dumps({"fig": 99})), "wanted 79 rows"
+    ),
+    "empty text": Broken(
+        lambda d: save_words(d, [*word_lines(STORIES[:5]), "fig,sp,9.0,9.5", "fig,{br},12.0,12.5"]),
+        "no words",
+    ),
+    "duplicate word times": Broken(lambda d: _lines(d, lambda w: w.insert(1, w[0])), "same times"),
+    "words beyond the end": Broken(
+        lambda d: _lines(d, lambda w: w.append("fig,late,500.0,500.5")), "a word at 500 s"
+    ),
+    "words out of order": Broken(lambda d: _lines(d, lambda w: w.reverse()), "after a word at"),
+    "time is a word": Broken(lambda d: _lines(d, lambda w: w.append("fig,x,soon,later")), "soon"),
+    "no word table": Broken(lambda d: (d / "words.csv").unlink(), "0 word tables"),
+    "no responses": Broken(
+        lambda d: [(d / f"{s}.npz").unlink() for s in ("P1", "P2")], "no file of responses"
+    ),
+    "facts with a wrong key": Broken(
+        lambda d: (d / "dataset.json").write_text('{"TR": 2}'), "unknown key 'TR'"
+    ),
+    "facts not JSON": Broken(lambda d: (d / "dataset.json").write_text("tr = 2"), "no valid JSON"),
+    "labels of another number": Broken(
+        lambda d: (d / "dataset.json").write_text('{"labels": ["a"]}'), "1 labels"
+    ),
+    "a subject without test stories": Broken(
+        lambda d: np.savez(d / "P2.npz", **responses(STORIES[:4])), "split for subject P2"
+    ),
+    "repeated story called test": Broken(
+        lambda d: _rename_fig(d, "test"), "a repeated story called 'test'"
+    ),
+}
+
+
+def _rename_fig(folder: Path, name: str) -> None:
+    stories = [name if story == "fig" else story for story in STORIES]
+    save_words(folder, word_lines(stories))
+    for seed, subject in enumerate(("P1", "P2")):
+        np.savez(folder / f"{subject}.npz", **responses(stories, seed=seed))
+    (folder / "dataset.json").write_text(json.dumps({"repeated": {name: 2}}))
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_broken_data_are_refused(
+    cli: Cli, study_file: StudyFile, data: Path, tmp_path: Path, kind: str
+) -> None:
+    DATA[kind].breaks(data)
+    split = NAMED if kind != "repeated story called test" else {"counts": [3, 1, 1]}
+    done = cli("run", study_file({"split": split}, data=data), "--out", tmp_path / "out")
+    _assert_refused(done, DATA[kind].said, tmp_path / "out")
+
+
+def _cut_textgrid(tree: Path) -> None:
+    path = tree / "derivative" / "TextGrids" / "cedar.TextGrid"
+    path.write_text(path.read_text()[:1500], encoding="utf-8")
+
+
+def _recording(tree: Path) -> Path:
+    return tree / "derivative" / "preprocessed_data" / "UTS01" / "cedar.hf5"
+
+
+def _other_rows(tree: Path) -> None:
+    with h5py.File(_recording(tree), "w") as file:
+        file["data"] = responses(["cedar"], n_rows=N_ROWS - 1)["cedar"]
+
+
+TREES = {
+    "truncated hf5": Broken(lambda tree: _truncate(_recording(tree)), "cedar.hf5"),
+    "empty hf5": Broken(lambda tree: _recording(tree).write_bytes(b""), "cedar.hf5"),
+    "TextGrid cut short": Broken(_cut_textgrid, "cedar.TextGrid"),
+    "wrong row count": Broken(_other_rows, "47 rows"),
+}
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_a_broken_tree_is_refused(
+    cli: Cli, study_file: StudyFile, tmp_path: Path, kind: str
+) -> None:
+    tree = save_lebel_tree(tmp_path / "ds003020")
+    TREES[kind].breaks(tree)
+    changes = {"dataset": {"reader": "lebel2023"}, "split": {"counts": [2, 1, 1]}}
+    done = cli("run", study_file(changes, data=tree), "--out", tmp_path / "out")
+    _assert_refused(done, TREES[kind].said, tmp_path / "out")
+    check = cli("data", "check", tree, "--reader", "lebel2023")
+    assert check.code == 2
+    assert TREES[kind].said in check.out + check.err
+
+
+SPLIT_FILES = {
+    "not JSON": ("train: apple", "cannot be read"),
+    "a list": ("[]", "a JSON list"),
+    "extra key": (json.dumps({"trian": []}), "trian"),
+    "empty": ("{}", "no list"),
+    "unknown story": (
+        json.dumps({"train": ["aple"], "validation": ["birch"], "test": ["fig"]}),
+        "Did you mean 'apple'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SPLIT_FILES)
+def test_a_bad_split_file_is_refused(
+    cli: Cli, study_file: StudyFile, data: Path, tmp_path: Path, kind: str
+) -> None:
+    text, said = SPLIT_FILES[kind]
+    (data / "split.json").write_text(text, encoding="utf-8")
+    path = study_file({"split": {"counts": None, "file": "split.json"}}, data=data)
+    _assert_refused(cli("run", path, "--out", tmp_path / "out"), said, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"split": {"counts": [3, 1, 2]}}, "one story (alice)"),
+        (
+            {
+                "split": {"counts": None, "folds": 5, "gap": 4},
+                "defaults": {"design": {"delays": [5]}},
+            },
+            "a delay of 5 rows",
+        ),
+        ({"split": {"counts": None, "folds": 5, "gap": 60}}, "gap 60"),
+    ],
+    ids=["counts", "delays beyond the gap", "gap too wide"],
+)
+def test_a_study_that_does_not_fit_one_story_is_refused(
+    cli: Cli, study_file: StudyFile, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    folder = save_own_data(tmp_path / "alice", stories=["alice"], n_rows=150)
+    done = cli("run", study_file(changes, data=folder), "--out", tmp_path / "out")
+    _assert_refused(done, said, tmp_path / "out")
+
+
+ARGUMENTS = {
+    "--set without a value": (["--set", "split.seed"], "no '='"),
+    "--set of an unknown key": (["--set", "split.sed=1"], "Did you mean 'seed'?"),
+    "--set inside a number": (["--set", "name.x=1"], "not a mapping"),
+    "unknown device": (["--device", "cud"], "unknown device 'cud'"),
+    "no threads": (["--threads", "0"], "--threads"),
+    "no tokens": (["--batch-tokens", "0"], "--batch-tokens"),
+    "no data": (["--data", "/no/such/data"], "/no/such/data"),
+}
+
+
+@pytest.mark.parametrize("kind", ARGUMENTS)
+def test_bad_arguments_are_refused(
+    cli: Cli, study_file: StudyFile, tmp_path: Path, kind: str
+) -> None:
+    arguments, said = ARGUMENTS[kind]
+    done = cli("run", study_file(), "--out", tmp_path / "out", *arguments)
+    _assert_refused(done, said, tmp_path / "out")
+
+
+def test_a_missing_study_is_refused(cli: Cli, tmp_path: Path) -> None:
+    for study, said in (("basline", "Did you mean 'baseline'?"), ("no.yaml", "no.yaml")):
+        _assert_refused(cli("run", study, "--out", tmp_path / "out"), said, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "said"),
+    [
+        (lambda folder: (folder / "model.safetensors").unlink(), "no weights"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json"),
+        (lambda folder: _truncate(folder / "model.safetensors"), "weights that fail"),
+    ],
+    ids=["weights", "tokenizer", "config", "truncated weights"],
+)
+def test_an_incomplete_checkpoint_is_refused(
+    cli: Cli,
+    study_file: StudyFile,
+    checkpoint: Path,
+    tmp_path: Path,
+    breaks: Callable[[Path], object],
+    said: str,
+) -> None:
+    broken = shutil.copytree(checkpoint, tmp_path / "model")
+    breaks(broken)
+    path = study_file({"features": {"one": {"model": str(broken)}}})
+    _assert_refused(cli("run", path, "--out", tmp_path / "out"), said, tmp_path / "out")
+
+
+def test_a_full_disk_is_refused_before_any_work(
+    cli: Cli, study_file: StudyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    done = cli("run", study_file(), "--out", tmp_path / "out")
+    _assert_refused(done, "0.00 GiB free disk space", tmp_path / "out")
+
+
+def test_a_folder_below_a_file_is_refused(cli: Cli, study_file: StudyFile, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("here")
+    done = cli("run", study_file(), "--out", tmp_path / "file" / "out")
+    _assert_refused(done, "cannot be written (Not a directory)", tmp_path / "file" / "out")
+    done = cli("data", "simulate", tmp_path / "file" / "tree")
+    _assert_refused(done, "Not a directory", tmp_path / "file" / "tree")
+
+
+def test_refusals_of_other_commands(cli: Cli, data: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    (tmp_path / "run.json").write_text("{", encoding="utf-8")
+    for arguments, said in (
+        (["show", nowhere], "no run.json"),
+        (["show", tmp_path], "damaged"),
+        (["studies", "show", "basline"], "Did you mean 'baseline'?"),
+        (["data", "check", nowhere], "nowhere"),
+        (["data", "check", data, "--reader", "lebel"], "Did you mean 'lebel2023'"),
+        (["data", "simulate", data], "already there"),
+        (["data", "simulate", nowhere, "--study", "baseline"], "reader 'simulated'"),
+    ):
+        _assert_refused(cli(*arguments), said, nowhere)
+
+
+@pytest.mark.parametrize("kind", ["unknown key", "two contexts", "missing data"])
+def test_a_process_of_its_own_says_the_same(
+    sound_data: Path, checkpoint: Path, tmp_path: Path, kind: str, study_file: StudyFile
+) -> None:
+    changes, said = STUDIES[kind]
+    done = run_process("run", study_file(changes), "--out", tmp_path / "out")
+    _assert_refused(done, said, tmp_path / "out")
+    assert done.out == ""
+    assert len(done.lines) == 1
+
+
+def test_a_disk_that_fills_up_leaves_nothing_half_written(
+    checkpoint: Path, sound_data: Path, tmp_path: Path
+) -> None:
+    """A real failing write: no file may grow beyond a few kilobytes."""
+    study = save_study(tmp_path / "study.yaml", tiny_study(checkpoint, sound_data))
+    done = run_process(
+        "run", study, "--out", tmp_path / "out", "--threads", "1", largest_file=9_000
+    )
+    assert done.code == 2, done.err
+    assert "no space left to write" in done.lines[-1]
+    assert "Traceback" not in done.err
+    store = tmp_path / "out" / "store"
+    complete = {path.parent for path in store.glob("*/*/recipe.json")}
+    assert set(store.glob("*/*")) - set((store / "tmp").glob("*")) == complete
+    assert not list((store / "tmp").iterdir()) if (store / "tmp").exists() else True
+    again = run_process("run", study, "--out", tmp_path / "out", "--threads", "1")
+    assert again.code == 0, again.err

@@ -1,0 +1,80 @@
+"""Runs that end badly, and go on."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from study_trees import artifacts, command, environment, run_process, save_study, tiny_study
+
+N_KILLS = 3
+SEED = random.SystemRandom().randrange(10**6)
+
+
+def _start(study: Path, out: Path) -> subprocess.Popen[bytes]:
+    arguments = command("run", study, "--out", out, "--threads", "1")
+    return subprocess.Popen(
+        arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def _wait_for_work(process: subprocess.Popen[bytes], log: Path) -> None:
+    size = log.stat().st_size if log.exists() else 0
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if log.exists() and log.stat().st_size > size:
+            return
+        time.sleep(0.005)
+
+
+def _assert_whole(out: Path) -> None:
+    """What is shown is complete: a recipe stands in every artifact."""
+    shown = [path for path in (out / "store").glob("*/*") if path.parent.name != "tmp"]
+    assert all((path / "recipe.json").stat().st_size for path in shown)
+
+
+def test_killed_runs_go_on_to_the_same_bytes(
+    checkpoint: Path, sound_data: Path, finished: Path, tmp_path: Path
+) -> None:
+    print(f"seed of the moments: {SEED}")
+    rng = random.Random(SEED)
+    study = save_study(tmp_path / "study.yaml", tiny_study(checkpoint, sound_data))
+    out = tmp_path / "out"
+    for _ in range(N_KILLS):
+        process = _start(study, out)
+        _wait_for_work(process, out / "tiny" / "log.txt")
+        time.sleep(rng.uniform(0, 2))
+        process.kill()
+        process.wait()
+        _assert_whole(out)
+    kept = artifacts(out)
+    done = run_process("run", study, "--out", out, "--threads", "1")
+    assert done.code == 0, done.err
+    complete = {path: at for path, at in kept.items() if not path.startswith("tmp/")}
+    assert complete.items() <= artifacts(out).items(), "a finished stage was made again"
+    assert not list((out / "store" / "tmp").iterdir())
+    ours, theirs = out / "tiny" / "scores.npz", finished / "tiny" / "scores.npz"
+    assert ours.read_bytes() == theirs.read_bytes()
+    assert artifacts(out).keys() == artifacts(finished).keys()
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    checkpoint: Path, sound_data: Path, tmp_path: Path
+) -> None:
+    study = save_study(tmp_path / "study.yaml", tiny_study(checkpoint, sound_data))
+    arguments = command("run", study, "--out", tmp_path / "out", "--threads", "1")
+    process = subprocess.Popen(
+        arguments, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    _wait_for_work(process, tmp_path / "out" / "tiny" / "log.txt")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.strip().splitlines()[-1] == "stopped; run the same command again to go on"
+    assert "Traceback" not in said
+    assert not list((tmp_path / "out" / "store" / "tmp").iterdir())
+    log = (tmp_path / "out" / "tiny" / "log.txt").read_text()
+    assert "stopped: KeyboardInterrupt" in log
