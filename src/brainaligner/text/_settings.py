@@ -68,7 +68,7 @@ class TextSettings:
     layer: int = -1
     clock: ClockName = "own"
     context_rows: int = 0
-    context_seconds: float = 0
+    context_seconds: float = 0.0
     context_words: int = 0
     max_tokens: int = 200
     pooling: Pooling = "own"
