@@ -34,6 +34,7 @@ def commands(program: str) -> list[str]:
     return [line.split("#")[0].strip() for line in lines if line.startswith(program)]
 
 
+@pytest.mark.usefixtures("unchecked")  # typer hands commands a Context of another class
 @pytest.mark.parametrize("line", commands("brainaligner"))
 def test_every_command_of_the_documents_exists(line: str) -> None:
     words = [word for word in shlex.split(line)[1:] if not word.isupper()]

@@ -1,130 +1,14 @@
-"""Made-up reports: three subjects, three arms, a repeated group, two cuts."""
+"""Made-up reports, and their pages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import pytest
+from made_reports import made_report
 
-from brainaligner.core import Scores, Space, StoryGroup
-from brainaligner.evaluation import QUANTILES, Finding, Interval, Summary
-from brainaligner.report import Result, RunReport, fsaverage5_coordinates, render_page
-
-SUBJECTS = ("UTS01", "UTS02", "UTS03")
-ARMS = {
-    "Nuisance Z alone": 0.068,
-    "MiniLM layer 4, 20 s context": 0.098,
-    "RRR of layers 2 and 4, both texts, with Z": 0.119,
-}
-SINGLE = StoryGroup(
-    "test",
-    ("alternateithicatom", "avatar", "hangtime", "inamoment", "naked", "odetostepfather",
-     "souls", "theclosetthatateeverything"),
-)  # fmt: skip
-REPEATED = StoryGroup("wheretheressmoke", ("wheretheressmoke",), "repeated")
-ABOUT = (
-    ("dataset", "ds003020 (LeBel 2023), 200 components per subject"),
-    ("reader", "lebel2023-pcs"),
-    ("stories", "60 train, 8 validation, 8 test, 1 repeated"),
-    ("model", "all-MiniLM-L6-v2, layer 4"),
-    ("text", "the row's own words and the 10 rows before, at most 200 tokens"),
-    ("clock", "row i owns the words in [10+2i, 12+2i) s"),
-    ("delays", "2 to 5 rows"),
-    ("ridge", "one alpha for all targets by mean validation r, logspace(0, 7, 15)"),
-    ("cuts", "0 and 10 rows"),
-    ("versions", "brainaligner 0.1.0, torch 2.13, numpy 2.4"),
-)
-FINDINGS = (
-    Finding("note", "ridge", "Penalties were chosen on 8 validation stories."),
-    Finding("warn", "alpha, UTS01", "The chosen alpha, 1e+07, is at the edge of the grid."),
-    Finding("fail", "null features", "The null mean .013 is 4.1 standard errors from 0."),
-    Finding("warn", "subjects", "Mean r of all subjects lies within 2 %: looks like a shuffle."),
-)
-
-
-def made_summary(scores: Scores) -> Summary:
-    """Summarise with plain numpy."""
-    r = scores.r[np.isfinite(scores.r)]
-    single = scores.group.presentations == "single"
-    mean = float(r.mean())
-    units = "stories" if single else "blocks, conditional on these stories"
-    return Summary(
-        arm=scores.arm,
-        subject=scores.subject,
-        group=scores.group.name,
-        presentations=scores.group.presentations,
-        label=scores.label,
-        space_kind=scores.space.kind,
-        rows_cut=scores.rows_cut,
-        n_stories=len(scores.group.stories),
-        n_rows=scores.n_rows,
-        n_targets=len(scores.r),
-        n_scored=len(r),
-        mean=mean,
-        median=float(np.median(r)),
-        skew=0.25,
-        quantiles=tuple(float(np.quantile(r, q)) for q in QUANTILES),
-        interval=Interval(
-            low=mean - 0.0061,
-            high=mean + 0.0072,
-            level=0.95,
-            method=f"studentised bootstrap over {units}",
-            n_units=8 if single else 14,
-            conditional=not single,
-        ),
-        share_above_null=float((r > 0.03).mean()),
-        null_mean=0.0007,
-        null_sd=0.0021,
-    )
-
-
-def made_space(kind: str, n_targets: int) -> Space:
-    """Components, or voxels scattered over the upper cortex with one in ten off it."""
-    if kind != "voxels":
-        return Space(kind, n_targets)
-    rng = np.random.default_rng(5)
-    upper = np.flatnonzero(fsaverage5_coordinates()[:, 2] > -15)
-    vertices = np.where(rng.random(n_targets) < 0.1, -1, rng.choice(upper, n_targets))
-    return Space(kind, n_targets, vertices=vertices.astype(np.int32))
-
-
-def made_scores(space: Space, arm: str, subject: str, group: StoryGroup, cut: int) -> Scores:
-    """Skewed scores about the arm's level, the same for the same names."""
-    place = [*ARMS].index(arm), SUBJECTS.index(subject), cut, len(group.stories)
-    rng = np.random.default_rng(place)
-    level = ARMS[arm] * (1 + 0.12 * place[1]) * (1.5 if group is REPEATED else 1)
-    where = np.arange(space.size) / 60
-    if space.vertices is not None:
-        where = fsaverage5_coordinates()[space.vertices, 1] / 22
-    wave = 1 + 0.6 * np.sin(where + place[1] / 2)
-    r = level * wave * (0.85 if cut else 1) + 0.035 * rng.standard_normal(space.size)
-    n_rows = 291 - 2 * cut if group is REPEATED else 2480 - 16 * cut
-    return Scores(arm, subject, group, space, np.clip(r, -1, 1), n_rows, cut)
-
-
-def made_report(kind: str = "components", n_targets: int = 200) -> RunReport:
-    """A whole report of made-up numbers."""
-    space = made_space(kind, n_targets)
-    scores = [
-        made_scores(space, arm, subject, group, cut)
-        for cut in (0, 10)
-        for group in (REPEATED, SINGLE)
-        for arm in ARMS
-        for subject in SUBJECTS
-    ]
-    return RunReport(
-        title="Does context help MiniLM predict the brain?",
-        study="minilm-context",
-        about=ABOUT,
-        simulated=kind == "voxels",
-        label="held-out stories",
-        results=tuple(Result(s, made_summary(s), "1e+05 (shared)") for s in scores),
-        findings=FINDINGS,
-        settings_text="study: minilm-context\nencoding:\n  alphas: [1.0, 10.0]\n",
-        recipes=(("features", "3f" * 32), ("scores", "a9" * 32)),
-    )
+from brainaligner.report import RunReport, render_page
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from conftest import ARMS, SUBJECTS
+from made_reports import ARMS, SUBJECTS
 
 from brainaligner.core import Scores
 from brainaligner.report import (

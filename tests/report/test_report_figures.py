@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ARMS, SUBJECTS, made_report, made_space
+from made_reports import ARMS, SUBJECTS, made_report, made_space
 
 from brainaligner.core import FSAVERAGE5_VERTICES, InputError, Space
 from brainaligner.evaluation import Finding

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ABOUT, ARMS, SUBJECTS, made_report
+from made_reports import ABOUT, ARMS, SUBJECTS, made_report
 
 from brainaligner.core import InputError, Space, StoryGroup
 from brainaligner.evaluation import EvaluationSettings, ScoreBase, find_warnings, score_group

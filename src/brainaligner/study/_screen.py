@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 _SUBJECTS_ABREAST = 3
+_PLACES_SHOWN = 6
+_CROWD = 6  # more subjects than this are summed up; the page has each of them
 Row = dict[str, Any]
 
 
@@ -32,8 +34,8 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
     _say(console, f"{run['title']}", "bold")
     for group, cut in _in_order((row["group"], row["rows_cut"]) for row in run["results"]):
         rows = [r for r in run["results"] if (r["group"], r["rows_cut"]) == (group, cut)]
-        for subjects in _chunks(_in_order(row["subject"] for row in rows), _SUBJECTS_ABREAST):
-            console.print(_table(rows, subjects))
+        for table in _tables(rows):
+            console.print(table)
     _say(console, f"page: {folder / 'report.html'}", "")
 
 
@@ -42,13 +44,13 @@ def _say(console: Console, text: str, style: str) -> None:
 
 
 def _finding_lines(findings: Sequence[dict[str, str]]) -> list[str]:
-    """One line for each thing said, with the places that it is said of; notes abridged."""
+    """One line for each thing said, with the places that it is said of (the first of them)."""
     places: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
         places.setdefault((finding["severity"], finding["text"]), []).append(finding["where"])
     lines = []
     for (severity, text), where in places.items():
-        shown = where if severity != "note" else where[:1]
+        shown = where[: 1 if severity == "note" else _PLACES_SHOWN]
         rest = f" and {len(where) - len(shown)} more" if len(where) > len(shown) else ""
         lines.append(f"{severity.upper()} {'; '.join(shown)}{rest}: {text}")
     return lines
@@ -61,13 +63,39 @@ def _banners(run: dict[str, Any]) -> list[str]:
     return banners
 
 
-def _table(rows: Sequence[Row], subjects: Sequence[str]) -> Table:
+def _tables(rows: Sequence[Row]) -> list[Table]:
+    subjects = _in_order(row["subject"] for row in rows)
+    if len(subjects) > _CROWD:
+        return [_crowd_table(rows, len(subjects))]
+    return [_table(rows, chosen) for chosen in _chunks(subjects, _SUBJECTS_ABREAST)]
+
+
+def _titled(rows: Sequence[Row], columns: str) -> Table:
     first = rows[0]
     title = (
         f"r over {first['space_kind']}, {_stories(first)}, {first['rows_cut']} rows cut at "
-        "each end; [95 % interval], share above the shift null"
+        f"each end; {columns}"
     )
-    table = Table(title=Text(title), title_justify="left", title_style="", show_lines=True)
+    return Table(title=Text(title), title_justify="left", title_style="", show_lines=True)
+
+
+def _crowd_table(rows: Sequence[Row], n_subjects: int) -> Table:
+    table = _titled(rows, f"mean r of {n_subjects} subjects")
+    table.add_column("arm", overflow="fold")
+    for column in ("mean", "lowest", "highest", "interval above 0"):
+        table.add_column(column, justify="right")
+    for arm in _in_order(row["arm"] for row in rows):
+        scored = [row for row in rows if row["arm"] == arm and row["mean"] is not None]
+        means = [row["mean"] for row in scored]
+        above = sum((row["interval"]["low"] or 0) > 0 for row in scored)
+        shown = [sum(means) / len(means), min(means), max(means)] if means else []
+        cells = [f"{value:.3f}" for value in shown] or ["n/a"] * 3
+        table.add_row(Text(arm), *cells, f"{above} of {n_subjects}")
+    return table
+
+
+def _table(rows: Sequence[Row], subjects: Sequence[str]) -> Table:
+    table = _titled(rows, "[95 % interval], share above the shift null")
     table.add_column("arm", overflow="fold")
     for subject in subjects:
         table.add_column(Text(subject), justify="right", no_wrap=True)
