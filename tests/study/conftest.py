@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from study_trees import (
+    Cli,
     Outcome,
+    StudyFile,
     merged,
     run_process,
     save_checkpoint,
@@ -20,9 +21,6 @@ from study_trees import (
 )
 
 from brainaligner.study import main
-
-Cli = Callable[..., Outcome]
-StudyFile = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,13 @@ class Outcome:
     def lines(self) -> list[str]:
         """Lines of stderr."""
         return self.err.strip().splitlines()
+
+
+Cli = Callable[..., Outcome]
+"""Calls the command line in this process: ``cli("run", study_file)``."""
+
+StudyFile = Callable[..., Path]
+"""Writes the tiny study with changes: ``study_file({"name": "other"}, data=folder)``."""
 
 
 def save_checkpoint(folder: Path) -> Path:

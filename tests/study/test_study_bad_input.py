@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 import pytest
-from conftest import Cli, StudyFile
 from study_trees import (
     N_ROWS,
     STORIES,
+    Cli,
+    StudyFile,
     responses,
     run_process,
     save_lebel_tree,

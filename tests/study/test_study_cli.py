@@ -11,9 +11,8 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from conftest import Cli, StudyFile
 from rich.console import Console
-from study_trees import command, environment, run_process
+from study_trees import Cli, StudyFile, command, environment, run_process
 
 from brainaligner import __version__
 from brainaligner.study import preset_names

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import StudyFile
+from study_trees import StudyFile
 
 import brainaligner.study as room
 from brainaligner.core import InputError

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Cli, StudyFile
 from study_trees import (
     STORIES,
+    Cli,
+    StudyFile,
     artifacts,
     made_stages,
     responses,
