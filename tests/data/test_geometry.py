@@ -14,12 +14,13 @@ from brainaligner.core import InputError
 from brainaligner.data import (
     column_voxels,
     fsaverage5_vertices,
+    nearest_vertices,
     open_dataset,
     read_anatomy,
     read_surface,
     write_fsaverage5_vertices,
 )
-from brainaligner.data._geometry import nearest_vertices, read_columns
+from brainaligner.data._geometry import read_columns
 from brainaligner.data._mni import MNI305_TO_MNI152, surface_to_mni152
 
 SUBJECTS = ("SIM01", "SIM02")

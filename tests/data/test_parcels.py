@@ -138,6 +138,27 @@ def test_surface_route_recovers_the_planted_parcels(placed_tree, by_surface, sub
     assert ((found > PER_SIDE) == left)[~walled].mean() > 0.995
 
 
+def away_from_borders(tree, subject, mm):
+    """Columns built on vertices further than this from the border of their planted parcel."""
+    path = tree / f"derivative/pycortex-db/{subject}/fsaverage5_vertices.npy"
+    places = fsaverage5("sphere")[np.load(path, allow_pickle=False)] / 100
+    near, other = np.sort(places @ lattice(PER_SIDE).T, axis=1)[:, :-3:-1].T
+    return 100 * (near - other) / 2 > mm  # seeds are less than 2 radii apart
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_away_from_borders_every_column_enters_its_planted_parcel(
+    placed_tree, by_surface, by_volume, subject
+):
+    inner = away_from_borders(placed_tree, subject, 2.0) & (recovered(by_surface[subject]) > 0)
+    assert inner.mean() > 0.5
+    rows = planted_parcels(placed_tree, subject)[inner] - 1
+    for parcellation in (by_surface[subject], by_volume[subject]):
+        inside = parcellation.weights.toarray()[rows, np.flatnonzero(inner)] > 0
+        assert inside.mean() > 0.97
+    assert (by_surface[subject].weights.toarray()[rows, np.flatnonzero(inner)] > 0).all()
+
+
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_volume_route_recovers_the_planted_parcels(placed_tree, by_volume, subject):
     found, true = recovered(by_volume[subject]), planted_parcels(placed_tree, subject)

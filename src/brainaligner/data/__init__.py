@@ -3,7 +3,13 @@
 from brainaligner.data._atlas import Atlas, read_atlas
 from brainaligner.data._dataset import Dataset
 from brainaligner.data._fsaverage import fsaverage5_vertices, write_fsaverage5_vertices
-from brainaligner.data._geometry import Anatomy, ColumnGrid, column_voxels, read_anatomy
+from brainaligner.data._geometry import (
+    Anatomy,
+    ColumnGrid,
+    column_voxels,
+    nearest_vertices,
+    read_anatomy,
+)
 from brainaligner.data._parcels import Parcellation, coverage_report, parcellate
 from brainaligner.data._problem import Problem
 from brainaligner.data._readers import READERS, open_dataset
@@ -36,6 +42,7 @@ __all__ = [
     "column_voxels",
     "coverage_report",
     "fsaverage5_vertices",
+    "nearest_vertices",
     "open_dataset",
     "parcellate",
     "read_anatomy",

@@ -92,6 +92,13 @@ def noise_ceiling(repeats: Repeats, *, block_rows: int = 10) -> NoiseCeiling:
 
     Standard errors come from the scatter of blocks of consecutive rows, so they hold for
     autocorrelated noise and for as few as two repeats; that of the ceiling is linearised.
+    Rows count as a sample of stories: where there is much signal, errors are wider than the
+    spread over repeats of this one story.
+
+    Simulated with 291 rows and lag-1 autocorrelation .5 in the noise, ten repeats give a
+    ceiling to 1.5 % of targets without signal and to 92 % at SP = .05, with a bias under .005.
+    Where the error is a large part of the signal power, those that pass are the lucky ones:
+    at SP = .05 with five repeats the ceilings that are left are .07 too high.
 
     Parameters
     ----------
