@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from anatomy_trees import write_placed_tree
 from data_trees import LABELS, N_ROWS, story_textgrid, word_times
 
 
@@ -59,3 +60,9 @@ def own_folder(tmp_path: Path) -> Path:
     facts = {"tr": 1.5, "first_centre": 9.0, "space": "parcels", "repeated": {"gamma": 2}}
     (folder / "dataset.json").write_text(json.dumps(facts), encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def placed_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated listeners on fsaverage5, with surfaces, transforms and FreeSurfer folders."""
+    return write_placed_tree(tmp_path_factory.mktemp("placed") / "tree")

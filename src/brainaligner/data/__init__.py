@@ -1,29 +1,58 @@
 """Datasets: words and responses from disk, checked, and read only when asked for."""
 
+from brainaligner.data._atlas import Atlas, read_atlas
 from brainaligner.data._dataset import Dataset
+from brainaligner.data._fsaverage import fsaverage5_vertices, write_fsaverage5_vertices
+from brainaligner.data._geometry import (
+    Anatomy,
+    ColumnGrid,
+    column_voxels,
+    nearest_vertices,
+    read_anatomy,
+)
+from brainaligner.data._parcels import Parcellation, coverage_report, parcellate
 from brainaligner.data._problem import Problem
 from brainaligner.data._readers import READERS, open_dataset
+from brainaligner.data._regions import read_regions
 from brainaligner.data._simulate import (
     SimulationSettings,
     simulate_tree,
     story_rows,
     story_transcripts,
 )
+from brainaligner.data._simulate_anatomy import simulate_anatomy
+from brainaligner.data._surfaces import Surface, read_surface
 from brainaligner.data._textgrid import Interval, Tier, read_textgrid
 from brainaligner.data._words import MARKERS, clean_word
 
 __all__ = [
     "MARKERS",
     "READERS",
+    "Anatomy",
+    "Atlas",
+    "ColumnGrid",
     "Dataset",
     "Interval",
+    "Parcellation",
     "Problem",
     "SimulationSettings",
+    "Surface",
     "Tier",
     "clean_word",
+    "column_voxels",
+    "coverage_report",
+    "fsaverage5_vertices",
+    "nearest_vertices",
     "open_dataset",
+    "parcellate",
+    "read_anatomy",
+    "read_atlas",
+    "read_regions",
+    "read_surface",
     "read_textgrid",
+    "simulate_anatomy",
     "simulate_tree",
     "story_rows",
     "story_transcripts",
+    "write_fsaverage5_vertices",
 ]

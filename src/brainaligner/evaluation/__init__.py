@@ -18,6 +18,14 @@ from brainaligner.evaluation._moments import (
     pearson_r,
     story_moments,
 )
+from brainaligner.evaluation._regions import RegionMean, region_means
+from brainaligner.evaluation._repeats import (
+    NoiseCeiling,
+    join_ceilings,
+    noise_ceiling,
+    normalised_correlation,
+    split_half_reliability,
+)
 from brainaligner.evaluation._settings import EvaluationSettings
 from brainaligner.evaluation._shift_null import ShiftNull, share_above, shift_null
 from brainaligner.evaluation._summary import QUANTILES, ScoreBase, Summary, score_group
@@ -28,6 +36,8 @@ __all__ = [
     "Finding",
     "Interval",
     "Moments",
+    "NoiseCeiling",
+    "RegionMean",
     "ScoreBase",
     "ShiftNull",
     "Summary",
@@ -37,14 +47,19 @@ __all__ = [
     "draw_weights",
     "find_warnings",
     "interval_from_moments",
+    "join_ceilings",
     "join_pieces",
     "mean_and_influence",
     "mean_interval",
+    "noise_ceiling",
+    "normalised_correlation",
     "pearson_r",
+    "region_means",
     "resampling_moments",
     "score_group",
     "share_above",
     "shift_null",
+    "split_half_reliability",
     "story_groups",
     "story_moments",
 ]

@@ -1,6 +1,11 @@
 """Scores to tables, figures and one page; returned, never saved."""
 
-from brainaligner.report._cortex import cortex_figure, fsaverage5_coordinates, no_map_reason
+from brainaligner.report._cortex import (
+    cortex_figure,
+    fsaverage5_coordinates,
+    fsaverage5_sphere,
+    no_map_reason,
+)
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._inputs import ABOUT_NEEDED, Result, RunReport
 from brainaligner.report._page import render_page
@@ -16,6 +21,7 @@ __all__ = [
     "arm_figure",
     "cortex_figure",
     "fsaverage5_coordinates",
+    "fsaverage5_sphere",
     "headline",
     "no_map_reason",
     "r_distribution_figure",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
-from brainaligner.core import FSAVERAGE5_VERTICES, InputError, Space
+from brainaligner.core import FSAVERAGE5_VERTICES, InputError, Space, frozen_array
 from brainaligner.report._svg import INK, any_script
 from brainaligner.report._words import plain
 
@@ -50,6 +50,22 @@ def fsaverage5_coordinates() -> Float[np.ndarray, "vertex 3"]:
         two banks of a sulcus lie further apart than on the pial one.
     """
     return np.concatenate([half.white for half in _hemispheres()])
+
+
+@functools.cache
+def fsaverage5_sphere() -> Float[np.ndarray, "vertex 3"]:
+    """Place of each fsaverage5 vertex on the sphere to which FreeSurfer registers subjects.
+
+    Returns
+    -------
+    float64 array, shape (20484, 3)
+        Left hemisphere first.
+    """
+    from nilearn.datasets import load_fsaverage
+
+    parts = load_fsaverage("fsaverage5")["sphere"].parts
+    halves = [np.asarray(parts[side].coordinates, np.float64) for side in ("left", "right")]
+    return frozen_array(np.concatenate(halves))
 
 
 def no_map_reason(space: Space) -> str | None:
