@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ class ReadoutTask:
     subject: str
     fold: Fold
 
-    @property
+    @cached_property
     def rows(self) -> dict[str, int]:
         """Rows of each story that this subject heard."""
         stories = self.prepared.division.splits[self.subject].stories
