@@ -30,12 +30,12 @@ REFERENCE_TOLERANCE = {
     "last-wide-grid": 0.002,
     "layer4-report-grid": 0.002,
 }
-ROUNDING = 0.0005  # the published figures have three decimals
+ROUNDING = 0.0005  # the reference figures have three decimals
 NULL_SEEDS = 40
 
 
 def baseline(scratch: Path) -> Result:
-    """Cold and warm run of ``baseline`` on the real recordings, against published figures."""
+    """Cold and warm run of ``baseline`` on the real recordings, against reference figures."""
     arguments = ("run", "baseline", "--data", DATA, "--out", str(scratch / "runs"))
     shutil.rmtree(scratch / "runs", ignore_errors=True)
     cold = run_command(*arguments, log=scratch / "log.txt")
@@ -52,7 +52,7 @@ def baseline(scratch: Path) -> Result:
         "cold_s": round(cold.seconds, 1),
         "cold_peak_mib": round(cold.peak_mib),
         "warm_s": round(warm.seconds, 1),
-        "largest_distance_from_published": {arm: round(d, 4) for arm, d in worst.items()},
+        "largest_distance_from_reference": {arm: round(d, 4) for arm, d in worst.items()},
         "mean_r": _mean_table(_rows(scratch / "runs" / "baseline")),
     }
 

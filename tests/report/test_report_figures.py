@@ -60,8 +60,8 @@ def test_each_arm_and_subject_has_a_dot(components: RunReport) -> None:
     svg = arm_figure(components)
     assert len(set(ids(svg, "dot"))) == len(ARMS) * len(SUBJECTS)
     assert ids(svg, "reference") == []
-    published = tuple(replace(r, reference=0.1) for r in components.results)
-    assert len(ids(arm_figure(replace(components, results=published)), "reference")) == 9
+    known = tuple(replace(r, reference=0.1) for r in components.results)
+    assert len(ids(arm_figure(replace(components, results=known)), "reference")) == 9
 
 
 def test_marks_stand_in_the_order_of_their_numbers(components: RunReport) -> None:

@@ -184,10 +184,10 @@ def test_an_arm_that_lacks_a_subject_has_no_mean_over_subjects(components: RunRe
     assert "<svg" in render_page(report)
 
 
-def test_published_numbers_stand_beside_ours(components: RunReport) -> None:
+def test_reference_numbers_stand_beside_ours(components: RunReport) -> None:
     results = tuple(replace(r, reference=0.197284) for r in components.results)
     table = results_table(replace(components, results=results))
-    assert [column.name for column in table.columns].count("published") == 4
+    assert [column.name for column in table.columns].count("reference") == 4
     assert table.rows[0][5] == table.rows[0][-1] == "0.197"
 
 

@@ -80,7 +80,7 @@ def r_distribution_figure(
 def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None = None) -> str:
     """Draw each arm's mean r and interval, one mark for each subject.
 
-    A published number, where there is one, is a hollow mark at the same height.
+    A reference number, where there is one, is a hollow mark at the same height.
 
     Parameters
     ----------
@@ -229,5 +229,5 @@ def _write_subjects(figure: Figure, report: RunReport) -> None:
     names = list(report.subjects)
     if any(result.reference is not None for result in report.results):
         keys.append(Line2D([], [], linestyle="none", marker="o", **HOLLOW))
-        names.append("published")
+        names.append("reference")
     write_legend(figure, keys, names)

@@ -24,7 +24,7 @@ class Result:
         The ridge penalty in words, such as ``"1e+05 (shared)"``; the penalty is
         ``alpha ||W||^2``.
     reference : float, optional
-        A published mean r to stand beside this one.
+        A known mean r to stand beside this one.
 
     Raises
     ------

@@ -104,13 +104,13 @@ def results_table(report: RunReport, *, cut: int = 0) -> Table:
             wanted=f"one of {', '.join(map(str, report.cuts))}",
             do="Score with that many rows cut first.",
         )
-    published = any(result.reference is not None for result in report.results)
+    referenced = any(result.reference is not None for result in report.results)
     rows = _subject_rows if _subjects_in_rows(report) else _arm_rows
     title = f"Pearson r of each arm over {report.targets}, {report.label}, {rows_cut(cut)}"
     return Table(
         ": ".join([*banners(report), title]),
-        _columns(report, published),
-        tuple(row for group in report.groups for row in rows(report, group, cut, published)),
+        _columns(report, referenced),
+        tuple(row for group in report.groups for row in rows(report, group, cut, referenced)),
         _notes(report, cut),
     )
 
@@ -119,8 +119,8 @@ def _subjects_in_rows(report: RunReport) -> bool:
     return len(report.subjects) > max(MOST_SUBJECTS_BESIDE, len(report.arms))
 
 
-def _columns(report: RunReport, published: bool) -> tuple[Column, ...]:
-    names = ("mean r", "median", "above null") + (("published",) if published else ())
+def _columns(report: RunReport, referenced: bool) -> tuple[Column, ...]:
+    names = ("mean r", "median", "above null") + (("reference",) if referenced else ())
     if _subjects_in_rows(report):
         of_arms = [Column(name, plain(arm)) for arm in report.arms for name in names]
         return (Column("subject"), Column("stories"), *of_arms)
@@ -129,26 +129,28 @@ def _columns(report: RunReport, published: bool) -> tuple[Column, ...]:
     return (Column("arm"), Column("stories"), *of_subjects, *of_all)
 
 
-def _arm_rows(report: RunReport, group: StoryGroup, cut: int, published: bool) -> Iterator[Row]:
+def _arm_rows(report: RunReport, group: StoryGroup, cut: int, referenced: bool) -> Iterator[Row]:
     for arm in report.arms:
         found = [report.find(arm, subject, group.name, cut) for subject in report.subjects]
         if any(found):
-            cells = [cell for result in found for cell in _subject_cells(result, published)]
-            mean, median, _, *reference = _overall_cells(found, published)
+            cells = [cell for result in found for cell in _subject_cells(result, referenced)]
+            mean, median, _, *reference = _overall_cells(found, referenced)
             yield (plain(arm), _group_name(group), *cells, mean, median, *reference)
 
 
-def _subject_rows(report: RunReport, group: StoryGroup, cut: int, published: bool) -> Iterator[Row]:
+def _subject_rows(
+    report: RunReport, group: StoryGroup, cut: int, referenced: bool
+) -> Iterator[Row]:
     by_arm = [
         [report.find(arm, subject, group.name, cut) for subject in report.subjects]
         for arm in report.arms
     ]
     if any(map(any, by_arm)):
-        overall = [cell for found in by_arm for cell in _overall_cells(found, published)]
+        overall = [cell for found in by_arm for cell in _overall_cells(found, referenced)]
         yield (ALL_SUBJECTS, _group_name(group), *overall)
     for subject, found in zip(report.subjects, zip(*by_arm, strict=True), strict=True):
         if any(found):
-            cells = [cell for result in found for cell in _subject_cells(result, published)]
+            cells = [cell for result in found for cell in _subject_cells(result, referenced)]
             yield (plain(subject), _group_name(group), *cells)
 
 
@@ -156,21 +158,21 @@ def _group_name(group: StoryGroup) -> str:
     return plain(group.name) + (" (repeated)" if group.presentations == "repeated" else "")
 
 
-def _overall_cells(found: Sequence[Result | None], published: bool) -> list[str]:
+def _overall_cells(found: Sequence[Result | None], referenced: bool) -> list[str]:
     """Means over subjects, under the columns of one subject; a share has none."""
     summaries = [result.summary if result else None for result in found]
     mean = mean_over_subjects([s.mean if s else None for s in summaries])
     median = mean_over_subjects([s.median if s else None for s in summaries])
     reference = mean_over_subjects([result.reference if result else None for result in found])
-    return [number(mean), number(median), MISSING] + ([number(reference)] if published else [])
+    return [number(mean), number(median), MISSING] + ([number(reference)] if referenced else [])
 
 
-def _subject_cells(result: Result | None, published: bool) -> list[str]:
+def _subject_cells(result: Result | None, referenced: bool) -> list[str]:
     if result is None:
-        return [MISSING] * (3 + published)
+        return [MISSING] * (3 + referenced)
     summary = result.summary
     cells = [_mean_cell(result), number(summary.median), percent(summary.share_above_null)]
-    return cells + ([number(result.reference)] if published else [])
+    return cells + ([number(result.reference)] if referenced else [])
 
 
 def _mean_cell(result: Result) -> str:

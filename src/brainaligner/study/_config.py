@@ -181,7 +181,7 @@ class ArmConfig:
         Where given, each entry of `features` (and Z) is a band with a penalty of its own,
         and `ridge` is not used.
     reference : mapping of group to mapping of subject to r, optional
-        Published numbers to stand beside ours.
+        Known numbers (a paper, another pipeline) to stand beside ours.
     """
 
     features: tuple[str, ...]
@@ -210,7 +210,7 @@ class ArmConfig:
                         f"reference.{group}.{subject}",
                         got=str(r),
                         wanted="a correlation between -1 and 1",
-                        do="Correct the published number.",
+                        do="Correct the reference number.",
                     )
 
 

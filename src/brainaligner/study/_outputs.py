@@ -23,7 +23,7 @@ from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._words import feature_words, grid_words, ridge_words, split_words
 
-VERSION = 1
+VERSION = 2
 FILES = ("study.yaml", "scores.npz", "table.tsv", "report.html", "run.json")
 
 Fitted = Mapping[tuple[str, str], tuple[Sequence[Readout], ArmScores]]
@@ -122,7 +122,7 @@ def _run_report(prepared: Prepared, fitted: Fitted) -> RunReport:
 
 
 def _reference(config: StudyConfig, arm: str, group: str, subject: str, cut: int) -> float | None:
-    """Published numbers stand beside whole stories only."""
+    """Reference numbers stand beside whole stories only."""
     return config.arms[arm].reference.get(group, {}).get(subject) if cut == 0 else None
 
 

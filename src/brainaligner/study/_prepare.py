@@ -137,7 +137,7 @@ def divide(config: StudyConfig, listing: Listing) -> Division:
     InputError
         For a subject or story that does not exist, a story on two sides, a subject left
         without stories on one side, stories too short to be scored, delays longer than a
-        within-story gap, or a published number for a group or subject that is not there.
+        within-story gap, or a reference number for a group or subject that is not there.
     """
     subjects = config.dataset.subjects or listing.subjects
     stories = {subject: listing.stories(subject) for subject in subjects}

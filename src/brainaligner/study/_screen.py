@@ -117,8 +117,8 @@ def _cell(row: Row | None) -> str:
         return "n/a"
     low, high = row["interval"]["low"], row["interval"]["high"]
     interval = "no interval" if low is None else f"[{low:.3f}, {high:.3f}]"
-    published = "" if row["reference"] is None else f"\npublished {row['reference']:.3f}"
-    return f"{row['mean']:.3f}  {row['share_above_null']:.0%}\n{interval}{published}"
+    reference = "" if row["reference"] is None else f"\nreference {row['reference']:.3f}"
+    return f"{row['mean']:.3f}  {row['share_above_null']:.0%}\n{interval}{reference}"
 
 
 def _in_order(items: Any) -> list[Any]:
