@@ -68,7 +68,7 @@ class CompactSettings:
         check_kind(self.kind)
 
 
-def _check_range(name: str, value: float, least: float, most: float) -> None:
+def _check_range(name: str, value: int | float, least: int | float, most: int | float) -> None:
     if not (math.isfinite(value) and least <= value <= most):
         raise InputError(
             f"fetch settings: {name}",

@@ -139,14 +139,15 @@ def _entry(where: str, line: int, row: dict[str, str | None]) -> ManifestEntry:
 def _check_distinct(where: str, entries: Iterable[ManifestEntry]) -> None:
     spellings: dict[str, str] = {}
     for entry in entries:
-        earlier = spellings.setdefault(entry.path.casefold(), entry.path)
-        if earlier is not entry.path:
+        spelling = entry.path.casefold()
+        if spelling in spellings:
             raise InputError(
                 where,
-                got=f"{earlier!r} and {entry.path!r}",
+                got=f"{spellings[spelling]!r} and {entry.path!r}",
                 wanted="one line for each file, letter case aside",
                 do="Remove one of the two lines.",
             )
+        spellings[spelling] = entry.path
 
 
 def place_of(folder: Path, path: str) -> Path:
