@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 
 from brainaligner import __version__
 from brainaligner.core import BrainAlignerError, InputError
+from brainaligner.study import _fetch_command
 
 EXIT_CODES = """Exit codes: 0 all went well; 1 something failed on the way; 2 bad input, nothing
 was started or changed; 130 stopped by the user (run the same command again to go on)."""
@@ -29,6 +30,7 @@ data_app = typer.Typer(help="Look at data before any study runs on it.", no_args
 app.add_typer(data_app, name="data")
 studies_app = typer.Typer(help="The packaged studies.", invoke_without_command=True)
 app.add_typer(studies_app, name="studies")
+app.command("fetch", epilog=_fetch_command.EXAMPLES)(_fetch_command.fetch)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of results and of the store.")]
 Data = Annotated[
