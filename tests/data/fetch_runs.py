@@ -8,11 +8,11 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 from fault_server import FAULTS, SILENCE_S, Shop, serving
 
-from brainaligner.core import InputError
 from brainaligner.data import (
     CompactSettings,
     FetchReport,
@@ -79,14 +79,7 @@ def entries_of(files: Mapping[str, bytes]) -> tuple[ManifestEntry, ...]:
 def addresses(entry: ManifestEntry) -> tuple[str, ...]:
     """The forms of an entry's address, as keys of a shop."""
     base = "http://shop"
-    forms = url_forms(base, dataclasses.replace(entry, path=entry.path))
-    return tuple(_unquoted(form.removeprefix(base + "/")) for form in forms)
-
-
-def _unquoted(address: str) -> str:
-    from urllib.parse import unquote
-
-    return unquote(address)
+    return tuple(unquote(form.removeprefix(f"{base}/")) for form in url_forms(base, entry))
 
 
 def shelves(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -225,12 +218,3 @@ def wrong_files(folder: Path, files: Mapping[str, bytes]) -> list[str]:
         and not path.name.endswith(OWN_ENDINGS)
         and path.read_bytes() != files.get(path.relative_to(folder).as_posix())
     ]
-
-
-def refused(call: Callable[[], object]) -> InputError:
-    """The refusal of a call that must be refused."""
-    try:
-        call()
-    except InputError as error:
-        return error
-    raise AssertionError("was not refused")
