@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from acceptance import fetching
 from acceptance.runs import DATA, run_command
 
 Result = dict[str, Any]
@@ -218,4 +219,5 @@ CHECKS = {
     "threads_and_batches": threads_and_batches,
     "simulated_truth": simulated_truth,
     "simulated_null": simulated_null,
+    **fetching.CHECKS,
 }

@@ -1,7 +1,21 @@
 """Datasets: words and responses from disk, checked, and read only when asked for."""
 
 from brainaligner.data._atlas import Atlas, read_atlas
+from brainaligner.data._convert import ConvertedFile, convert_responses
 from brainaligner.data._dataset import Dataset
+from brainaligner.data._fetch import fetch_files, verify_files
+from brainaligner.data._fetch_report import FetchPlan, FetchReport, FileOutcome, plan_fetch
+from brainaligner.data._fetch_settings import CompactSettings, FetchSettings
+from brainaligner.data._fetch_source import (
+    CONTENTS,
+    PUBLISHED,
+    FetchSelection,
+    RemoteDataset,
+    published_dataset,
+    select_files,
+    smoke_files,
+    url_forms,
+)
 from brainaligner.data._fsaverage import fsaverage5_vertices, write_fsaverage5_vertices
 from brainaligner.data._geometry import (
     Anatomy,
@@ -10,6 +24,7 @@ from brainaligner.data._geometry import (
     nearest_vertices,
     read_anatomy,
 )
+from brainaligner.data._manifest import ManifestEntry, read_manifest
 from brainaligner.data._parcels import Parcellation, coverage_report, parcellate
 from brainaligner.data._problem import Problem
 from brainaligner.data._readers import READERS, open_dataset
@@ -26,33 +41,53 @@ from brainaligner.data._textgrid import Interval, Tier, read_textgrid
 from brainaligner.data._words import MARKERS, clean_word
 
 __all__ = [
+    "CONTENTS",
     "MARKERS",
+    "PUBLISHED",
     "READERS",
     "Anatomy",
     "Atlas",
     "ColumnGrid",
+    "CompactSettings",
+    "ConvertedFile",
     "Dataset",
+    "FetchPlan",
+    "FetchReport",
+    "FetchSelection",
+    "FetchSettings",
+    "FileOutcome",
     "Interval",
+    "ManifestEntry",
     "Parcellation",
     "Problem",
+    "RemoteDataset",
     "SimulationSettings",
     "Surface",
     "Tier",
     "clean_word",
     "column_voxels",
+    "convert_responses",
     "coverage_report",
+    "fetch_files",
     "fsaverage5_vertices",
     "nearest_vertices",
     "open_dataset",
     "parcellate",
+    "plan_fetch",
+    "published_dataset",
     "read_anatomy",
     "read_atlas",
+    "read_manifest",
     "read_regions",
     "read_surface",
     "read_textgrid",
+    "select_files",
     "simulate_anatomy",
     "simulate_tree",
+    "smoke_files",
     "story_rows",
     "story_transcripts",
+    "url_forms",
+    "verify_files",
     "write_fsaverage5_vertices",
 ]

@@ -116,8 +116,13 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in pieces of 4 MiB."""
-    digest = hashlib.sha256()
+    """SHA-256 of a file's bytes."""
+    return file_hash(path, "sha256")
+
+
+def file_hash(path: Path, kind: str) -> str:
+    """Digest of a file's bytes by one of the algorithms of hashlib, read in pieces of 4 MiB."""
+    digest = hashlib.new(kind, usedforsecurity=False)
     with reading(path, "a readable file"), path.open("rb") as file:
         while piece := file.read(_CHUNK):
             digest.update(piece)

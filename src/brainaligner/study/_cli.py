@@ -14,6 +14,7 @@ from rich.console import Console
 
 from brainaligner import __version__
 from brainaligner.core import BrainAlignerError, InputError
+from brainaligner.study import _fetch_command
 
 if TYPE_CHECKING:
     from brainaligner.data import Dataset
@@ -35,6 +36,7 @@ data_app = typer.Typer(help="Look at data before any study runs on it.", no_args
 app.add_typer(data_app, name="data")
 studies_app = typer.Typer(help="The packaged studies.", invoke_without_command=True)
 app.add_typer(studies_app, name="studies")
+app.command("fetch", epilog=_fetch_command.EXAMPLES)(_fetch_command.fetch)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of results and of the store.")]
 Data = Annotated[
