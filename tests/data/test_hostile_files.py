@@ -39,7 +39,7 @@ def write_member(folder: Path, content: bytes, compression: int = zipfile.ZIP_ST
         archive.writestr("alpha.npy", content)
 
 
-def refused(folder: Path, message: str, subject: str = "P1") -> None:
+def check_refused(folder: Path, message: str, subject: str = "P1") -> None:
     """Both the responses and the walk over all problems say so, in our own words."""
     dataset = open_dataset("folder", folder)
     with pytest.raises(InputError, match=message):
@@ -62,7 +62,7 @@ def refused(folder: Path, message: str, subject: str = "P1") -> None:
 )
 def test_npy_headers_that_lie(own_folder: Path, content: bytes, message: str) -> None:
     write_member(own_folder, content)
-    refused(own_folder, message)
+    check_refused(own_folder, message)
 
 
 def test_a_size_forged_in_the_zip_directory(own_folder: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_size_forged_in_the_zip_directory(own_folder: Path) -> None:
     entry = raw.index(b"PK\x01\x02")
     raw[entry + 24 : entry + 28] = (2**32 - 2).to_bytes(4, "little")
     path.write_bytes(raw)
-    refused(own_folder, r"P1\.npz")
+    check_refused(own_folder, r"P1\.npz")
 
 
 def test_a_compression_that_numpy_never_writes(own_folder: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_compression_that_numpy_never_writes(own_folder: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[60:80] = b"\xff" * 20
     path.write_bytes(raw)
-    refused(own_folder, "a compression")
+    check_refused(own_folder, "a compression")
 
 
 @pytest.mark.parametrize("name", ["../alpha", "/etc/alpha", "beta/alpha", ".."])
@@ -140,7 +140,7 @@ def test_hdf5_files_cannot_have_other_files_read(
         file["secret"] = VALUES
     with h5py.File(own_folder / "P2.hf5", "w") as file:
         write(file, other)
-    refused(own_folder, message, "P2")
+    check_refused(own_folder, message, "P2")
 
 
 def test_repeats_cannot_lie_in_another_hdf5_file(own_folder: Path) -> None:
