@@ -2,10 +2,15 @@
 
 from brainaligner.data._atlas import Atlas, read_atlas
 from brainaligner.data._dataset import Dataset
-from brainaligner.data._fsaverage import fsaverage5_vertices, write_fsaverage5_vertices
+from brainaligner.data._fsaverage import (
+    fsaverage5_vertices,
+    missing_for_fsaverage5,
+    write_fsaverage5_vertices,
+)
 from brainaligner.data._geometry import (
     Anatomy,
     ColumnGrid,
+    anatomy_subjects,
     column_voxels,
     nearest_vertices,
     read_anatomy,
@@ -38,10 +43,12 @@ __all__ = [
     "SimulationSettings",
     "Surface",
     "Tier",
+    "anatomy_subjects",
     "clean_word",
     "column_voxels",
     "coverage_report",
     "fsaverage5_vertices",
+    "missing_for_fsaverage5",
     "nearest_vertices",
     "open_dataset",
     "parcellate",
