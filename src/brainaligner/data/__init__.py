@@ -16,10 +16,15 @@ from brainaligner.data._fetch_source import (
     smoke_files,
     url_forms,
 )
-from brainaligner.data._fsaverage import fsaverage5_vertices, write_fsaverage5_vertices
+from brainaligner.data._fsaverage import (
+    fsaverage5_vertices,
+    missing_for_fsaverage5,
+    write_fsaverage5_vertices,
+)
 from brainaligner.data._geometry import (
     Anatomy,
     ColumnGrid,
+    anatomy_subjects,
     column_voxels,
     nearest_vertices,
     read_anatomy,
@@ -64,12 +69,14 @@ __all__ = [
     "SimulationSettings",
     "Surface",
     "Tier",
+    "anatomy_subjects",
     "clean_word",
     "column_voxels",
     "convert_responses",
     "coverage_report",
     "fetch_files",
     "fsaverage5_vertices",
+    "missing_for_fsaverage5",
     "nearest_vertices",
     "open_dataset",
     "parcellate",

@@ -112,7 +112,7 @@ class Dataset(Source):
     def space(self, subject: str) -> Space:
         """Return what a subject's columns are; their number is that of its first story."""
         if subject not in self._spaces:
-            self._spaces[subject] = self._read_space(subject, self._n_columns(subject))
+            self._spaces[subject] = self._read_space(subject, self.n_columns(subject))
         return self._spaces[subject]
 
     def presentations(self, story: str) -> int:
@@ -221,7 +221,14 @@ class Dataset(Source):
             self._headers[subject, name] = checked_header(where, header)
         return self._headers[subject, name]
 
-    def _n_columns(self, subject: str) -> int:
+    def n_columns(self, subject: str) -> int:
+        """Return the number of a subject's columns: that of its first story with a header.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
         fault: InputError | None = None
         for name in sorted(self.recordings(subject).values()):
             try:

@@ -9,9 +9,15 @@ import numpy as np
 from jaxtyping import Float, Float64, Int32, Int64
 
 from brainaligner.core import FSAVERAGE5_VERTICES, InputError
-from brainaligner.data._geometry import Anatomy, nearest_vertices, read_anatomy
+from brainaligner.data._files import download_fault
+from brainaligner.data._geometry import Anatomy, anatomy_paths, nearest_vertices, read_anatomy
 from brainaligner.data._lebel2023 import VERTICES
-from brainaligner.data._surfaces import HEMISPHERES, check_same_vertices, read_surface
+from brainaligner.data._surfaces import (
+    HEMISPHERES,
+    check_same_vertices,
+    read_surface,
+    surface_path,
+)
 
 WITHIN_MM = 3.0
 """Half a cortex (about 1.25 mm) and most of half a voxel's diagonal (2.25 mm): a voxel whose
@@ -51,6 +57,28 @@ def write_fsaverage5_vertices(
         np.save(file, vertices, allow_pickle=False)
     part.replace(path)
     return path
+
+
+def missing_for_fsaverage5(folder: Path, subject: str) -> tuple[str, ...]:
+    """Return the files that `write_fsaverage5_vertices` needs and that are not there.
+
+    Raises
+    ------
+    InputError
+        For an unknown subject (the nearest name is given).
+    """
+    database, freesurfer, files = anatomy_paths(folder, subject)
+    spheres = [freesurfer / "surf" / f"{side}.sphere.reg" for side in HEMISPHERES]
+    missing = [str(path) for path in (*files, *spheres) if download_fault(path)]
+    for kind in ("wm", "pia"):
+        for side in HEMISPHERES:
+            try:
+                fault = download_fault(surface_path(database, kind, side))
+            except InputError:
+                fault = "no such surface"
+            if fault:
+                missing.append(str(database / "surfaces" / f"{kind}_{side}.gii"))
+    return tuple(missing)
 
 
 def fsaverage5_vertices(

@@ -115,16 +115,40 @@ def read_anatomy(folder: Path, subject: str) -> Anatomy:
         For an unknown subject (the nearest name is given), or a file that is missing or
         broken.
     """
+    database, freesurfer, (mask, transform) = anatomy_paths(folder, subject)
+    grid = read_columns(mask, transform)
+    return Anatomy(subject, grid, fiducial_surfaces(database), database, freesurfer)
+
+
+def anatomy_subjects(folder: Path) -> tuple[str, ...]:
+    """Return the subjects that have a folder in ``pycortex-db``, sorted.
+
+    Raises
+    ------
+    InputError
+        If there is no such database.
+    """
+    database = _derivatives(folder) / DATABASE
+    names = (path.name for path in database.iterdir() if path.is_dir())
+    return tuple(sorted(name for name in names if not name.startswith(".")))
+
+
+def anatomy_paths(folder: Path, subject: str) -> tuple[Path, Path, tuple[Path, Path]]:
+    """Return a subject's pycortex folder, FreeSurfer folder, and files of mask and transform.
+
+    Raises
+    ------
+    InputError
+        For an unknown subject (the nearest name is given).
+    """
     root = _derivatives(folder)
     database = root / DATABASE / subject
-    if not database.is_dir():
-        known = [path.name for path in (root / DATABASE).iterdir() if path.is_dir()]
+    known = anatomy_subjects(folder)
+    if subject not in known:
         raise unknown_name(str(root / DATABASE), "subject", subject, known)
     transform = database / "transforms" / _transform_name(root, subject)
-    grid = read_columns(transform / "mask_thick.nii.gz", transform / "matrices.xfm")
-    return Anatomy(
-        subject, grid, fiducial_surfaces(database), database, root / FREESURFER / subject
-    )
+    files = transform / "mask_thick.nii.gz", transform / "matrices.xfm"
+    return database, root / FREESURFER / subject, files
 
 
 def read_columns(mask: Path, transform: Path) -> ColumnGrid:

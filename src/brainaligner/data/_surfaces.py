@@ -113,7 +113,7 @@ def subject_surfaces(database: Path, kind: str) -> tuple[Surface, Surface]:
     InputError
         If either is missing.
     """
-    left, right = (read_surface(_surface_path(database, kind, side)) for side in HEMISPHERES)
+    left, right = (read_surface(surface_path(database, kind, side)) for side in HEMISPHERES)
     return left, right
 
 
@@ -153,7 +153,14 @@ def check_same_vertices(
         )
 
 
-def _surface_path(database: Path, kind: str, side: str) -> Path:
+def surface_path(database: Path, kind: str, side: str) -> Path:
+    """Return the file of one surface of a subject's pycortex folder.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     stem = database / "surfaces" / f"{kind}_{side}"
     for suffix in _SUFFIXES:
         path = stem.with_name(stem.name + suffix)

@@ -15,6 +15,7 @@ from rich.console import Console
 from brainaligner import __version__
 from brainaligner.core import BrainAlignerError, InputError
 from brainaligner.study import _fetch_command
+from brainaligner.study._place_commands import add_place_commands
 
 if TYPE_CHECKING:
     from brainaligner.data import Dataset
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data before any study runs on it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+add_place_commands(data_app)
 studies_app = typer.Typer(help="The packaged studies.", invoke_without_command=True)
 app.add_typer(studies_app, name="studies")
 app.command("fetch", epilog=_fetch_command.EXAMPLES)(_fetch_command.fetch)

@@ -64,7 +64,7 @@ def writing_to(folder: Path) -> Iterator[None]:
                 str(folder),
                 got=f"a folder that cannot be written ({os.strerror(code)})",
                 wanted="a folder that you may write",
-                do="Choose another one with --out.",
+                do="Choose another one.",
             ) from error
         raise
 
@@ -184,11 +184,18 @@ def read_json(path: Path) -> Any:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file in one step, so that a reader never meets half of it."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a place beside `path` to write to, which becomes `path` when all is written."""
     with writing_to(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{process_tag()}")
         try:
-            temporary.write_bytes(content)
+            yield temporary
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

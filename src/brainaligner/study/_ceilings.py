@@ -1,0 +1,153 @@
+"""Noise ceilings of a dataset's repeated stories, read a few columns at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from brainaligner.core import InputError
+from brainaligner.data import Dataset
+from brainaligner.evaluation import NoiseCeiling, join_ceilings, noise_ceiling
+from brainaligner.study._disk import replacing
+from brainaligner.study._progress import Reporter
+
+MEASURES = (
+    "explainable_variance",
+    "signal_power",
+    "signal_power_se",
+    "total_power",
+    "cc_max",
+    "cc_max_se",
+)
+COLUMNS = ("subject", "story", "target", "n_repeats", "n_rows", *MEASURES)
+_SLICE_CELLS = 1 << 22  # 16 MiB of float32 are read at a time
+
+
+@dataclass(frozen=True, eq=False)
+class StoryCeiling:
+    """What the repeats of one story say about each target of one subject.
+
+    Parameters
+    ----------
+    subject, story : str
+    targets : sequence of str
+        Labels of the targets, or their numbers from 0.
+    ceiling : NoiseCeiling
+    replaced : int
+        Values that were not finite and count as 0.
+    """
+
+    subject: str
+    story: str
+    targets: Sequence[str]
+    ceiling: NoiseCeiling
+    replaced: int
+
+
+def repeated_stories(
+    dataset: Dataset, subjects: Sequence[str], stories: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Subjects and stories whose single presentations are there.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    subjects, stories : sequences of str
+        Empty for all.
+
+    Raises
+    ------
+    InputError
+        For an unknown name (the nearest is given), or if there are none.
+    """
+    several = [s for s in (stories or dataset.worded()) if dataset.presentations(s) > 1]
+    people = subjects or dataset.subjects
+    heard = {subject: dataset.stories(subject) for subject in people}
+    pairs = [(subject, story) for subject in people for story in several if story in heard[subject]]
+    found = [pair for pair in pairs if dataset.repeats(*pair, slice(0, 1)) is not None]
+    if not found:
+        raise InputError(
+            str(dataset.folder),
+            got=f"no single presentations ({len(people)} subjects, "
+            f"{len(pairs)} recordings that average several)",
+            wanted="a story with its repeats: `individual_repeats` in ds003020, "
+            "`repeats/<story>` in own hdf5 files",
+            do="Get files with repeats; a ceiling cannot come from their mean.",
+        )
+    return found
+
+
+def story_ceiling(dataset: Dataset, subject: str, story: str, reporter: Reporter) -> StoryCeiling:
+    """Read the repeats of one story in column slices, and measure each target.
+
+    Raises
+    ------
+    InputError
+        As `Dataset.repeats` and `noise_ceiling`; also if there are no repeats.
+    """
+    space = dataset.space(subject)
+    parts: list[NoiseCeiling] = []
+    replaced, start, width = 0, 0, 1
+    while start < space.size:
+        columns = slice(start, min(start + width, space.size))
+        read = dataset.repeats(subject, story, columns)
+        if read is None or read.repeats is None:
+            raise InputError(
+                f"{subject}, story {story!r}", got="no repeats", wanted="some", do="Leave it out."
+            )
+        parts.append(noise_ceiling(read.repeats))
+        replaced += read.replaced
+        start, width = columns.stop, max(1, _SLICE_CELLS // read.repeats[:, :, 0].size)
+        reporter(f"ceilings of {subject}, {story}", start, space.size)
+    targets = space.labels or [str(number) for number in range(space.size)]
+    return StoryCeiling(subject, story, targets, join_ceilings(parts), replaced)
+
+
+def ceiling_summary(one: StoryCeiling) -> str:
+    """One line: how many targets have a ceiling, and the means."""
+    ceiling = one.ceiling
+    explainable = ceiling.explainable_variance[np.isfinite(ceiling.explainable_variance)]
+    text = (
+        f"{one.subject}, {one.story}: {ceiling.has_signal.sum()} of {ceiling.n_targets} targets "
+        f"have a ceiling from {ceiling.n_repeats} repeats"
+    )
+    if explainable.size:
+        text += f"; mean EV {explainable.mean():.4f} over all"
+    if ceiling.has_signal.any():
+        seen = ceiling.has_signal
+        text += (
+            f", {ceiling.explainable_variance[seen].mean():.4f} over those; "
+            f"mean CCmax {ceiling.cc_max[seen].mean():.3f} over those"
+        )
+    if one.replaced:
+        text += f"; {one.replaced} values that were not finite count as 0"
+    return text
+
+
+def save_ceilings(
+    path: Path, dataset: Dataset, pairs: Sequence[tuple[str, str]], reporter: Reporter
+) -> list[str]:
+    """Write a row for each target of each pair; return a summary line for each pair.
+
+    One story at a time is in memory. NaN is ``nan``.
+    """
+    summaries = []
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("\t".join(COLUMNS) + "\n")
+        for subject, story in pairs:
+            one = story_ceiling(dataset, subject, story, reporter)
+            file.writelines(_lines(one))
+            summaries.append(ceiling_summary(one))
+    return summaries
+
+
+def _lines(one: StoryCeiling) -> Iterator[str]:
+    head = f"{one.subject}\t{one.story}"
+    counts = f"{one.ceiling.n_repeats}\t{one.ceiling.n_rows}"
+    measures = (getattr(one.ceiling, name).tolist() for name in MEASURES)
+    for target, *values in zip(one.targets, *measures, strict=True):
+        numbers = "\t".join(f"{value:.7g}" for value in values)
+        yield f"{head}\t{target}\t{counts}\t{numbers}\n"

@@ -1,0 +1,154 @@
+"""Commands on where voxels lie and how much of them repeats: place, parcels, ceiling."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from brainaligner.data import Parcellation
+
+MOST_NAMES = 10
+
+Folder = Annotated[Path, typer.Argument(help="Folder of the data.")]
+Subjects = Annotated[
+    list[str] | None,
+    typer.Option("--subjects", help="Which, as UTS01,UTS02 or given several times; default: all."),
+]
+
+
+def add_place_commands(data_app: typer.Typer) -> None:
+    """Add ``place``, ``parcels`` and ``ceiling`` to the commands on data."""
+    data_app.command("place", epilog="Example:\n\n  brainaligner data place ds003020")(place)
+    data_app.command(
+        "parcels",
+        epilog="Example:\n\n  brainaligner data parcels ds003020 --atlas a424 --to parcels.npz",
+    )(parcels)
+    data_app.command(
+        "ceiling",
+        epilog="Example:\n\n"
+        "  brainaligner data ceiling ds003020 --reader lebel2023 --to ceiling.tsv",
+    )(ceiling)
+
+
+def place(
+    folder: Folder,
+    subjects: Subjects = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Place the voxels of a ds003020 tree on fsaverage5, so that pages draw maps.
+
+    Writes pycortex-db/SUBJECT/fsaverage5_vertices.npy, which the reader lebel2023 takes up.
+    """
+    from brainaligner.study._placing import of_each_subject, place_subject
+    from brainaligner.study._progress import reporting
+
+    home, names = folder.expanduser(), _names(subjects)
+    with reporting() as reporter:
+        placed, faults = of_each_subject(
+            home, names, lambda subject: place_subject(home, subject), reporter
+        )
+    if as_json:
+        content = {"placed": [vars(one) for one in placed], "not_placed": faults}
+        print(json.dumps(content, indent=1, allow_nan=False))
+    else:
+        for one in placed:
+            print(
+                f"{one.subject}: {one.voxels} voxels, {one.on_surface} on the surface, "
+                f"median {one.median_mm:.2f} mm from it"
+            )
+        _print_faults(faults)
+    _stop_where_asked_for(names, faults)
+
+
+def parcels(
+    folder: Folder,
+    atlas: Annotated[Path, typer.Option(help="Folder with a .dlabel.nii and its volume.")],
+    to: Annotated[Path, typer.Option(metavar="FILE.npz", help="Where the matrices go.")],
+    subjects: Subjects = None,
+    sphere_left: Annotated[
+        Path | None, typer.Option(help="Left fsLR-32k sphere in fsaverage space (GIFTI).")
+    ] = None,
+    sphere_right: Annotated[Path | None, typer.Option(help="The right one.")] = None,
+) -> None:
+    """Place the voxels of a ds003020 tree in the parcels of an atlas such as A424.
+
+    A table of the voxels of each parcel is written beside the matrices, as FILE.tsv.
+    """
+    from brainaligner.study import _placing as placing
+    from brainaligner.study._progress import reporting
+
+    placing.check_target(to, ".npz")
+    home, names = folder.expanduser(), _names(subjects)
+    spheres = placing.sphere_pair(sphere_left, sphere_right)
+    labels = placing.read_atlas_folder(atlas.expanduser())
+    with reporting() as reporter:
+        placed, faults = placing.of_each_subject(
+            home, names, lambda name: placing.place_parcels(home, name, labels, spheres), reporter
+        )
+    beside = placing.save_parcels(to, placed)
+    for note in placed[0].notes:
+        print(f"note: {note}")
+    for one in placed:
+        print(_coverage(one))
+    _print_faults(faults)
+    print(f"written: {to}, {beside}")
+    _stop_where_asked_for(names, faults)
+
+
+def _coverage(one: Parcellation) -> str:
+    missing = one.missing
+    text = f"{one.subject}: {len(one.names) - len(missing)} of {len(one.names)} parcels have voxels"
+    if not missing:
+        return text
+    more = f" and {len(missing) - MOST_NAMES} more" if len(missing) > MOST_NAMES else ""
+    return f"{text}; missing: {', '.join(missing[:MOST_NAMES])}{more}"
+
+
+def ceiling(
+    folder: Folder,
+    to: Annotated[Path, typer.Option(metavar="FILE.tsv", help="Where the table goes.")],
+    reader: Annotated[str, typer.Option(help="How to read the data.")] = "folder",
+    subjects: Subjects = None,
+    stories: Annotated[
+        list[str] | None, typer.Option(help="Which; default: all with single presentations.")
+    ] = None,
+) -> None:
+    """Measure how much of each target repeats, and the best r that a model could reach.
+
+    A row of the table stands for a target of a subject in a story with repeats: explainable
+    variance, signal power, total power and noise ceiling (CCmax), with standard errors.
+    """
+    from brainaligner.data import open_dataset
+    from brainaligner.study._ceilings import repeated_stories, save_ceilings
+    from brainaligner.study._placing import check_target
+    from brainaligner.study._progress import reporting
+
+    check_target(to, ".tsv")
+    dataset = open_dataset(reader, folder.expanduser())
+    pairs = repeated_stories(dataset, _names(subjects), _names(stories))
+    with reporting() as reporter:
+        lines = save_ceilings(to, dataset, pairs, reporter)
+    for line in lines:
+        print(line)
+    print(f"written: {to}")
+
+
+def _names(given: list[str] | None) -> tuple[str, ...]:
+    """Names given several times, with commas, or both."""
+    parts = (part.strip() for text in given or () for part in text.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _print_faults(faults: dict[str, str]) -> None:
+    for subject, fault in faults.items():
+        print(f"{subject}: NOT PLACED: {fault}")
+
+
+def _stop_where_asked_for(names: tuple[str, ...], faults: dict[str, str]) -> None:
+    """Exit with 1 where a subject that was named could not be placed."""
+    if names and faults:
+        raise typer.Exit(1)
