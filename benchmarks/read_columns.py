@@ -4,7 +4,7 @@
 voxels, float64) into a temporary folder, and reads it as a plain file from end to end and
 through the reader in slices that are as wide as a study's blocks of targets. Each reading is done
 in a process of its own: after the system was asked to forget the file (``cold``), and from the
-page cache (``warm``); the best of three each. JSON goes to stdout.
+page cache (``warm``); the best of three each. JSON goes to stdout. Linux only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -89,14 +88,19 @@ def read_slices(root: Path) -> None:
 
 
 def measured(read: Callable[[], None]) -> dict[str, float]:
-    """Seconds, and growth of the peak memory of this process in MiB."""
-    before, started = _peak_mib(), time.perf_counter()
+    """Seconds, and by how many MiB memory grew at its peak.
+
+    ru_maxrss will not do: a process inherits it from the one that started it.
+    """
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
+    before, started = _status_mib("VmRSS"), time.perf_counter()
     read()
-    return {"seconds": time.perf_counter() - started, "peak_mib": _peak_mib() - before}
+    return {"seconds": time.perf_counter() - started, "peak_mib": _status_mib("VmHWM") - before}
 
 
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _status_mib(name: str) -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def _child(name: str, root: Path) -> dict[str, float]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from placed_trees import PARCELS, SETTINGS, planted_label, write_atlas, write_placed_tree
 from scipy.sparse import csr_array
-from study_trees import Cli
+from study_trees import Cli, save_own_data
 
 from brainaligner.data import open_dataset
 from brainaligner.evaluation import noise_ceiling
@@ -342,3 +342,15 @@ def test_ceiling_refuses_bad_input(
     assert len(done.lines) == 1
     assert word in done.err
     assert sorted(data.iterdir()) == before
+
+
+def test_ceiling_names_the_story_whose_repeats_are_too_short(cli: Cli, tmp_path: Path) -> None:
+    own = save_own_data(tmp_path / "own", n_rows=30)
+    with h5py.File(own / "P3.hf5", "w") as file:
+        file["fig"] = np.random.default_rng(0).standard_normal((30, 2))
+        file["repeats/fig"] = np.random.default_rng(1).standard_normal((2, 30, 2))
+    done = cli("data", "ceiling", own, "--to", tmp_path / "ceiling.tsv")
+    assert done.code == 2
+    assert "repeats of P3, story 'fig'" in done.err
+    assert "--stories" in done.err
+    assert not list(tmp_path.glob("*ceiling*"))

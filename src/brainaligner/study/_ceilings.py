@@ -98,7 +98,12 @@ def story_ceiling(dataset: Dataset, subject: str, story: str, reporter: Reporter
             raise InputError(
                 f"{subject}, story {story!r}", got="no repeats", wanted="some", do="Leave it out."
             )
-        parts.append(noise_ceiling(read.repeats))
+        try:
+            parts.append(noise_ceiling(read.repeats))
+        except InputError as error:
+            where = f"repeats of {subject}, story {story!r}"
+            do = "Leave this story or subject out with --stories or --subjects."
+            raise InputError(where, got=error.got, wanted=error.wanted, do=do) from error
         replaced += read.replaced
         start, width = columns.stop, max(1, _SLICE_CELLS // read.repeats[:, :, 0].size)
         reporter(f"ceilings of {subject}, {story}", start, space.size)
