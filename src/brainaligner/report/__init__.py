@@ -9,12 +9,14 @@ from brainaligner.report._cortex import (
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._inputs import ABOUT_NEEDED, Result, RunReport
 from brainaligner.report._page import render_page
+from brainaligner.report._published import PublishedLayout, published_numbers, published_table
 from brainaligner.report._table import Column, Table, results_table, table_tsv
 from brainaligner.report._words import headline
 
 __all__ = [
     "ABOUT_NEEDED",
     "Column",
+    "PublishedLayout",
     "Result",
     "RunReport",
     "Table",
@@ -24,6 +26,8 @@ __all__ = [
     "fsaverage5_sphere",
     "headline",
     "no_map_reason",
+    "published_numbers",
+    "published_table",
     "r_distribution_figure",
     "render_page",
     "results_table",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from brainaligner.core import Scores
@@ -9,7 +10,7 @@ from brainaligner.evaluation import Finding
 from brainaligner.report._cortex import colour_limits, cortex_figure, no_map_reason
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._inputs import Result, RunReport
-from brainaligner.report._table import results_table
+from brainaligner.report._table import Table, results_table
 from brainaligner.report._words import banners, headline, number, plain, ranked_arms, rows_cut
 
 SEVERITIES = ("fail", "warn", "note")
@@ -25,7 +26,7 @@ class _CortexMap:
     caption: str
 
 
-def render_page(report: RunReport) -> str:
+def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) -> str:
     """Write the report as one HTML page.
 
     The page loads nothing from anywhere: style and figures stand in it, and a content
@@ -35,6 +36,8 @@ def render_page(report: RunReport) -> str:
     Parameters
     ----------
     report : RunReport
+    more : sequence of (name, Table)
+        Further tables, below those of all scores.
 
     Returns
     -------
@@ -59,7 +62,10 @@ def render_page(report: RunReport) -> str:
         findings=_by_severity(report.findings),
         notes_shown=NOTES_SHOWN,
         headline=headline(report),
-        tables=[(rows_cut(cut), results_table(report, cut=cut)) for cut in report.cuts],
+        tables=[
+            *((rows_cut(cut), results_table(report, cut=cut)) for cut in report.cuts),
+            *more,
+        ],
         shown=f"{report.groups[0].name}, {rows_cut(report.cuts[0])}",
         arms=arm_figure(report),
         distributions=[(s, r_distribution_figure(report, s)) for s in _shown_subjects(report)],

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,7 +96,8 @@ def _root(
 
 @app.command(
     epilog="Examples:\n\n  brainaligner run baseline --data ~/data\n\n"
-    "  brainaligner run my-study.yaml --device cuda --set split.seed=3\n\n" + EXIT_CODES
+    "  brainaligner run my-study.yaml --device cuda --set split.seed=3\n\n"
+    "  brainaligner run report-table1 --data ~/ds003020 --plan\n\n" + EXIT_CODES
 )
 def run(
     study: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged study.")],
@@ -109,8 +112,12 @@ def run(
     target_block: Annotated[
         int, typer.Option(help="Voxels fitted at a time; bounds the memory of the ridge.")
     ] = 8_192,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it would take, and run nothing.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Run a study: features, ridge, scores, table and page.
+    """Run a study: tuned models, features, ridge, scores, table and page.
 
     A run that was stopped, however rudely, goes on where it was when the same command is
     given again; a changed setting recomputes only what depends on it.
@@ -118,7 +125,56 @@ def run(
     from brainaligner.study._options import RunOptions
 
     options = RunOptions(out, data, device, threads, batch_tokens, target_block)
-    _run_and_show(study, options, overrides or [])
+    if plan:
+        _show_plan(study, options, overrides or [], as_json=as_json)
+    else:
+        _run_and_show(study, options, overrides or [], as_json=as_json)
+
+
+def _show_plan(study: str, options: RunOptions, overrides: list[str], *, as_json: bool) -> None:
+    from brainaligner.study._files import load_study
+    from brainaligner.study._run import plan_study
+    from brainaligner.study._screen import plan_lines, plan_rows
+
+    stages, speed = plan_study(load_study(study, overrides=overrides), options)
+    if as_json:
+        _print_json({"operations_per_second": speed, "stages": [asdict(stage) for stage in stages]})
+        return
+    _print_table(["stage", "what", "time", "memory", "disk"], plan_rows(stages, speed))
+    for line in plan_lines(stages, speed):
+        print(line)
+
+
+@app.command(
+    epilog="Example:\n\n  brainaligner sweep my-study.yaml "
+    "--over tunings.es.aligner.mask_rate=[0.15,0.3] --over split.seed=[0,1]\n\n" + EXIT_CODES
+)
+def sweep(
+    study: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged study.")],
+    over: Annotated[
+        list[str],
+        typer.Option(metavar="KEY=[VALUES]", help="A setting and its values; all combinations."),
+    ],
+    data: Data = None,
+    out: Out = DEFAULT_OUT,
+    device: Device = "cpu",
+    threads: Threads = None,
+    overrides: Set = None,
+) -> None:
+    """Run a study under several values of its settings, and join the tables.
+
+    What the combinations share is computed once. Each of them scores the test stories:
+    choose between them by validation stories, not by these scores.
+    """
+    from brainaligner.study._files import load_study
+    from brainaligner.study._options import RunOptions
+    from brainaligner.study._sweep import run_sweep, sweep_variants
+
+    variants = sweep_variants(study, overrides or [], over)
+    options = RunOptions(out, data, device, threads)
+    name = load_study(study, overrides=overrides or []).name
+    with _stoppable():
+        print(f"table: {run_sweep(variants, options, name=name)}")
 
 
 @app.command(epilog="Example:\n\n  brainaligner demo\n\n" + EXIT_CODES)
@@ -126,19 +182,25 @@ def demo(out: Out = DEFAULT_OUT, device: Device = "cpu", threads: Threads = None
     """Run the packaged demo: SIMULATED listeners, the real loader and language model."""
     from brainaligner.study._options import RunOptions
 
-    _run_and_show("demo", RunOptions(out, None, device, threads), [])
+    _run_and_show("demo", RunOptions(out, None, device, threads), [], as_json=False)
 
 
-def _run_and_show(study: str, options: RunOptions, overrides: list[str]) -> None:
+def _run_and_show(study: str, options: RunOptions, overrides: list[str], *, as_json: bool) -> None:
     from brainaligner.study._files import load_study
     from brainaligner.study._run import run_study
 
-    try:
+    with _stoppable():
         folder = run_study(load_study(study, overrides=overrides), options)
+    _show(folder, as_json=as_json)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    try:
+        yield
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         raise typer.Exit(130) from None
-    _show(folder, as_json=False)
 
 
 @app.command(epilog="Example:\n\n  brainaligner show runs/baseline\n\n" + EXIT_CODES)

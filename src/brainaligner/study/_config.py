@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from brainaligner.core import InputError, unknown_name
 from brainaligner.data import READERS, SimulationSettings
 from brainaligner.encoding import BandedSettings, RidgeSettings
 from brainaligner.evaluation import EvaluationSettings
+from brainaligner.study._tuning_config import BrainConfig, PublishedConfig, TuningConfig
 from brainaligner.text import DesignSettings, TextSettings
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SIMULATED = "simulated"
 STORE = "store"
+EMBEDDED = "embedded"
 
 
 def check_name(where: str, name: str) -> None:
@@ -160,10 +162,21 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """States of one language model, one row per TR."""
+    """States of one language model, one row per TR.
 
-    model: str = "embedded"
+    Parameters
+    ----------
+    model : str
+        ``"embedded"`` where nothing is said; with `tuning`, the model that was tuned.
+    text : TextSettings
+    tuning : str, optional
+        Entry of the study's ``tunings``: each subject's features come from a model tuned for
+        this subject.
+    """
+
+    model: str = ""
     text: TextSettings = field(default_factory=TextSettings)
+    tuning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -229,6 +242,10 @@ class StudyConfig:
     title : str
     split : SplitConfig
     evaluation : EvaluationSettings
+    brains : mapping of str to BrainConfig
+    tunings : mapping of str to TuningConfig
+    published : tuple of PublishedConfig
+        Tables in the layout of the published report.
     """
 
     name: str
@@ -238,6 +255,9 @@ class StudyConfig:
     title: str = ""
     split: SplitConfig = field(default_factory=SplitConfig)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    brains: Mapping[str, BrainConfig] = field(default_factory=dict)
+    tunings: Mapping[str, TuningConfig] = field(default_factory=dict)
+    published: tuple[PublishedConfig, ...] = ()
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -253,12 +273,60 @@ class StudyConfig:
                 raise InputError(kind, got="none", wanted="at least one", do=f"Add {kind}.")
             for name in entries:
                 check_name(f"{kind}.{name}", name)
+        for kind, entries in (("brains", self.brains), ("tunings", self.tunings)):
+            for name in entries:
+                check_name(f"{kind}.{name}", name)
+        object.__setattr__(self, "features", self._with_models())
+        self._check_references()
+
+    def _with_models(self) -> dict[str, FeatureConfig]:
+        """Features with the model that each entry reads."""
+        return {name: self._with_model(name, feature) for name, feature in self.features.items()}
+
+    def _with_model(self, name: str, feature: FeatureConfig) -> FeatureConfig:
+        if feature.tuning is None:
+            return replace(feature, model=feature.model or EMBEDDED)
+        known(f"features.{name}.tuning", feature.tuning, self.tunings)
+        model = self.tunings[feature.tuning].model
+        if feature.model not in ("", model):
+            raise InputError(
+                f"features.{name}.model",
+                got=repr(feature.model),
+                wanted=f"{model!r}, which {feature.tuning!r} tunes",
+                do="Leave the model out where a tuning is named.",
+            )
+        return replace(feature, model=model)
+
+    def _check_references(self) -> None:
         for name, arm in self.arms.items():
             for feature in arm.features:
-                if feature not in self.features:
-                    raise unknown_name(f"arms.{name}.features", "entry", feature, self.features)
-        simulation = self.dataset.simulation
-        if simulation is not None and simulation.features not in self.features:
-            raise unknown_name(
-                "dataset.simulation.features", "entry", simulation.features, self.features
+                known(f"arms.{name}.features", feature, self.features)
+        if self.dataset.simulation is not None:
+            place, carried = "dataset.simulation.features", self.dataset.simulation.features
+            known(place, carried, self.features)
+            self._check_plain(place, carried)
+        for name, tuning in self.tunings.items():
+            if tuning.brain is not None:
+                known(f"tunings.{name}.brain", tuning.brain, self.brains)
+        for name, brain in self.brains.items():
+            if brain.features is not None:
+                known(f"brains.{name}.features", brain.features, self.features)
+                self._check_plain(f"brains.{name}.features", brain.features)
+        for table in self.published:
+            for row, arm_name in (*table.rows.items(), *table.with_nuisance.items()):
+                known(f"published table {table.table}, row {row}", arm_name, self.arms)
+
+    def _check_plain(self, place: str, feature: str) -> None:
+        if self.features[feature].tuning is not None:
+            raise InputError(
+                place,
+                got=f"{feature!r}, features of a tuned model",
+                wanted="features of a model as it comes",
+                do="Name another entry.",
             )
+
+
+def known(place: str, name: str, entries: Iterable[str]) -> None:
+    """Refuse a name that is not an entry, with the nearest one."""
+    if name not in entries:
+        raise unknown_name(place, "entry", name, entries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 from brainaligner.text import (
     ModelInfo,
+    TextSettings,
     load_language_model,
     row_states,
     rows_from_states,
@@ -59,12 +60,20 @@ class FeatureSpace:
 
     Parameters
     ----------
+    name : str
+        For people: ``"layer4"``, ``"tuned (UTS01, seed 0)"``.
+    text : TextSettings
+    source : str
+        The language model's name, or the folder in which a tuned one will lie.
     recipe : Recipe
     folder : Path
     width : int
         Features per row, before delays.
     """
 
+    name: str
+    text: TextSettings
+    source: str
     recipe: Recipe
     folder: Path
     width: int
@@ -73,28 +82,68 @@ class FeatureSpace:
         """Read one story's rows."""
         return read_array(self.folder / "features.npz", story)
 
+    @property
+    def layer(self) -> int:
+        """Layer of the model, counted from 0 (embeddings)."""
+        return int(self.recipe.settings["text"]["layer"])
 
-def feature_spaces(
-    features: Mapping[str, FeatureConfig],
-    infos: Mapping[str, ModelInfo],
+
+@dataclass(frozen=True)
+class TunedModel:
+    """A tuned language model that may not exist yet.
+
+    Parameters
+    ----------
+    name : str
+        For people.
+    recipe : Recipe
+        Of its tuning; stands for the model in recipes of features.
+    folder : Path
+        Where the plain checkpoint will lie.
+    """
+
+    name: str
+    recipe: Recipe
+    folder: Path
+
+
+def feature_space(
+    name: str,
+    feature: FeatureConfig,
+    info: ModelInfo,
     stimuli: Stimuli,
     *,
     store: Store,
-) -> dict[str, FeatureSpace]:
-    """Describe features, made or not; a model enters by the digest of its files."""
-    spaces = {}
-    for name, feature in features.items():
-        info = infos[feature.model]
-        settings = plain(feature.text) | {"layer": feature.text.resolve_layer(info)}
-        inputs = {"model": info.digest, **stimuli.digests()}
-        recipe = Recipe("features", VERSION, {"text": settings}, inputs)
-        spaces[name] = FeatureSpace(recipe, store.path(recipe), info.width)
-    return spaces
+    tuned: TunedModel | None = None,
+) -> FeatureSpace:
+    """Describe features, made or not; a model enters by the digest of its files.
+
+    Parameters
+    ----------
+    name : str
+    feature : FeatureConfig
+    info : ModelInfo
+        Of the plain model: tuning changes no shape.
+    stimuli : Stimuli
+    store : Store
+    tuned : TunedModel, optional
+        Read in the plain model's place.
+    """
+    settings = plain(feature.text) | {"layer": feature.text.resolve_layer(info)}
+    source = {"tuning": tuned.recipe.key} if tuned else {"model": info.digest}
+    recipe = Recipe("features", VERSION, {"text": settings}, source | stimuli.digests())
+    return FeatureSpace(
+        name=f"{name} ({tuned.name})" if tuned else name,
+        text=feature.text,
+        source=str(tuned.folder) if tuned else info.name,
+        recipe=recipe,
+        folder=store.path(recipe),
+        width=info.width,
+    )
 
 
 def ensure_features(
-    features: Mapping[str, FeatureConfig],
-    spaces: Mapping[str, FeatureSpace],
+    spaces: Iterable[FeatureSpace],
     stimuli: Stimuli,
     *,
     store: Store,
@@ -105,47 +154,43 @@ def ensure_features(
 
     Parameters
     ----------
-    features : mapping of name to FeatureConfig
-    spaces : mapping of name to FeatureSpace
-        At least those of `features`.
+    spaces : iterable of FeatureSpace
     stimuli : Stimuli
         Those that the spaces were described with.
     store : Store
     options : RunOptions
     reporter : Reporter
     """
-    missing = {n: f for n, f in features.items() if not store.has(spaces[n].recipe)}
-    for names in _groups_by_pass(missing):
-        first = features[names[0]]
-        layers = {name: int(spaces[name].recipe.settings["text"]["layer"]) for name in names}
-        states = _states(first, sorted(set(layers.values())), stimuli, options, reporter)
-        for name in names:
-            write = partial(_write, states=states[layers[name]])
-            store.ensure(spaces[name].recipe, write)
-            reporter.line(f"features {name}: layer {layers[name]} of {first.model}")
+    missing = [space for space in spaces if not store.has(space.recipe)]
+    for together in _groups_by_pass(missing):
+        layers = sorted({space.layer for space in together})
+        states = _states(together[0], layers, stimuli, options, reporter)
+        for space in together:
+            store.ensure(space.recipe, partial(_write, states=states[space.layer]))
+            reporter.line(f"features {space.name}: layer {space.layer}")
 
 
-def _groups_by_pass(features: Mapping[str, FeatureConfig]) -> list[list[str]]:
-    groups: dict[tuple[Hashable, ...], list[str]] = {}
-    for name, feature in features.items():
-        shared = (feature.model, *(plain(feature.text) | {"layer": None}).values())
-        groups.setdefault(shared, []).append(name)
+def _groups_by_pass(spaces: Iterable[FeatureSpace]) -> list[list[FeatureSpace]]:
+    groups: dict[tuple[Hashable, ...], list[FeatureSpace]] = {}
+    for space in spaces:
+        shared = (space.source, *(plain(space.text) | {"layer": None}).values())
+        groups.setdefault(shared, []).append(space)
     return list(groups.values())
 
 
 def _states(
-    feature: FeatureConfig,
+    space: FeatureSpace,
     layers: Sequence[int],
     stimuli: Stimuli,
     options: RunOptions,
     reporter: Reporter,
 ) -> dict[int, dict[str, np.ndarray]]:
-    settings, clock = feature.text, stimuli.clock
+    settings, clock = space.text, stimuli.clock
     texts = {
         story: story_texts(stimuli.transcripts[story], clock, n_rows, settings=settings)
         for story, n_rows in stimuli.rows.items()
     }
-    model = load_language_model(feature.model, device=options.device, dtype=settings.dtype)
+    model = load_language_model(space.source, device=options.device, dtype=settings.dtype)
     states = row_states(
         model,
         texts,

@@ -160,10 +160,15 @@ def _set_value(mapping: dict[str, Any], override: str) -> None:
                 do="Check the dotted key.",
             )
         place = inner
+    place[last] = yaml_value(text)
+
+
+def yaml_value(text: str) -> Any:
+    """A value as YAML reads it; what is no YAML is text."""
     try:
-        place[last] = _from_yaml(text)
+        return _from_yaml(text)
     except (yaml.YAMLError, ValueError):
-        place[last] = text
+        return text
 
 
 def _with_defaults(arms: object, defaults: object) -> object:

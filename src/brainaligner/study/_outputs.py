@@ -5,55 +5,74 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from brainaligner.core import InputError, array_digest
+from brainaligner.core import InputError, Scores, array_digest
 from brainaligner.evaluation import Finding, find_warnings
-from brainaligner.report import Result, RunReport, render_page, results_table, table_tsv
+from brainaligner.report import Result, RunReport, Table, render_page, results_table, table_tsv
 from brainaligner.study._config import SIMULATED, StudyConfig
 from brainaligner.study._disk import replace_file, write_npz
 from brainaligner.study._doctor import software_versions
 from brainaligner.study._files import study_yaml
+from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import Readout
 from brainaligner.study._scoring import ArmScores, base_name
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
+from brainaligner.study._tables import more_tables, tuning_findings
+from brainaligner.study._tuning import TuningFacts
 from brainaligner.study._words import feature_words, grid_words, ridge_words, split_words
 
 VERSION = 2
 FILES = ("study.yaml", "scores.npz", "table.tsv", "report.html", "run.json")
 
-Fitted = Mapping[tuple[str, str], tuple[Sequence[Readout], ArmScores]]
+Cells = Mapping[tuple[str, str], tuple[Sequence[Readout], ArmScores]]
 
 
-def write_outputs(prepared: Prepared, fitted: Fitted, *, store: Store, folder: Path) -> None:
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """All that a finished study has found.
+
+    Parameters
+    ----------
+    cells : mapping of (run, subject) to (readouts, scores)
+    tunings : tuple of TuningFacts
+    """
+
+    cells: Cells
+    tunings: tuple[TuningFacts, ...] = ()
+
+
+def write_outputs(plan: Plan, fitted: Fitted, *, store: Store, folder: Path) -> None:
     """Make the report (once for each content) and put its files into the run's folder.
 
     Parameters
     ----------
-    prepared : Prepared
-    fitted : mapping of (arm, subject) to (readouts, scores)
+    plan : Plan
+    fitted : Fitted
     store : Store
     folder : Path
         The run's folder. Files that would not change are left alone.
     """
+    prepared = plan.prepared
     recipe = Recipe(
         "report",
         VERSION,
         {
+            "tunings": plain(fitted.tunings),
             "study": plain(prepared.config),
             "findings": plain(prepared.division.findings),
             "spaces": _places(prepared),
         },
         {
             f"scores/{arm}/{subject}": scores.recipe.key
-            for (arm, subject), (_, scores) in fitted.items()
+            for (arm, subject), (_, scores) in fitted.cells.items()
         },
     )
-    made = store.ensure(recipe, lambda target: _write_files(target, prepared, fitted))
+    made = store.ensure(recipe, lambda target: _write_files(target, plan, fitted))
     for name in FILES:
         content = (made / name).read_bytes()
         target = folder / name
@@ -73,39 +92,44 @@ def _places(prepared: Prepared) -> dict[str, list[object]]:
     }
 
 
-def _write_files(folder: Path, prepared: Prepared, fitted: Fitted) -> None:
-    report = _run_report(prepared, fitted)
+def _write_files(folder: Path, plan: Plan, fitted: Fitted) -> None:
+    prepared = plan.prepared
+    report = _run_report(plan, fitted)
+    more = more_tables(plan, report, fitted.tunings)
     arrays = {
         f"{scores.arm}/{scores.subject}/{base_name(scores.group.name, scores.rows_cut)}": scores.r
-        for _, arm_scores in fitted.values()
+        for _, arm_scores in fitted.cells.values()
         for scores, _ in arm_scores.results
     }
     write_npz(folder / "scores.npz", arrays)
     texts = {
-        "report.html": render_page(report),
+        "report.html": render_page(report, more=more),
         "table.tsv": table_tsv(report),
-        "run.json": json.dumps(_run_json(report), indent=1) + "\n",
+        "run.json": json.dumps(_run_json(report, more, fitted.tunings), indent=1) + "\n",
         "study.yaml": study_yaml(prepared.config),
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _run_report(prepared: Prepared, fitted: Fitted) -> RunReport:
-    config = prepared.config
+def _run_report(plan: Plan, fitted: Fitted) -> RunReport:
+    prepared, config = plan.prepared, plan.prepared.config
+    entries = {run.name: run.entry for run in plan.runs}
     results = [
         Result(
             scores,
             summary,
             readouts[0].alpha,
-            _reference(config, scores.arm, scores.group.name, scores.subject, scores.rows_cut),
+            _reference(
+                config, entries[scores.arm], scores.group.name, scores.subject, scores.rows_cut
+            ),
         )
-        for readouts, arm_scores in fitted.values()
+        for readouts, arm_scores in fitted.cells.values()
         for scores, summary in arm_scores.results
     ]
     recipes = [
         (f"{arm}, {subject}: {recipe.stage}", recipe.key)
-        for (arm, subject), (readouts, arm_scores) in fitted.items()
+        for (arm, subject), (readouts, arm_scores) in fitted.cells.items()
         for recipe in (*(readout.recipe for readout in readouts), arm_scores.recipe)
     ]
     return RunReport(
@@ -115,29 +139,35 @@ def _run_report(prepared: Prepared, fitted: Fitted) -> RunReport:
         simulated=config.dataset.reader == SIMULATED,
         label=next(iter(prepared.division.splits.values())).label,
         results=tuple(results),
-        findings=_findings(prepared, fitted),
+        findings=_findings(plan, fitted),
         settings_text=study_yaml(config),
         recipes=tuple(recipes),
     )
 
 
-def _reference(config: StudyConfig, arm: str, group: str, subject: str, cut: int) -> float | None:
+def _reference(config: StudyConfig, entry: str, scores: Scores) -> float | None:
     """Reference numbers stand beside whole stories only."""
-    return config.arms[arm].reference.get(group, {}).get(subject) if cut == 0 else None
+    reference = config.arms[entry].reference.get(scores.group.name, {})
+    return reference.get(scores.subject) if scores.rows_cut == 0 else None
 
 
-def _findings(prepared: Prepared, fitted: Fitted) -> tuple[Finding, ...]:
-    summaries = [summary for _, scores in fitted.values() for _, summary in scores.results]
+def _findings(plan: Plan, fitted: Fitted) -> tuple[Finding, ...]:
+    prepared = plan.prepared
+    summaries = [summary for _, scores in fitted.cells.values() for _, summary in scores.results]
     edges = {}
     replaced: dict[str, dict[str, int]] = {subject: {} for subject in prepared.division.splits}
-    for (arm, subject), (readouts, scores) in fitted.items():
+    for (arm, subject), (readouts, scores) in fitted.cells.items():
         texts = [readout.edge for readout in readouts if readout.edge]
         if texts:
             edges[f"{arm}, {subject}"] = texts[0]
         for found in (scores.replaced, *(readout.replaced for readout in readouts)):
             replaced[subject].update(found)  # each story counts once, however often it is read
     totals = {subject: sum(counts.values()) for subject, counts in replaced.items()}
-    return (*prepared.division.findings, *find_warnings(summaries, edges=edges, replaced=totals))
+    return (
+        *prepared.division.findings,
+        *tuning_findings(plan),
+        *find_warnings(summaries, edges=edges, replaced=totals),
+    )
 
 
 def _about(prepared: Prepared) -> tuple[tuple[str, str], ...]:
@@ -175,8 +205,10 @@ def _by_value(values: Mapping[str, str]) -> list[str]:
     return [f"{value} ({', '.join(names)})" for value, names in arms.items()]
 
 
-def _run_json(report: RunReport) -> dict[str, Any]:
-    tables = [results_table(report, cut=cut) for cut in report.cuts]
+def _run_json(
+    report: RunReport, more: Sequence[tuple[str, Table]], tunings: Sequence[TuningFacts]
+) -> dict[str, Any]:
+    tables = [*(results_table(report, cut=cut) for cut in report.cuts), *(t for _, t in more)]
     return {
         "study": report.study,
         "title": report.title,
@@ -197,6 +229,7 @@ def _run_json(report: RunReport) -> dict[str, Any]:
             _without_nan(asdict(r.summary) | {"alpha": r.alpha, "reference": r.reference})
             for r in report.results
         ],
+        "tunings": [_without_nan(asdict(facts)) for facts in tunings],
         "recipes": dict(report.recipes),
     }
 

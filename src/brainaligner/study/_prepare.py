@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from brainaligner.brain import brainlm_info
 from brainaligner.core import InputError, Progress, StoryGroup, WithinStorySplit, unknown_name
 from brainaligner.data import Dataset, open_dataset
 from brainaligner.evaluation import Finding, story_groups
@@ -58,6 +59,8 @@ class Prepared:
     infos : mapping of model name to ModelInfo
     digests : mapping of subject to mapping of story to str
         Content of the responses, with the reader that gives them their values.
+    checkpoints : mapping of folder to str
+        Content of the fMRI foundation models that brain encoders read.
     """
 
     config: StudyConfig
@@ -65,6 +68,7 @@ class Prepared:
     division: Division
     infos: Mapping[str, ModelInfo]
     digests: Mapping[str, Mapping[str, str]]
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
 
 
 def model_infos(config: StudyConfig, *, device: str) -> dict[str, ModelInfo]:
@@ -125,8 +129,10 @@ def prepare(
         As `divide`; also for responses that cannot be read.
     """
     division = divide(config, dataset)
+    folders = {brain.checkpoint for brain in config.brains.values() if brain.checkpoint is not None}
+    checkpoints = {folder: brainlm_info(Path(folder).expanduser()).digest for folder in folders}
     digests = _response_digests(dataset, division.splits, progress)
-    return Prepared(config, dataset, division, infos, digests)
+    return Prepared(config, dataset, division, infos, digests, checkpoints)
 
 
 def divide(config: StudyConfig, listing: Listing) -> Division:

@@ -5,53 +5,41 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from brainaligner.core import InputError
+from brainaligner.study._arms import ArmRun
 from brainaligner.study._config import STORE, StudyConfig
-from brainaligner.study._designs import ArmDesign
 from brainaligner.study._disk import check_free_space, writing_to
-from brainaligner.study._features import FeatureSpace, ensure_features, feature_spaces
+from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Fitted, write_outputs
+from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
 from brainaligner.study._prepare import (
-    Prepared,
     data_folder,
     divide,
     model_infos,
     open_study_dataset,
     prepare,
 )
+from brainaligner.study._pricing import (
+    SHARE_OF_PEAK,
+    PricedStage,
+    operations_per_second,
+    price,
+)
 from brainaligner.study._progress import Reporter, reporting
-from brainaligner.study._readout import Readout, ReadoutTask, ensure_readout, readout_bytes
+from brainaligner.study._readout import Readout, ensure_readout
 from brainaligner.study._scoring import ArmScores, ensure_scores
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
 from brainaligner.study._store import Store
+from brainaligner.study._tuning import TuningFacts, ensure_tuning
 from brainaligner.study._words import model_words
 from brainaligner.text import ModelInfo
 
 _LOG = "log.txt"
-_SMALLEST_RUN = 2**24
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What a prepared study will make, none of it made yet.
-
-    Parameters
-    ----------
-    prepared : Prepared
-    spaces : mapping of name to FeatureSpace
-        Features that any arm reads.
-    tasks : mapping of (arm, subject) to tuple of ReadoutTask
-        One task for each fold.
-    """
-
-    prepared: Prepared
-    spaces: Mapping[str, FeatureSpace]
-    tasks: Mapping[tuple[str, str], tuple[ReadoutTask, ...]]
 
 
 def run_study(config: StudyConfig, options: RunOptions) -> Path:
@@ -95,16 +83,43 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
             plan = _plan(config, tree, infos, store, reporter)
         fitted = _fit_all(plan, store, options, reporter)
-        write_outputs(plan.prepared, fitted, store=store, folder=folder)
+        write_outputs(plan, fitted, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
+
+
+def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedStage], float]:
+    """Lay out and price a study without running it.
+
+    Nothing is made but the tree of a simulated study, whose stories have to be there.
+
+    Returns
+    -------
+    stages : list of PricedStage
+    speed : float
+        Operations per second that this machine is taken to reach.
+    """
+    options.activate()
+    infos = model_infos(config, device=options.device)
+    store = Store(options.out / STORE)
+    with reporting() as reporter:
+        if config.dataset.simulation is None:
+            data = data_folder(config, options.data)
+        else:
+            _refuse_simulation(config, options)
+            data = ensure_simulation(
+                config, infos, store=store.open(), options=options, reporter=reporter
+            )
+        prepared = prepare(config, open_study_dataset(config, data), infos, progress=reporter)
+    speed = SHARE_OF_PEAK * operations_per_second(options.device)
+    return price(make_plan(prepared, store=store), store), speed
 
 
 def _refuse_simulation(config: StudyConfig, options: RunOptions) -> None:
     planned = PlannedDataset(study_simulation(config).tree)
     planned.stimuli()
     divide(config, planned)
-    check_free_space(options.out, _SMALLEST_RUN)
+    check_free_space(options.out, SMALLEST_RUN)
 
 
 @contextmanager
@@ -167,62 +182,42 @@ def _plan(
     reporter: Reporter,
 ) -> Plan:
     prepared = prepare(config, open_study_dataset(config, data), infos, progress=reporter)
-    stimuli = prepared.division.stimuli
-    read = {name for arm in config.arms.values() for name in arm.read}
-    features = {name: feature for name, feature in config.features.items() if name in read}
-    spaces = feature_spaces(features, infos, stimuli, store=store)
-    plan = Plan(prepared, spaces, _tasks(prepared, spaces))
-    check_free_space(store.folder.parent, _bytes_needed(plan, store))
+    plan = make_plan(prepared, store=store)
+    check_free_space(store.folder.parent, bytes_needed(plan, store))
     return plan
 
 
-def _tasks(
-    prepared: Prepared, spaces: Mapping[str, FeatureSpace]
-) -> dict[tuple[str, str], tuple[ReadoutTask, ...]]:
-    tasks = {}
-    for name, arm in prepared.config.arms.items():
-        shift = prepared.config.features[arm.features[0]].text.shift
-        read = tuple(spaces[feature] for feature in arm.read)
-        design = ArmDesign(arm, read, prepared.division.stimuli, shift)
-        for subject, split in prepared.division.splits.items():
-            tasks[name, subject] = tuple(
-                ReadoutTask(prepared, design, subject, fold) for fold in split.folds
-            )
-    return tasks
-
-
-def _bytes_needed(plan: Plan, store: Store) -> int:
-    """What is missing of features, decompositions and predictions; a little for the rest."""
-    rows = sum(plan.prepared.division.stimuli.rows.values())
-    missing = {s.recipe.key: s for s in plan.spaces.values() if not store.has(s.recipe)}
-    features = sum(4 * rows * space.width for space in missing.values())
-    readouts = sum(readout_bytes(task, store) for tasks in plan.tasks.values() for task in tasks)
-    return features + readouts + _SMALLEST_RUN
-
-
 def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) -> Fitted:
-    prepared = plan.prepared
-    ensure_features(
-        {name: prepared.config.features[name] for name in plan.spaces},
-        plan.spaces,
-        prepared.division.stimuli,
-        store=store,
-        options=options,
-        reporter=reporter,
+    stimuli = plan.prepared.division.stimuli
+    make = partial(
+        ensure_features, stimuli=stimuli, store=store, options=options, reporter=reporter
     )
+    make(plan.plain_spaces())
     fitted: dict[tuple[str, str], tuple[Sequence[Readout], ArmScores]] = {}
-    for arm in prepared.config.arms:
-        for subject in prepared.division.splits:
-            tasks = plan.tasks[arm, subject]
-            readouts = [
-                ensure_readout(task, store=store, options=options, reporter=reporter)
-                for task in tasks
-            ]
-            scores = ensure_scores(prepared, arm, subject, readouts, store=store)
-            fitted[arm, subject] = (readouts, scores)
-            reporter.line(f"{arm}, {subject}: {_first_means(scores)}")
-        tasks[0].design.forget()
-    return fitted
+    tuned: dict[str, TuningFacts] = {}
+    for run in plan.runs:
+        for subject in plan.prepared.division.splits:
+            for tuning, spaces in plan.tunings_of(run, subject):
+                facts = ensure_tuning(tuning, store=store, options=options, reporter=reporter)
+                tuned[tuning.words] = facts
+                make(spaces)
+            fitted[run.name, subject] = _fit(plan, run, subject, store, options, reporter)
+        for subject in plan.prepared.division.splits:
+            plan.tasks[run.name, subject][0].design.forget()
+    return Fitted(fitted, tuple(tuned.values()))
+
+
+def _fit(
+    plan: Plan, run: ArmRun, subject: str, store: Store, options: RunOptions, reporter: Reporter
+) -> tuple[Sequence[Readout], ArmScores]:
+    readouts = [
+        ensure_readout(task, store=store, options=options, reporter=reporter)
+        for task in plan.tasks[run.name, subject]
+    ]
+    groups = plan.groups_of(run, subject)
+    scores = ensure_scores(plan.prepared, run.name, subject, groups, readouts, store=store)
+    reporter.line(f"{run.name}, {subject}: {_first_means(scores)}")
+    return readouts, scores
 
 
 def _first_means(scores: ArmScores) -> str:

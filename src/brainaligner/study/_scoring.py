@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from brainaligner.core import Piece, Scores
+from brainaligner.core import Piece, Scores, StoryGroup
 from brainaligner.evaluation import ScoreBase, Summary, join_pieces, score_group
 from brainaligner.study._disk import (
     read_json,
@@ -45,9 +45,13 @@ class ArmScores:
     replaced: Mapping[str, int]
 
 
-def score_recipe(prepared: Prepared, subject: str, readouts: Sequence[Readout]) -> Recipe:
+Groups = tuple[StoryGroup, ...]
+
+
+def score_recipe(
+    prepared: Prepared, subject: str, groups: Groups, readouts: Sequence[Readout]
+) -> Recipe:
     """Recipe of the scores; here, and only here, test responses enter."""
-    groups = prepared.division.groups[subject]
     digests = prepared.digests[subject]
     space = prepared.dataset.space(subject)
     stories = sorted({story for group in groups for story in group.stories})
@@ -72,22 +76,27 @@ def ensure_scores(
     prepared: Prepared,
     arm: str,
     subject: str,
+    groups: Groups,
     readouts: Sequence[Readout],
     *,
     store: Store,
 ) -> ArmScores:
     """Score one arm in one subject where that has not been done yet, and read it back."""
-    recipe = score_recipe(prepared, subject, readouts)
-    folder = store.ensure(recipe, lambda target: _score(target, prepared, subject, readouts))
-    return _read_scores(folder, recipe, prepared, arm, subject)
+    recipe = score_recipe(prepared, subject, groups, readouts)
+    bases = _bases(prepared, subject, groups)
+    folder = store.ensure(recipe, lambda target: _score(target, prepared, bases, readouts))
+    return _read_scores(folder, recipe, bases, arm)
 
 
-def _score(folder: Path, prepared: Prepared, subject: str, readouts: Sequence[Readout]) -> None:
-    predictions, responses, replaced = _test_rows(prepared, subject, readouts)
+def _score(
+    folder: Path, prepared: Prepared, bases: Sequence[ScoreBase], readouts: Sequence[Readout]
+) -> None:
+    scored = {story for base in bases for story in base.group.stories}
+    predictions, responses, replaced = _test_rows(prepared, bases[0].subject, scored, readouts)
     presentations = {story: prepared.dataset.presentations(story) for story in responses}
     arrays: dict[str, np.ndarray] = {}
     summaries: dict[str, object] = {}
-    for base in _bases(prepared, subject):
+    for base in bases:
         scores, summary = score_group(
             predictions,
             responses,
@@ -103,7 +112,7 @@ def _score(folder: Path, prepared: Prepared, subject: str, readouts: Sequence[Re
 
 
 def _test_rows(
-    prepared: Prepared, subject: str, readouts: Sequence[Readout]
+    prepared: Prepared, subject: str, scored: Collection[str], readouts: Sequence[Readout]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, int]]:
     pieces: list[Piece] = []
     predicted: list[np.ndarray] = []
@@ -111,6 +120,8 @@ def _test_rows(
     replaced: dict[str, int] = {}
     for readout in readouts:
         for piece, values in read_predictions(readout):
+            if piece.story not in scored:
+                continue
             responses = prepared.dataset.responses(subject, piece.story)
             pieces.append(piece)
             predicted.append(values)
@@ -120,12 +131,12 @@ def _test_rows(
     return join_pieces(pieces, predicted), join_pieces(pieces, measured), replaced
 
 
-def _bases(prepared: Prepared, subject: str) -> list[ScoreBase]:
+def _bases(prepared: Prepared, subject: str, groups: Groups) -> list[ScoreBase]:
     space = prepared.dataset.space(subject)
     label = prepared.division.splits[subject].label
     return [
         ScoreBase(subject, group, space, cut, label)
-        for group in prepared.division.groups[subject]
+        for group in groups
         for cut in prepared.config.evaluation.cuts
     ]
 
@@ -135,19 +146,18 @@ def base_name(group: str, rows_cut: int) -> str:
     return f"{group}/cut{rows_cut}"
 
 
-def _read_scores(
-    folder: Path, recipe: Recipe, prepared: Prepared, arm: str, subject: str
-) -> ArmScores:
+def _read_scores(folder: Path, recipe: Recipe, bases: Sequence[ScoreBase], arm: str) -> ArmScores:
     arrays = read_npz(folder / "scores.npz")
     content = read_json(folder / "summary.json")
     adapter = TypeAdapter(Summary)
     results = []
-    for base in _bases(prepared, subject):
+    for base in bases:
         name = base_name(base.group.name, base.rows_cut)
         with reading_artifact(folder / "summary.json"):
-            facts, r = content["summaries"][name] | {"arm": arm, "subject": subject}, arrays[name]
+            named = {"arm": arm, "subject": base.subject}
+            facts, r = content["summaries"][name] | named, arrays[name]
             summary = adapter.validate_python(facts)
         group, space, cut = base.group, base.space, base.rows_cut
-        scores = Scores(arm, subject, group, space, r, summary.n_rows, cut, base.label)
+        scores = Scores(arm, base.subject, group, space, r, summary.n_rows, cut, base.label)
         results.append((scores, summary))
     return ArmScores(recipe, tuple(results), content["replaced"])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from brainaligner.study._pricing import PricedStage
 
 _SUBJECTS_ABREAST = 3
 _PLACES_SHOWN = 6
@@ -137,3 +140,34 @@ def list_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def plan_rows(stages: Sequence[PricedStage], speed: float) -> list[list[str]]:
+    """One row for each stage of a planned study, and one for all that is left to do."""
+    todo = [stage for stage in stages if not stage.done]
+    rows = [[s.stage, s.what, *_costs(s.flop, s.memory, s.disk, speed)] for s in todo]
+    done = [[s.stage, s.what, "done", "", ""] for s in stages if s.done]
+    memory = max((stage.memory for stage in todo), default=0.0)
+    flop, disk = sum(stage.flop for stage in todo), sum(stage.disk for stage in todo)
+    return [*done, *rows, ["all", "", *_costs(flop, memory, disk, speed)]]
+
+
+def _costs(flop: float, memory: float, disk: float, speed: float) -> list[str]:
+    return [duration(flop / speed), f"{memory / 2**30:.1f} GiB", f"{disk / 2**30:.2f} GiB"]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    for unit, size in {"days": 86_400.0, "h": 3_600.0, "min": 60.0}.items():
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def plan_lines(stages: Sequence[PricedStage], speed: float) -> list[str]:
+    """What the numbers of a plan are."""
+    return [
+        f"{sum(stage.done for stage in stages)} of {len(stages)} stages are done.",
+        f"Times are estimates for {speed / 1e9:.0f} GFLOP/s, good to a factor of two or three; "
+        "tunings are priced with all their epochs.",
+    ]

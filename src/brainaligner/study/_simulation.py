@@ -7,15 +7,26 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from scipy.spatial import cKDTree
+
+from brainaligner.brain import N_PARCELS
 from brainaligner.core import Clock, InputError, Space, Transcript, unknown_name
-from brainaligner.data import SimulationSettings, simulate_tree, story_rows, story_transcripts
+from brainaligner.data import (
+    SimulationSettings,
+    open_dataset,
+    simulate_tree,
+    story_rows,
+    story_transcripts,
+)
 from brainaligner.report import fsaverage5_coordinates
 from brainaligner.study._config import SIMULATED, SimulationConfig, StudyConfig
+from brainaligner.study._disk import write_npz
 from brainaligner.study._features import (
     FeatureSpace,
     Stimuli,
     ensure_features,
-    feature_spaces,
+    feature_space,
 )
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
@@ -23,7 +34,8 @@ from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 from brainaligner.text import ModelInfo
 
-VERSION = 1
+VERSION = 2
+PARCELS = "parcels.npz"
 
 
 @dataclass(frozen=True)
@@ -122,13 +134,13 @@ def ensure_simulation(
     """
     simulation = study_simulation(config)
     stimuli = PlannedDataset(simulation.tree).stimuli()
-    carried = {simulation.features: config.features[simulation.features]}
-    spaces = feature_spaces(carried, infos, stimuli, store=store)
-    space = spaces[simulation.features]
+    carried = config.features[simulation.features]
+    info = infos[carried.model]
+    space = feature_space(simulation.features, carried, info, stimuli, store=store)
     inputs = {"features": space.recipe.key}
     recipe = Recipe("simulated", VERSION, {"tree": plain(simulation.tree)}, inputs)
     if not store.has(recipe):
-        ensure_features(carried, spaces, stimuli, store=store, options=options, reporter=reporter)
+        ensure_features([space], stimuli, store=store, options=options, reporter=reporter)
         store.ensure(
             recipe,
             lambda target: _write_tree(target / "tree", simulation, stimuli, space, reporter),
@@ -154,3 +166,28 @@ def _write_tree(
         settings=simulation.tree,
         progress=reporter,
     )
+    write_npz(target / PARCELS, _made_up_parcels(target, simulation.tree))
+
+
+def _made_up_parcels(tree: Path, settings: SimulationSettings) -> dict[str, np.ndarray]:
+    """Pieces of cortex in the form of ``brainaligner data parcels``: no real atlas has them."""
+    surface = fsaverage5_coordinates()
+    rng = np.random.default_rng((settings.seed, 5))
+    centres = surface[np.sort(rng.choice(len(surface), N_PARCELS, replace=False))]
+    arrays = {
+        "names": np.array([f"made up {number}" for number in range(1, N_PARCELS + 1)]),
+        "coordinates": centres.astype(np.float64),
+    }
+    dataset = open_dataset("lebel2023", tree)
+    for subject in settings.subjects:
+        vertices = dataset.space(subject).vertices
+        assert vertices is not None
+        _, nearest = cKDTree(centres).query(surface[vertices])
+        counts = np.bincount(nearest, minlength=N_PARCELS)
+        arrays |= {
+            f"{subject}/data": 1.0 / np.repeat(counts, counts),
+            f"{subject}/indices": np.argsort(nearest, kind="stable"),
+            f"{subject}/indptr": np.concatenate([[0], np.cumsum(counts)]),
+            f"{subject}/shape": np.array([N_PARCELS, len(vertices)]),
+        }
+    return arrays

@@ -9,13 +9,15 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock
 
 from brainaligner.study._disk import process_tag, writing_to
 from brainaligner.study._settings import canonical
@@ -82,6 +84,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self._temporary = self.folder / "tmp"
+        self._unfinished = self.folder / "unfinished"
 
     def open(self) -> Store:
         """Create the folder and remove what dead processes left half-built."""
@@ -113,6 +116,31 @@ class Store:
             with writing_to(self.folder):
                 self._build(recipe, build)
         return self.path(recipe)
+
+    def ensure_resumable(self, recipe: Recipe, build: Callable[[Path, Path], None]) -> Path:
+        """As `ensure`, for work so long that a part of it is worth keeping.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        build : callable
+            Writes the payload into the first folder that it is given. The second one is
+            found again as it was left when a process that builds the same artifact dies; it
+            goes when the artifact is there. Of several processes one builds, the others wait.
+        """
+        if not self.has(recipe):
+            with writing_to(self.folder), self._workshop(recipe) as work:
+                self.ensure(recipe, lambda target: build(target, work))
+        return self.path(recipe)
+
+    @contextmanager
+    def _workshop(self, recipe: Recipe) -> Iterator[Path]:
+        folder = self._unfinished / recipe.stage / recipe.key
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            folder.mkdir(exist_ok=True)
+            yield folder
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _build(self, recipe: Recipe, build: Callable[[Path], None]) -> None:
         temporary = self._temporary / f"{process_tag()}.{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,146 @@
+"""What a study will make, laid out before any of it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from brainaligner.core import InputError, StoryGroup
+from brainaligner.study._arms import ArmRun, arm_runs
+from brainaligner.study._designs import ArmDesign
+from brainaligner.study._features import FeatureSpace, feature_space
+from brainaligner.study._prepare import Prepared
+from brainaligner.study._readout import ReadoutTask, readout_bytes
+from brainaligner.study._store import Store
+from brainaligner.study._tuning import TuningTask, TuningTasks, plan_tunings, tuning_bytes
+
+SMALLEST_RUN = 2**24
+
+SpaceKey = tuple[str, str | None, int | None]
+"""Entry of ``features``; subject and seed where a tuned model is read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a prepared study will make, none of it made yet.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    runs : tuple of ArmRun
+    tunings : TuningTasks
+        By tuning, subject and seed.
+    spaces : mapping of SpaceKey to FeatureSpace
+        Features that any arm reads.
+    tasks : mapping of (run, subject) to tuple of ReadoutTask
+        One task for each fold.
+    """
+
+    prepared: Prepared
+    runs: tuple[ArmRun, ...]
+    tunings: TuningTasks
+    spaces: Mapping[SpaceKey, FeatureSpace]
+    tasks: Mapping[tuple[str, str], tuple[ReadoutTask, ...]]
+
+    def plain_spaces(self) -> list[FeatureSpace]:
+        """Features of models as they come."""
+        return [space for (_, subject, _), space in self.spaces.items() if subject is None]
+
+    def tunings_of(self, run: ArmRun, subject: str) -> list[tuple[TuningTask, list[FeatureSpace]]]:
+        """Tunings that a run reads in a subject, each with all features that come from it."""
+        config = self.prepared.config
+        names = dict.fromkeys(config.features[name].tuning for name in run.arm.read)
+        found = []
+        for tuning in names:
+            if tuning is not None and run.seed is not None:
+                spaces = [
+                    space
+                    for (name, *place), space in self.spaces.items()
+                    if config.features[name].tuning == tuning and place == [subject, run.seed]
+                ]
+                found.append((self.tunings[tuning, subject, run.seed], spaces))
+        return found
+
+    def groups_of(self, run: ArmRun, subject: str) -> tuple[StoryGroup, ...]:
+        """Groups of test stories that may be scored: none that the tuning chose anything on."""
+        seen = {story for task, _ in self.tunings_of(run, subject) for story in task.chosen_on}
+        groups = self.prepared.division.groups[subject]
+        kept = tuple(group for group in groups if not seen & set(group.stories))
+        if not kept:
+            raise InputError(
+                f"arms.{run.entry}, {subject}",
+                got="a brain encoder that selects by all of the test stories",
+                wanted="a test story that it does not look at",
+                do="Add single-presentation test stories.",
+            )
+        return kept
+
+
+def make_plan(prepared: Prepared, *, store: Store) -> Plan:
+    """Lay out all artifacts of a study; none is made."""
+    runs = arm_runs(prepared.config)
+    tunings = plan_tunings(prepared, runs, store=store)
+    spaces = _spaces(prepared, runs, tunings, store)
+    plan = Plan(prepared, runs, tunings, spaces, _tasks(prepared, runs, spaces))
+    for run in runs:
+        for subject in prepared.division.splits:
+            plan.groups_of(run, subject)
+    return plan
+
+
+def _space_key(prepared: Prepared, name: str, subject: str, seed: int | None) -> SpaceKey:
+    tuned = prepared.config.features[name].tuning is not None
+    return (name, subject, seed) if tuned else (name, None, None)
+
+
+def _spaces(
+    prepared: Prepared, runs: tuple[ArmRun, ...], tunings: TuningTasks, store: Store
+) -> dict[SpaceKey, FeatureSpace]:
+    spaces: dict[SpaceKey, FeatureSpace] = {}
+    for run in runs:
+        for subject in prepared.division.splits:
+            for name in run.arm.read:
+                key = _space_key(prepared, name, subject, run.seed)
+                if key not in spaces:
+                    spaces[key] = _space(prepared, key, tunings, store)
+    return spaces
+
+
+def _space(prepared: Prepared, key: SpaceKey, tunings: TuningTasks, store: Store) -> FeatureSpace:
+    name, subject, seed = key
+    feature, stimuli = prepared.config.features[name], prepared.division.stimuli
+    info = prepared.infos[feature.model]
+    tuned = None
+    if feature.tuning is not None and subject is not None and seed is not None:
+        tuned = tunings[feature.tuning, subject, seed].tuned_model(store)
+    return feature_space(name, feature, info, stimuli, store=store, tuned=tuned)
+
+
+def _tasks(
+    prepared: Prepared, runs: tuple[ArmRun, ...], spaces: Mapping[SpaceKey, FeatureSpace]
+) -> dict[tuple[str, str], tuple[ReadoutTask, ...]]:
+    tasks = {}
+    for run in runs:
+        designs: dict[tuple[str, ...], ArmDesign] = {}
+        shift = prepared.config.features[run.arm.features[0]].text.shift
+        for subject, split in prepared.division.splits.items():
+            keys = [_space_key(prepared, name, subject, run.seed) for name in run.arm.read]
+            read = tuple(spaces[key] for key in keys)
+            design = designs.setdefault(
+                tuple(space.recipe.key for space in read),
+                ArmDesign(run.arm, read, prepared.division.stimuli, shift),
+            )
+            tasks[run.name, subject] = tuple(
+                ReadoutTask(prepared, design, subject, fold) for fold in split.folds
+            )
+    return tasks
+
+
+def bytes_needed(plan: Plan, store: Store) -> int:
+    """What is missing of all artifacts; a little for the rest."""
+    rows = sum(plan.prepared.division.stimuli.rows.values())
+    missing = {s.recipe.key: s for s in plan.spaces.values() if not store.has(s.recipe)}
+    features = sum(4 * rows * space.width for space in missing.values())
+    readouts = sum(readout_bytes(task, store) for tasks in plan.tasks.values() for task in tasks)
+    tunings = sum(tuning_bytes(task, store) for task in plan.tunings.values())
+    return features + readouts + tunings + SMALLEST_RUN

@@ -1,0 +1,197 @@
+"""What a study would cost: stages, time, memory and disk, before any of it runs.
+
+Times come from counts of operations and from how fast this machine multiplies matrices. They are
+estimates, good to a factor of two or three.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from brainaligner.study._brain import BrainTask
+from brainaligner.study._features import FeatureSpace
+from brainaligner.study._plan import Plan
+from brainaligner.study._readout import ReadoutTask, decomposition_recipe, readout_recipe
+from brainaligner.study._store import Recipe, Store
+from brainaligner.study._tuning import TuningTask, tuning_bytes
+from brainaligner.text import ModelInfo, RowText, story_texts
+
+TOKENS_PER_WORD = 1.35
+SHARE_OF_PEAK = 0.35  # of the speed of large products, which short texts and small blocks reach
+_MEASURED_SIDE = 1024
+_MEASURED_S = 0.3
+_VOCABULARY = 30_522
+_KEPT_DESIGNS = 2**30
+
+
+@dataclass(frozen=True)
+class PricedStage:
+    """One artifact, or several that are made in one go.
+
+    Parameters
+    ----------
+    stage, what : str
+    done : bool
+        Whether it is in the store already: then it costs nothing.
+    flop : float
+        Operations.
+    disk, memory : float
+        Bytes that it adds to the store, and that it takes while it runs.
+    """
+
+    stage: str
+    what: str
+    done: bool
+    flop: float
+    disk: float
+    memory: float
+
+
+def price(plan: Plan, store: Store) -> list[PricedStage]:
+    """Price each artifact of a study, in the order in which they are made."""
+    seen: set[str] = set()
+    stages = []
+    for recipe, stage in _stages(plan, store):
+        if recipe.key not in seen:
+            seen.add(recipe.key)
+            stages.append(stage)
+    return stages
+
+
+def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
+    for space in plan.plain_spaces():
+        yield space.recipe, _of_features(plan, space, store)
+    for run in plan.runs:
+        for subject in plan.prepared.division.splits:
+            for tuning, spaces in plan.tunings_of(run, subject):
+                yield tuning.head_recipe, _of_head(tuning, store)
+                if tuning.brain is not None:
+                    yield tuning.brain.recipe, _of_brain(tuning.brain, store)
+                yield tuning.recipe, _of_tuning(tuning, store)
+                for space in spaces:
+                    yield space.recipe, _of_features(plan, space, store)
+            for task in plan.tasks[run.name, subject]:
+                place = f"{run.name}, {subject}"
+                yield decomposition_recipe(task), _of_decomposition(task, place, store)
+                yield readout_recipe(task), _of_readout(task, place, store)
+
+
+def _of_features(plan: Plan, space: FeatureSpace, store: Store) -> PricedStage:
+    stimuli = plan.prepared.division.stimuli
+    info = next(i for i in plan.prepared.infos.values() if i.width == space.width)
+    texts = [
+        text
+        for story, rows in stimuli.rows.items()
+        for text in story_texts(
+            stimuli.transcripts[story], stimuli.clock, rows, settings=space.text
+        )
+    ]
+    flop = 2 * _weights(info) * _tokens(set(texts))
+    disk = 4.0 * sum(stimuli.rows.values()) * space.width
+    memory = 4.0 * _weights(info) + 2 * disk
+    return PricedStage("features", space.name, store.has(space.recipe), flop, disk, memory)
+
+
+def _weights(info: ModelInfo) -> float:
+    """Weights of the transformer layers, embeddings apart: 12 width^2 in each."""
+    return 12.0 * info.n_layers * info.width**2
+
+
+def _tokens(texts: set[RowText]) -> float:
+    return sum(TOKENS_PER_WORD * len(text.text.split()) + 3 for text in texts if text.own)
+
+
+def _of_head(task: TuningTask, store: Store) -> PricedStage:
+    info = task.prepared.infos[task.config.model]
+    settings = task.config.head.settings
+    tokens = _training_tokens(task)
+    flop = settings.epochs * tokens * (2 * _weights(info) + _head(info, settings.mask_rate))
+    disk = 4.0 * (_weights(info) + _VOCABULARY * info.width)
+    return PricedStage("head", task.config.model, store.has(task.head_recipe), flop, disk, 3 * disk)
+
+
+def _training_tokens(task: TuningTask) -> float:
+    texts = task.texts(task.division.stories).values()
+    return sum(_tokens({text}) for rows in texts for text in rows)
+
+
+def _head(info: ModelInfo, mask_rate: float) -> float:
+    """Operations per token of the output layer, forwards and backwards."""
+    return mask_rate * 6.0 * info.width * _vocabulary(info)
+
+
+def _vocabulary(info: ModelInfo) -> int:
+    path = info.folder / "config.json"
+    if not path.is_file():
+        return _VOCABULARY
+    return int(json.loads(path.read_text(encoding="utf-8")).get("vocab_size", _VOCABULARY))
+
+
+def _of_tuning(task: TuningTask, store: Store) -> PricedStage:
+    info, settings = task.prepared.infos[task.config.model], task.settings
+    layers = info.n_layers if settings.trained_layers == "all" else settings.trained_layers
+    trained = _weights(info) * min(layers, info.n_layers) / info.n_layers
+    frozen = _weights(info) - trained
+    crossed = frozen if task.brain is not None and settings.train_projection else 0.0
+    per_token = 2 * _weights(info) + 2 * crossed + 4 * trained
+    per_token += _head(info, settings.mask_rate)
+    rows = sum(len(texts) for texts in task.texts(task.division.stories).values())
+    vectors = 4.0 * rows * task.brain.width if task.brain is not None else 0.0
+    flop = settings.epochs * _training_tokens(task) * per_token
+    disk = float(tuning_bytes(task, store))
+    whole = 4.0 * (_weights(info) + _vocabulary(info) * info.width)
+    activations = 64.0 * settings.batch * 32 * info.n_layers * info.width
+    memory = whole + 12 * trained + vectors + activations
+    return PricedStage("tuning", task.words, store.has(task.recipe), flop, disk, memory)
+
+
+def _of_brain(task: BrainTask, store: Store) -> PricedStage:
+    rows = sum(task.recording.rows(story) for story in task.division.stories)
+    disk = 4.0 * rows * task.width
+    flop = task.operations(rows)
+    what = f"{task.name}, {task.subject}"
+    return PricedStage("brain", what, store.has(task.recipe), flop, disk, 2 * disk)
+
+
+def _of_decomposition(task: ReadoutTask, place: str, store: Store) -> PricedStage:
+    rows, columns = _train_size(task)
+    side = min(rows, columns)
+    flop = 2.0 * rows * columns * side + 10.0 * side**3
+    done = store.has(decomposition_recipe(task)) or store.has(readout_recipe(task))
+    memory = _KEPT_DESIGNS + 24.0 * side**2
+    return PricedStage("decomposition", place, done, flop, 8.0 * side**2, memory)
+
+
+def _train_size(task: ReadoutTask) -> tuple[int, int]:
+    rows = sum(len(range(task.rows[piece.story])[piece.rows]) for piece in task.fold.train)
+    return rows, task.design.n_feature_columns + 4
+
+
+def _of_readout(task: ReadoutTask, place: str, store: Store) -> PricedStage:
+    rows, columns = _train_size(task)
+    targets = task.prepared.dataset.space(task.subject).size
+    chosen, tested = (
+        sum(len(range(task.rows[piece.story])[piece.rows]) for piece in side)
+        for side in (task.validation, task.fold.test)
+    )
+    alphas = len((task.design.arm.banded or task.design.arm.ridge).alphas)
+    side = min(rows, columns)
+    flop = 2.0 * targets * (2 * rows * side + alphas * chosen * side + (columns + tested) * side)
+    disk = 4.0 * tested * targets
+    memory = _KEPT_DESIGNS + 24.0 * side**2 + 2 * disk
+    return PricedStage("readout", place, store.has(readout_recipe(task)), flop, disk, memory)
+
+
+def operations_per_second(device: str) -> float:
+    """Measure how fast float32 matrices of side 1024 are multiplied here, in operations/s."""
+    import torch
+
+    first = torch.ones(_MEASURED_SIDE, _MEASURED_SIDE, device=device)
+    done, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < _MEASURED_S or done < 3:
+        (first @ first).sum().item()
+        done += 1
+    return 2.0 * _MEASURED_SIDE**3 * done / elapsed

@@ -1,0 +1,95 @@
+"""Tables and remarks on tuned models, beside those of all scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from brainaligner.evaluation import Finding
+from brainaligner.report import Column, PublishedLayout, RunReport, Table, published_table
+from brainaligner.study._plan import Plan
+from brainaligner.study._tuning import TuningFacts
+
+_BITS = ("true", "shifted", "none", "plain", "unigram")
+_NOTES = (
+    ("Bits", "per masked token on the aligner's own validation stories, same masks throughout"),
+    ("True, shifted, none", "of the tuned model, with that brain beside the words"),
+    ("Plain", "of the model before tuning, without brain"),
+    ("Unigram", "from word frequencies of the aligner's training stories alone"),
+    ("Moved", "||w - w0|| / ||w0|| of the group of weights that moved most"),
+)
+
+
+def more_tables(
+    plan: Plan, report: RunReport, tunings: Sequence[TuningFacts]
+) -> list[tuple[str, Table]]:
+    """Tables of the published layout, and of how the tunings went."""
+    tables = [
+        (f"As the report's table {layout.table}", published_table(report, layout))
+        for layout in _layouts(plan)
+    ]
+    if tunings:
+        tables.append(("How the tunings went", tuning_table(tunings, simulated=report.simulated)))
+    return tables
+
+
+def _layouts(plan: Plan) -> Iterator[PublishedLayout]:
+    by_entry: dict[str, tuple[str, ...]] = {}
+    for run in plan.runs:
+        by_entry[run.entry] = (*by_entry.get(run.entry, ()), run.name)
+    for table in plan.prepared.config.published:
+        yield PublishedLayout(
+            table.table,
+            {row: by_entry[arm] for row, arm in table.rows.items()},
+            {row: by_entry[arm] for row, arm in table.with_nuisance.items()},
+        )
+
+
+def tuning_table(tunings: Sequence[TuningFacts], *, simulated: bool) -> Table:
+    """One row for each subject and seed: training, distance moved, masked-token bits."""
+    columns = (
+        Column("subject, seed"),
+        Column("tuning"),
+        *(Column(name, "epochs") for name in ("best", "run")),
+        Column("most", "moved"),
+        *(Column(name, "bits per masked token") for name in _BITS),
+    )
+    title = "Tuned models, and whether the brain helped to fill in words"
+    banner = "SIMULATED DATA: " if simulated else ""
+    rows = sorted((_row(facts) for facts in tunings), key=lambda row: row[1])
+    return Table(banner + title, columns, tuple(rows), _NOTES)
+
+
+def _row(facts: TuningFacts) -> tuple[str, ...]:
+    bits = [facts.bits.get(name) for name in _BITS]
+    return (
+        f"{facts.subject}, {facts.seed}",
+        f"{facts.tuning} (brain: {facts.brain})",
+        str(facts.best_epoch),
+        str(facts.epochs),
+        f"{max(facts.moved.values(), default=0.0):.2%}",
+        *("n/a" if value is None else f"{value:.3f}" for value in bits),
+    )
+
+
+def tuning_findings(plan: Plan) -> tuple[Finding, ...]:
+    """What a reader must know of arms that read tuned models."""
+    found = []
+    for run in plan.runs:
+        tasks = [
+            task
+            for subject in plan.prepared.division.splits
+            for task, _ in plan.tunings_of(run, subject)
+        ]
+        if any(task.brain is not None for task in tasks):
+            found.append(Finding("warn", run.name, _NOT_CROSS_FITTED))
+        seen = sorted({story for task in tasks for story in task.chosen_on})
+        if seen:
+            found.append(Finding("warn", run.name, _SELECTED.format(", ".join(seen))))
+    return tuple(found)
+
+
+_NOT_CROSS_FITTED = (
+    "the model was tuned on the brain activity of stories that its ridge is fitted on too: the "
+    "report's plain protocol, without cross-fitting"
+)
+_SELECTED = "voxels were chosen on {}, which is therefore not scored for this arm"

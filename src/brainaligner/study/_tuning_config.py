@@ -1,0 +1,189 @@
+"""What a study file may say about brain encoders, tuned models and published tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from brainaligner.aligner import HEAD_SETTINGS, AlignerSettings
+from brainaligner.brain import BrainLMConfig, BrainLMSettings, BrainSettings
+from brainaligner.core import InputError
+from brainaligner.text import DesignSettings, TextSettings
+
+BRAINLM = "brainlm"
+WHOSE = ("own", "next")
+
+
+@dataclass(frozen=True)
+class BrainConfig:
+    """A brain encoder: what the aligner reads beside the words.
+
+    Parameters
+    ----------
+    encoder : BrainSettings, optional
+        Voxels, components or controls. Either this or `brainlm`.
+    brainlm : BrainLMSettings, optional
+        The fMRI foundation model.
+    checkpoint : str, optional
+        Folder of its weights, for `brainlm` only.
+    random : BrainLMConfig, optional
+        In the checkpoint's place: random weights of this geometry, drawn with `seed`. For
+        demonstrations and as a control.
+    parcels : str, optional
+        File that ``brainaligner data parcels`` wrote, beside the data or an absolute path; for
+        `brainlm`, where the responses are voxels.
+    features : str, optional
+        Entry of the study's ``features`` (a plain model), for encoders that select by
+        prediction.
+    design : DesignSettings
+        Delays and scaling of these features.
+    subject : {"own", "next"}
+        Whose brain: the subject's own, or that of the study's next subject (a control).
+    seed : int
+    """
+
+    encoder: BrainSettings | None = None
+    brainlm: BrainLMSettings | None = None
+    checkpoint: str | None = None
+    random: BrainLMConfig | None = None
+    parcels: str | None = None
+    features: str | None = None
+    design: DesignSettings = field(default_factory=DesignSettings)
+    subject: Literal["own", "next"] = "own"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.encoder is None) == (self.brainlm is None):
+            raise InputError(
+                "brain encoder",
+                got="both or neither of 'encoder' and 'brainlm'",
+                wanted="one of the two",
+                do="Write encoder: {kind: encoding_selection}, or brainlm: {} with a checkpoint.",
+            )
+        sources = [name for name in ("checkpoint", "random") if getattr(self, name) is not None]
+        if len(sources) != (self.brainlm is not None):
+            raise InputError(
+                "brain encoder, checkpoint and random",
+                got=" and ".join(sources) or "neither",
+                wanted="one of them exactly where 'brainlm' stands",
+                do="Name the folder of the weights: checkpoint: brainlm/vitmae_650M.",
+            )
+
+    @property
+    def kind(self) -> str:
+        """Name of the encoder."""
+        return BRAINLM if self.encoder is None else self.encoder.kind
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """How a masked-LM head is learned, all else frozen, where a checkpoint has none.
+
+    Parameters
+    ----------
+    epochs : int
+        At most that many.
+    learning_rate : float
+    batch : int
+    seed : int
+    """
+
+    epochs: int = HEAD_SETTINGS.epochs
+    learning_rate: float = HEAD_SETTINGS.learning_rate
+    batch: int = HEAD_SETTINGS.batch
+    seed: int = HEAD_SETTINGS.seed
+
+    @property
+    def settings(self) -> AlignerSettings:
+        """All settings of that training."""
+        return replace(HEAD_SETTINGS, **vars(self))
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """A language model tuned on text beside brain activity, one for each subject and seed.
+
+    Parameters
+    ----------
+    model : str
+        Masked language model to start from, as in ``features``.
+    brain : str, optional
+        Entry of the study's ``brains``; none: the same training on text alone.
+    clock : {"own", "previous"}
+        Which words a TR has, as in ``features``.
+    context_rows : int
+        TRs of left context in the text.
+    aligner : AlignerSettings
+        Its ``seed`` is replaced by each of `seeds` in turn.
+    head : HeadConfig
+        How a masked-LM head is learned where the checkpoint has none.
+    validation_stories : int
+        Training stories set aside to stop by; the ridge trains on them too.
+    division_seed : int
+        Draws them.
+    seeds : tuple of int
+    """
+
+    model: str = "embedded"
+    brain: str | None = None
+    clock: Literal["own", "previous"] = "own"
+    context_rows: int = 0
+    aligner: AlignerSettings = field(default_factory=AlignerSettings)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    validation_stories: int = 4
+    division_seed: int = 0
+    seeds: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", tuple(self.seeds))
+        faults = {
+            "validation_stories": self.validation_stories < 1,
+            "context_rows": self.context_rows < 0,
+            "division_seed": self.division_seed < 0,
+            "seeds": not self.seeds
+            or len(set(self.seeds)) < len(self.seeds)
+            or min(self.seeds, default=0) < 0,
+        }
+        for name, faulty in faults.items():
+            if faulty:
+                raise InputError(
+                    f"tuning, {name}",
+                    got=str(getattr(self, name)),
+                    wanted="different seeds of 0 or more" if name == "seeds" else "a larger number",
+                    do="Correct it.",
+                )
+
+    @property
+    def text(self) -> TextSettings:
+        """Which words each TR is trained with."""
+        return TextSettings(clock=self.clock, context_rows=self.context_rows)
+
+
+@dataclass(frozen=True)
+class PublishedConfig:
+    """A table in the layout of the published report, its numbers beside ours.
+
+    Parameters
+    ----------
+    table : {1, 2}
+    rows : mapping of the report's row to arm
+        ``Baseline``, ``BrainLM``, ``High_EV``, ``ES`` of table 1, mask rates such as ``0.30``
+        of table 2; rows that the report does not have stand alone.
+    with_nuisance : mapping of row to arm
+        The same rows with the nuisance block Z.
+    """
+
+    table: Literal[1, 2]
+    rows: Mapping[str, str]
+    with_nuisance: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.rows or not set(self.with_nuisance) <= set(self.rows):
+            raise InputError(
+                f"published table {self.table}",
+                got=f"rows {', '.join(self.rows) or 'none'}, with nuisance "
+                f"{', '.join(self.with_nuisance) or 'none'}",
+                wanted="at least one row, and with_nuisance for some of the same",
+                do="Name the same rows in both.",
+            )
