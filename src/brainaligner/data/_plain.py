@@ -73,7 +73,7 @@ def read_plain_columns(plain: PlainArray, columns: range) -> Float32[np.ndarray,
     with np.errstate(over="ignore"):  # too large for float32: infinite, as HDF5 makes it
         for start in range(0, len(columns), _PIECE):
             part = buffer[: len(columns) - start]
-            target = memoryview(part).cast("B")
+            target = part.data.cast("B")
             at = plain.offset + (columns.start + start) * plain.dtype.itemsize
             for row in rows[:, start : start + _PIECE]:
                 _fill(plain.descriptor, target, at)
