@@ -198,16 +198,14 @@ def _is_mean(
     values: Float64[np.ndarray, "time column"],
     got: np.ndarray,
 ) -> bool:
-    """Whether these are the means of one parcel, by a road that shares no arithmetic with `_means`.
-
-    Voxels are gathered by their numbers, and non-finite values never enter a sum.
-    """
+    """Whether these are the means of one parcel, gathered and summed without a sparse product."""
     start, stop = parcellation.weights.indptr[parcel : parcel + 2].tolist()
     own = values[:, parcellation.weights.indices[start:stop]]
-    weights = np.broadcast_to(parcellation.weights.data[start:stop], own.shape)
-    masked = np.ma.masked_invalid(own)
-    mean = np.ma.filled(np.ma.average(masked, axis=1, weights=weights), np.nan)
-    size = np.ma.filled(np.ma.average(abs(masked), axis=1, weights=weights), 0.0)
+    weights = np.where(np.isfinite(own), parcellation.weights.data[start:stop], 0.0)
+    terms = np.where(weights > 0, own, 0.0) * weights
+    total = weights.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        mean, size = terms.sum(axis=1) / total, np.abs(terms).sum(axis=1) / total
     off = np.abs(got - mean)
     near = off <= _ROUNDING * np.abs(mean) + _SUMMING * size + np.finfo(np.float32).tiny
     return bool((near | (np.isnan(got) & np.isnan(mean))).all())
