@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -116,7 +115,7 @@ def flat_pixels(
     low, high = used.min(axis=0), used.max(axis=0)
     scale = min((height - 1) / (high - low)[1], WIDEST * height / (high - low)[0])
     place = np.column_stack([points[:, 0] - low[0], high[1] - points[:, 1]]) * scale
-    columns, rows = np.ceil((high - low) * scale).astype(int) + 1
+    columns, rows = (np.ceil((high - low) * scale).astype(int) + 1).tolist()
     face = _face_of_pixel(place, faces, (rows, columns))
     row, column = np.nonzero(face >= 0)
     corners = faces[face[row, column]]
@@ -143,12 +142,12 @@ def _side_by_side(
 def _face_of_pixel(
     place: Float64[np.ndarray, "vertex 2"],
     faces: Int64[np.ndarray, "face 3"],
-    shape: Sequence[int],
+    shape: tuple[int, int],
 ) -> Int64[np.ndarray, "height width"]:
     """The triangle that lies over each pixel; -1 for none."""
     from PIL import Image, ImageDraw
 
-    image = Image.new("I", (int(shape[1]), int(shape[0])), 0)
+    image = Image.new("I", (shape[1], shape[0]), 0)
     draw = ImageDraw.Draw(image)
     for number, corners in enumerate(place[faces].reshape(-1, 6).tolist(), start=1):
         draw.polygon(corners, fill=number, outline=number)
