@@ -29,6 +29,7 @@ from brainaligner.data._geometry import (
     anatomy_subjects,
     column_voxels,
     nearest_vertices,
+    pycortex_files,
     read_anatomy,
 )
 from brainaligner.data._manifest import ManifestEntry, read_manifest
@@ -88,6 +89,7 @@ __all__ = [
     "parcellate",
     "plan_fetch",
     "published_dataset",
+    "pycortex_files",
     "read_anatomy",
     "read_atlas",
     "read_manifest",

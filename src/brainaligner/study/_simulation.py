@@ -8,8 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 from brainaligner.core import Clock, InputError, Space, Transcript, unknown_name
-from brainaligner.data import SimulationSettings, simulate_tree, story_rows, story_transcripts
-from brainaligner.report import fsaverage5_coordinates
+from brainaligner.data import (
+    SimulationSettings,
+    simulate_anatomy,
+    simulate_tree,
+    story_rows,
+    story_transcripts,
+)
+from brainaligner.report import fsaverage5_coordinates, fsaverage5_sphere
 from brainaligner.study._config import SIMULATED, SimulationConfig, StudyConfig
 from brainaligner.study._features import (
     FeatureSpace,
@@ -126,7 +132,8 @@ def ensure_simulation(
     spaces = feature_spaces(carried, infos, stimuli, store=store)
     space = spaces[simulation.features]
     inputs = {"features": space.recipe.key}
-    recipe = Recipe("simulated", VERSION, {"tree": plain(simulation.tree)}, inputs)
+    settings = {"tree": plain(simulation.tree)} | ({"anatomy": True} if simulation.anatomy else {})
+    recipe = Recipe("simulated", VERSION, settings, inputs)
     if not store.has(recipe):
         ensure_features(carried, spaces, stimuli, store=store, options=options, reporter=reporter)
         store.ensure(
@@ -154,3 +161,11 @@ def _write_tree(
         settings=simulation.tree,
         progress=reporter,
     )
+    if simulation.anatomy:
+        simulate_anatomy(
+            target,
+            fsaverage5_coordinates(),
+            fsaverage5_sphere(),
+            seed=simulation.tree.seed,
+            progress=reporter,
+        )
