@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from brainaligner.core import InputError
-from brainaligner.data import _convert, convert_responses, open_dataset
-from brainaligner.data._convert import copy_fault
+from brainaligner.data import _convert, _copies, convert_responses, open_dataset
+from brainaligner.data._convert import Rounding
+from brainaligner.data._copies import copy_fault
 
 
 def files_under(root: Path) -> set[str]:
@@ -51,8 +52,8 @@ def test_every_value_is_the_rounded_one(lebel_tree: Path, tmp_path: Path, kind: 
 def test_copies_are_chunked_by_columns(
     lebel_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_convert, "_CHUNK_BYTES", 30 * 4 * 2)
-    monkeypatch.setattr(_convert, "_CHUNKS_AT_A_TIME", 2)
+    monkeypatch.setattr(_copies, "_CHUNK_BYTES", 30 * 4 * 2)
+    monkeypatch.setattr(_copies, "_CHUNKS_AT_A_TIME", 2)
     convert_responses(lebel_tree, tmp_path / "to", kind="float32")
     path = "preprocessed_data/UTS02/souls.hf5"
     with h5py.File(tmp_path / "to" / "derivative" / path) as file:
@@ -95,11 +96,11 @@ def test_a_damaged_or_stale_copy_is_made_anew(lebel_tree: Path, tmp_path: Path) 
         file["data"][0, 0] += 1
     source = lebel_tree / first.path.relative_to(tmp_path / "to" / "derivative")
     md5 = hashlib.md5(source.read_bytes(), usedforsecurity=False).hexdigest()
-    assert "changed" in copy_fault(first.path, kind="float32", md5=md5)
-    assert "another" in copy_fault(first.path, kind="float16", md5=md5)
-    assert "another" in copy_fault(first.path, kind="float32", md5="0" * 32)
+    assert "changed" in copy_fault(first.path, Rounding("float32"), md5=md5)
+    assert "another" in copy_fault(first.path, Rounding("float16"), md5=md5)
+    assert "another" in copy_fault(first.path, Rounding("float32"), md5="0" * 32)
     convert_responses(lebel_tree, tmp_path / "to", kind="float32")
-    assert copy_fault(first.path, kind="float32", md5=md5) == ""
+    assert copy_fault(first.path, Rounding("float32"), md5=md5) == ""
     values = arrays(source)["data"].astype(np.float32)
     np.testing.assert_array_equal(arrays(first.path)["data"], values)
 
@@ -107,8 +108,8 @@ def test_a_damaged_or_stale_copy_is_made_anew(lebel_tree: Path, tmp_path: Path) 
 def test_an_original_stays_where_its_copy_differs(
     lebel_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rounded = _convert._rounded
-    monkeypatch.setattr(_convert, "_rounded", lambda *given: rounded(*given) * 1.001)
+    rounded = _convert.rounded
+    monkeypatch.setattr(_convert, "rounded", lambda *given: rounded(*given) * 1.001)
     before = files_under(lebel_tree)
     with pytest.raises(InputError, match="differ from the rounded original"):
         convert_responses(lebel_tree, tmp_path / "to", kind="float32", delete=True)

@@ -12,9 +12,9 @@ import pytest
 from anatomy_trees import fsaverage5
 
 from brainaligner.core import InputError
-from brainaligner.data import open_dataset, simulate_anatomy
+from brainaligner.data import open_dataset, read_anatomy, simulate_anatomy
 
-ADDED = ("surfaces", "freesurfer_subjdir", "matrices.xfm", "_regions.csv")
+ADDED = ("surfaces", "freesurfer_subjdir", "matrices.xfm", "reference.nii.gz", "_regions.csv")
 
 
 def digests(tree):
@@ -33,7 +33,8 @@ def bare_tree(placed_tree, tmp_path):
     for subject in ("SIM01", "SIM02"):
         database = tree / "derivative/pycortex-db" / subject
         shutil.rmtree(database / "surfaces")
-        (database / f"transforms/{subject}_auto/matrices.xfm").unlink()
+        for name in ("matrices.xfm", "reference.nii.gz"):
+            (database / f"transforms/{subject}_auto" / name).unlink()
         (tree / f"truth/{subject}_regions.csv").unlink()
     return tree
 
@@ -74,6 +75,33 @@ def test_regions_are_large_and_cover_the_cortex(placed_tree):
     names, counts = np.unique(labels, return_counts=True)
     assert len(names) == 23  # eleven on each side, and the unlabelled
     assert counts.min() > 20
+
+
+@pytest.mark.parametrize("subject", ["SIM01", "SIM02"])
+def test_flat_surfaces_are_one_sheet_that_keeps_sizes(placed_tree, subject):
+    """Each face is turned up, none overlaps another, and areas are those of the sphere."""
+    for flat, sphere in zip(
+        read_anatomy(placed_tree, subject).read_flat(),
+        sides_of_sphere(placed_tree, subject),
+        strict=True,
+    ):
+        ends = flat.points[flat.faces]
+        area = np.cross(ends[:, 1] - ends[:, 0], ends[:, 2] - ends[:, 0])[:, 2] / 2
+        assert (area > 0).all()
+        corners = sphere[flat.faces] / 100
+        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        assert area.sum() == pytest.approx(
+            3600 * np.linalg.norm(across, axis=1).sum() / 2, rel=0.01
+        )
+        assert len(flat.faces) > 0.8 * 20_480
+        assert np.abs(flat.points[:, 2]).max() == 0
+
+
+def sides_of_sphere(tree, subject):
+    folder = tree / "derivative/freesurfer_subjdir" / subject / "surf"
+    return [
+        nibabel.freesurfer.read_geometry(folder / f"{side}.sphere.reg")[0] for side in ("lh", "rh")
+    ]
 
 
 def test_freesurfer_reads_alike_from_volume_and_surface(placed_tree):

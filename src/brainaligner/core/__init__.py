@@ -1,6 +1,6 @@
 """Nouns with named, checked dimensions; errors; the clock. Imports nothing of ours."""
 
-from brainaligner.core._arrays import array_digest, frozen_array, zscore
+from brainaligner.core._arrays import all_finite, array_digest, frozen_array, zscore
 from brainaligner.core._clock import Clock
 from brainaligner.core._errors import BrainAlignerError, InputError, nearest_name, unknown_name
 from brainaligner.core._progress import Progress, no_progress
@@ -27,6 +27,7 @@ __all__ = [
     "StoryGroup",
     "Transcript",
     "WithinStorySplit",
+    "all_finite",
     "array_digest",
     "draw_split",
     "frozen_array",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from brainaligner.core._arrays import array_digest, frozen_array
+from brainaligner.core._arrays import all_finite, array_digest, frozen_array
 from brainaligner.core._clock import Clock
 from brainaligner.core._errors import InputError
 from brainaligner.core._space import Space
@@ -21,7 +21,7 @@ def _check_matrix(where: str, values: np.ndarray, *, dims: int = 2) -> None:
             wanted=f"a non-empty floating-point array with {dims} dimensions",
             do="Check the file that it came from.",
         )
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         bad = int((~np.isfinite(values)).sum())
         raise InputError(
             where,

@@ -1,7 +1,8 @@
 """Datasets: words and responses from disk, checked, and read only when asked for."""
 
 from brainaligner.data._atlas import Atlas, read_atlas
-from brainaligner.data._convert import ConvertedFile, convert_responses
+from brainaligner.data._convert import convert_responses
+from brainaligner.data._copies import ConvertedFile
 from brainaligner.data._dataset import Dataset
 from brainaligner.data._fetch import fetch_files, verify_files
 from brainaligner.data._fetch_report import FetchPlan, FetchReport, FileOutcome, plan_fetch
@@ -15,6 +16,7 @@ from brainaligner.data._fetch_source import (
     select_files,
     smoke_files,
     url_forms,
+    with_anatomy,
 )
 from brainaligner.data._fsaverage import (
     fsaverage5_vertices,
@@ -27,10 +29,13 @@ from brainaligner.data._geometry import (
     anatomy_subjects,
     column_voxels,
     nearest_vertices,
+    pycortex_files,
     read_anatomy,
 )
 from brainaligner.data._manifest import ManifestEntry, read_manifest
-from brainaligner.data._parcels import Parcellation, coverage_report, parcellate
+from brainaligner.data._parcel_copies import convert_to_parcels
+from brainaligner.data._parcel_coverage import ParcelCoverage, read_parcel_coverage
+from brainaligner.data._parcels import Parcellation, coverage_report, parcellate, route_notes
 from brainaligner.data._problem import Problem
 from brainaligner.data._readers import READERS, open_dataset
 from brainaligner.data._regions import read_regions
@@ -63,6 +68,7 @@ __all__ = [
     "FileOutcome",
     "Interval",
     "ManifestEntry",
+    "ParcelCoverage",
     "Parcellation",
     "Problem",
     "RemoteDataset",
@@ -73,6 +79,7 @@ __all__ = [
     "clean_word",
     "column_voxels",
     "convert_responses",
+    "convert_to_parcels",
     "coverage_report",
     "fetch_files",
     "fsaverage5_vertices",
@@ -82,12 +89,15 @@ __all__ = [
     "parcellate",
     "plan_fetch",
     "published_dataset",
+    "pycortex_files",
     "read_anatomy",
     "read_atlas",
     "read_manifest",
+    "read_parcel_coverage",
     "read_regions",
     "read_surface",
     "read_textgrid",
+    "route_notes",
     "select_files",
     "simulate_anatomy",
     "simulate_tree",
@@ -96,5 +106,6 @@ __all__ = [
     "story_transcripts",
     "url_forms",
     "verify_files",
+    "with_anatomy",
     "write_fsaverage5_vertices",
 ]

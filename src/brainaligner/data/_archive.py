@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from brainaligner.core import InputError, array_digest, unknown_name
 from brainaligner.data._files import reading
+from brainaligner.data._plain import plain_array, read_plain_columns
 
 REPEATS = "repeats"
 _HEAD_BYTES = 4096
@@ -245,13 +246,18 @@ def hdf_header(path: Path, key: str) -> ArrayHeader:
 def hdf_columns(path: Path, key: str, columns: slice) -> Float[np.ndarray, "..."]:
     """Read some columns (last axis) of a floating-point dataset from disk, and no others.
 
-    float64 becomes float32 on the way, so that memory holds the slice once.
+    float64 becomes float32 on the way, so that memory holds the slice once. The array is the
+    caller's own, to change in place.
     """
     with reading(path, f"an intact dataset {key!r}"), h5py.File(path, "r") as file:
         found = _dataset(path, file, key)
         checked_header(
             f"{path}, dataset {key!r}", ArrayHeader(found.shape, found.dtype), dims=found.ndim
         )
+        wanted = range(found.shape[-1])[columns]
+        plain = plain_array(file, found) if wanted.step == 1 and len(wanted) else None
+        if plain is not None:
+            return read_plain_columns(plain, wanted)
         return found.astype(np.float32)[..., columns]
 
 

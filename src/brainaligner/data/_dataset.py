@@ -59,6 +59,7 @@ class Dataset(Source):
         self.absent = dict(absent or {})
         self._names: dict[str, dict[str, str]] = {}
         self._headers: dict[tuple[str, str], ArrayHeader] = {}
+        self._repeat_headers: dict[tuple[str, str], ArrayHeader | None] = {}
         self._spaces: dict[str, Space] = {}
         self._transcripts: dict[str, Transcript] = {}
         self._digests: dict[tuple[str, str], str] = {}
@@ -170,7 +171,7 @@ class Dataset(Source):
         """
         mean = self.responses(subject, story, targets)
         name = self._recording(subject, story)
-        header = self._repeats_header(subject, name)
+        header = self._known_repeats(subject, name)
         if header is None:
             return None
         where = f"repeats of {subject}, story {story!r}"
@@ -221,6 +222,11 @@ class Dataset(Source):
             self._headers[subject, name] = checked_header(where, header)
         return self._headers[subject, name]
 
+    def _known_repeats(self, subject: str, name: str) -> ArrayHeader | None:
+        if (subject, name) not in self._repeat_headers:
+            self._repeat_headers[subject, name] = self._repeats_header(subject, name)
+        return self._repeat_headers[subject, name]
+
     def n_columns(self, subject: str) -> int:
         """Return the number of a subject's columns: that of its first story with a header.
 
@@ -254,7 +260,7 @@ class Dataset(Source):
         announced = self._announced_presentations(story)
         try:
             name = self.recordings(subject).get(story)
-            header = self._repeats_header(subject, name) if name else None
+            header = self._known_repeats(subject, name) if name else None
         except InputError:
             return announced
         return max(announced, header.shape[0] if header and header.shape else 1)

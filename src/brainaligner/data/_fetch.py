@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from brainaligner.core import InputError, Progress, no_progress
-from brainaligner.data._convert import convert_file, copy_fault, link_companions
+from brainaligner.data._convert import Rounding
+from brainaligner.data._copies import CopyRecipe, copy_fault, keep_copy, link_companions
 from brainaligner.data._fetch_file import fetch_file, file_fault
 from brainaligner.data._fetch_parallel import Meter, alone_in, in_parallel
 from brainaligner.data._fetch_report import (
@@ -22,9 +23,10 @@ from brainaligner.data._fetch_report import (
     rejected_files,
 )
 from brainaligner.data._fetch_settings import CompactSettings, FetchSettings
-from brainaligner.data._fetch_source import OPENNEURO, checked_address
+from brainaligner.data._fetch_source import OPENNEURO, checked_address, dataset_file
 from brainaligner.data._fetch_transfer import Line, new_session, part_size
 from brainaligner.data._manifest import PART, ManifestEntry, place_of
+from brainaligner.data._parcel_copies import parcel_means
 from brainaligner.data._writing import DiskFullError
 
 
@@ -36,6 +38,8 @@ class _Job:
     base_url: str
     settings: FetchSettings
     compact: CompactSettings | None
+    recipes: Mapping[str, CopyRecipe | str] = field(default_factory=dict)
+    """Subject -> how its responses are copied, or why they cannot be."""
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -63,6 +67,7 @@ def verify_files(
     """
     began = time.monotonic()
     job = _Job(folder, OPENNEURO, FetchSettings(workers=workers), compact)
+    job = _with_recipes(job, entries)
     faults = _faults(job, entries, progress)
     outcomes = (
         FileOutcome(entry.path, "missing" if fault else "verified", fault)
@@ -96,7 +101,9 @@ def fetch_files(
     settings : FetchSettings, optional
     compact : CompactSettings, optional
         Where given, each file of responses gets a compact copy in ``<folder>/<kind>/``, made
-        as `convert_responses` does; an original whose copy is there is not fetched again.
+        as `convert_responses` or `convert_to_parcels` does; an original whose copy is there is
+        not fetched again. For parcels all other files come first: a subject whose anatomy is
+        not among them, nor there already, has its responses reported as missing, unfetched.
     progress : Progress
         In bytes, from several threads, one at a time.
 
@@ -111,14 +118,58 @@ def fetch_files(
     check_room(plan, folder)
     began = time.monotonic()
     with alone_in(folder):
-        faults = _faults(job, entries, progress)
-        wanted = [entry for entry, fault in zip(entries, faults, strict=True) if fault]
-        reasons, received = _fetched(job, wanted, progress)
+        reasons: dict[str, str] = {}
+        received = 0
+        for part in _in_turn(entries, compact):
+            more, n_bytes = _completed(_with_recipes(job, part), part, progress)
+            reasons, received = reasons | more, received + n_bytes
         if compact is not None:
             _finish_copies(job, compact, [e for e in entries if not reasons.get(e.path)])
     outcomes = tuple(_outcome(entry, reasons) for entry in entries)
     aside = rejected_files(folder, entries)
     return FetchReport(outcomes, received, time.monotonic() - began, aside)
+
+
+def _in_turn(
+    entries: Sequence[ManifestEntry], compact: CompactSettings | None
+) -> tuple[Sequence[ManifestEntry], ...]:
+    """What is fetched one after the other: parcel means need the anatomy before the responses."""
+    if compact is None or compact.atlas is None:
+        return (entries,)
+    first = [entry for entry in entries if not is_response(entry)]
+    return first, [entry for entry in entries if is_response(entry)]
+
+
+def _with_recipes(job: _Job, entries: Sequence[ManifestEntry]) -> _Job:
+    """Say how the responses of each subject are copied."""
+    if job.compact is None:
+        return job
+    files = [dataset_file(entry) for entry in entries if is_response(entry)]
+    subjects = {file.subject for file in files if file.subject}
+    recipes = {subject: _recipe(job.folder, subject, job.compact) for subject in subjects}
+    return replace(job, recipes=recipes)
+
+
+def _recipe(folder: Path, subject: str, compact: CompactSettings) -> CopyRecipe | str:
+    if compact.atlas is None:
+        return Rounding(compact.kind)
+    try:
+        return parcel_means(folder, subject, compact.atlas, compact.fslr_spheres)
+    except InputError as error:
+        return f"no parcels of {subject}: {' '.join(str(error).split())}"
+
+
+def _recipe_of(job: _Job, entry: ManifestEntry) -> CopyRecipe | str:
+    return job.recipes[dataset_file(entry).subject or ""]
+
+
+def _completed(
+    job: _Job, entries: Sequence[ManifestEntry], progress: Progress
+) -> tuple[dict[str, str], int]:
+    """Verify files and fetch the others; what `_fetched` returns."""
+    faults = _faults(job, entries, progress)
+    wanted = [entry for entry, fault in zip(entries, faults, strict=True) if fault]
+    return _fetched(job, wanted, progress)
 
 
 def _outcome(entry: ManifestEntry, reasons: dict[str, str]) -> FileOutcome:
@@ -144,8 +195,11 @@ def _fault(job: _Job, entry: ManifestEntry) -> str:
     compact = job.compact
     if compact is None or not is_response(entry):
         return file_fault(job.folder, entry)
+    recipe = _recipe_of(job, entry)
+    if isinstance(recipe, str):
+        return recipe
     copy = compact_place(job.folder, entry.path, compact.kind)
-    return copy_fault(copy, kind=compact.kind, md5=entry.md5)
+    return copy_fault(copy, recipe, md5=entry.md5)
 
 
 def _fetched(
@@ -180,6 +234,9 @@ def _obtained(job: _Job, line: Line, entry: ManifestEntry) -> str:
     compact = job.compact
     if compact is None or not is_response(entry):
         return fetch_file(line, job.base_url, job.folder, entry)
+    recipe = _recipe_of(job, entry)
+    if isinstance(recipe, str):
+        return recipe
     if file_fault(job.folder, entry):
         why = fetch_file(line, job.base_url, job.folder, entry)
         if why:
@@ -187,7 +244,7 @@ def _obtained(job: _Job, line: Line, entry: ManifestEntry) -> str:
     original = place_of(job.folder, entry.path)
     copy = compact_place(job.folder, entry.path, compact.kind)
     try:
-        convert_file(original, copy, kind=compact.kind, md5=entry.md5)
+        keep_copy(original, copy, recipe, md5=entry.md5)
     except DiskFullError:
         raise
     except (InputError, OSError) as error:

@@ -16,6 +16,8 @@ from brainaligner.data._fetch_transfer import part_size
 from brainaligner.data._manifest import PART, REJECTED, ManifestEntry, place_of
 
 _ORIGINAL_BYTES = 8
+_FEWEST_VOXELS = 81_126
+"""Of the subjects of ds003020: whose parcel means are largest beside their originals."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,14 @@ def _needed(
 ) -> int:
     """Copies, and the originals that exist at one time (float64, eight bytes a value)."""
     sizes = sorted((entry.size for entry in rest if is_response(entry)), reverse=True)
-    copies = sum(sizes) * KINDS[compact.kind]().itemsize // _ORIGINAL_BYTES
+    copies = int(sum(sizes) * _copy_share(compact))
     if not compact.delete_originals:
         return to_fetch + copies
     return min(to_fetch, to_fetch - sum(sizes) + sum(sizes[:workers])) + copies
+
+
+def _copy_share(compact: CompactSettings) -> float:
+    """Size of a copy, relative to its original."""
+    if compact.atlas is not None:
+        return compact.atlas.n_parcels * 4 / (_FEWEST_VOXELS * _ORIGINAL_BYTES)
+    return KINDS[compact.kind]().itemsize / _ORIGINAL_BYTES

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from brainaligner.core import InputError
-from brainaligner.data._convert import check_kind
+from brainaligner.data._atlas import Atlas
+from brainaligner.data._convert import KINDS
+from brainaligner.data._parcel_coverage import PARCELS
+
+COPIES = (*KINDS, PARCELS)
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,48 @@ class CompactSettings:
 
     Parameters
     ----------
-    kind : {"float32", "float16"}
-        What values are rounded to.
+    kind : {"float32", "float16", "parcels"}
+        What values are rounded to; or means of the parcels of `atlas`.
     delete_originals : bool
         Whether an original is removed once its copy is verified against it.
+    atlas : Atlas, optional
+        For parcels, and for nothing else.
+    fslr_spheres : (Path, Path), optional
+        Left and right, as `parcellate` takes them; without them all parcels go by the volume.
+
+    Raises
+    ------
+    InputError
+        For an unknown kind, parcels without an atlas, or an atlas or spheres without parcels.
     """
 
     kind: str
     delete_originals: bool = False
+    atlas: Atlas | None = None
+    fslr_spheres: tuple[Path, Path] | None = None
 
     def __post_init__(self) -> None:
-        check_kind(self.kind)
+        if self.kind not in COPIES:
+            raise InputError(
+                "kind of compact copies",
+                got=repr(self.kind),
+                wanted=f"one of: {', '.join(COPIES)}",
+                do="Choose one of them.",
+            )
+        if (self.kind == PARCELS) != (self.atlas is not None):
+            raise InputError(
+                f"compact copies as {self.kind}",
+                got="no atlas" if self.atlas is None else "an atlas",
+                wanted="an atlas for parcels, and for nothing else",
+                do="Give the atlas with parcels: --as parcels --atlas DIR.",
+            )
+        if self.kind != PARCELS and self.fslr_spheres is not None:
+            raise InputError(
+                f"compact copies as {self.kind}",
+                got="fsLR spheres",
+                wanted="spheres for parcels, and for nothing else",
+                do="Leave them out, or ask for parcels.",
+            )
 
 
 def _check_range(name: str, value: int | float, least: int | float, most: int | float) -> None:

@@ -220,6 +220,34 @@ def smoke_files(remote: RemoteDataset) -> tuple[ManifestEntry, ...]:
     return tuple(chosen)
 
 
+def with_anatomy(
+    remote: RemoteDataset, entries: Iterable[ManifestEntry]
+) -> tuple[ManifestEntry, ...]:
+    """Add all pycortex and FreeSurfer files of the subjects whose responses are asked for.
+
+    Raises
+    ------
+    InputError
+        If the manifest has not both for one of them.
+    """
+    chosen = set(entries)
+    files = [dataset_file(entry) for entry in remote.entries]
+    subjects = {f.subject for f in files if f.content == "responses" and f.entry in chosen}
+    anatomy = [f for f in files if f.content == "surfaces" and f.subject in subjects]
+    for subject in sorted(name for name in subjects if name):
+        folders = {PurePosixPath(f.entry.path).parts[1] for f in anatomy if f.subject == subject}
+        absent = sorted({"pycortex-db", "freesurfer_subjdir"} - folders)
+        if absent:
+            raise InputError(
+                f"anatomy of {subject}",
+                got=f"no {' and no '.join(absent)} in the manifest",
+                wanted="the files that say where its voxels lie",
+                do="Leave the subject out, or use a manifest that has them.",
+            )
+    chosen |= {file.entry for file in anatomy}
+    return tuple(entry for entry in remote.entries if entry in chosen)
+
+
 def _check_names(where: str, kind: str, names: Iterable[str], known: Iterable[str]) -> None:
     known = tuple(known)
     for name in names:

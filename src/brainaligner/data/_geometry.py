@@ -16,7 +16,13 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 from brainaligner.core import InputError, frozen_array, unknown_name
 from brainaligner.data._files import read_json_object
 from brainaligner.data._images import apply_affine, imaging, load_image
-from brainaligner.data._surfaces import Surface, fiducial_surfaces
+from brainaligner.data._surfaces import (
+    HEMISPHERES,
+    Surface,
+    fiducial_surfaces,
+    flat_surfaces,
+    surface_path,
+)
 
 DATABASE, FREESURFER = "pycortex-db", "freesurfer_subjdir"
 
@@ -59,6 +65,12 @@ class ColumnGrid:
         """Centre of each voxel in mm of the pycortex surfaces."""
         return apply_affine(np.linalg.inv(self.from_surface), self.index.astype(np.float64))
 
+    @property
+    def volume_index(self) -> Int64[np.ndarray, "column"]:
+        """Place of each voxel in the volume read in C order over (z, y, x), as pycortex does."""
+        i, j, k = self.index.T
+        return np.ravel_multi_index((k, j, i), self.shape[::-1]).astype(np.int64)
+
     def column_at(self, index: Int64[np.ndarray, "place 3"]) -> Int64[np.ndarray, "place"]:
         """The column of each voxel (i, j, k); -1 outside the mask or the volume."""
         lookup = np.full(self.shape, -1, dtype=np.int64)
@@ -98,6 +110,16 @@ class Anatomy:
         """
         left, right = (vertex_columns(self.columns, half) for half in self.fiducial)
         return left, right
+
+    def read_flat(self) -> tuple[Surface, Surface]:
+        """Read the cut and flattened surfaces: x to the right and y up, left first.
+
+        Raises
+        ------
+        InputError
+            If there are none, or they have other vertices than the fiducial surfaces.
+        """
+        return flat_surfaces(self.database, self.fiducial)
 
 
 def read_anatomy(folder: Path, subject: str) -> Anatomy:
@@ -149,6 +171,26 @@ def anatomy_paths(folder: Path, subject: str) -> tuple[Path, Path, tuple[Path, P
     transform = database / "transforms" / _transform_name(root, subject)
     files = transform / "mask_thick.nii.gz", transform / "matrices.xfm"
     return database, root / FREESURFER / subject, files
+
+
+def pycortex_files(folder: Path, subject: str) -> dict[str, Path]:
+    """Return the files from which pycortex draws a flatmap, by their place in its filestore.
+
+    The transform is called ``functional`` there. The mask stands for pycortex's reference
+    volume, of which the shape alone is used.
+
+    Raises
+    ------
+    InputError
+        For an unknown subject, or a surface that is missing.
+    """
+    database, _, (mask, transform) = anatomy_paths(folder, subject)
+    paths = [surface_path(database, k, s) for k in ("flat", "pia", "wm") for s in HEMISPHERES]
+    place = "transforms/functional"
+    return {f"surfaces/{path.name}": path for path in paths} | {
+        f"{place}/matrices.xfm": transform,
+        f"{place}/reference.nii.gz": mask,
+    }
 
 
 def read_columns(mask: Path, transform: Path) -> ColumnGrid:

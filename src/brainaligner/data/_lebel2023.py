@@ -16,6 +16,7 @@ from brainaligner.core import Clock, InputError, Space, Transcript
 from brainaligner.data._archive import ArrayHeader, hdf_columns, hdf_has, hdf_header
 from brainaligner.data._dataset import Dataset
 from brainaligner.data._files import download_fault, file_digest, reading
+from brainaligner.data._parcel_coverage import PARCELS, ParcelCoverage, read_parcel_coverage
 from brainaligner.data._problem import Problem, listed, problem_from
 from brainaligner.data._respdict import read_respdict, respdict_problems
 from brainaligner.data._textgrid import Tier, read_textgrid
@@ -43,6 +44,9 @@ class Lebel2023(Dataset):
     story was heard several times. The second tier of a TextGrid holds the words. Where
     ``pycortex-db/<subject>/fsaverage5_vertices.npy`` stands (int32, one per voxel, -1: none),
     voxels can be drawn on the cortex.
+
+    Files may hold parcel means instead (`convert_to_parcels`). Columns are then the parcels
+    that have voxels, by name; `coverage` says which of the atlas's parcels are missing.
     """
 
     reader = "lebel2023"
@@ -55,6 +59,7 @@ class Lebel2023(Dataset):
         self._grid_faults = faults
         self._files, absent = _downloaded(root / RECORDINGS)
         self._rows = read_respdict(root)
+        self._coverages: dict[tuple[str, str], ParcelCoverage | None] = {}
         super().__init__(root, subjects=tuple(sorted(self._files)), clock=CLOCK, absent=absent)
         if not (self._grids and self._files):
             raise InputError(
@@ -73,24 +78,64 @@ class Lebel2023(Dataset):
         """Return the stories for which a subject has an hf5 file."""
         return tuple(sorted(self._files[subject]))
 
+    def coverage(self, subject: str) -> ParcelCoverage | None:
+        """Return all parcels of the atlas and their voxels; None where columns are voxels.
+
+        Raises
+        ------
+        InputError
+            For an unknown subject, or a first file that cannot be read.
+        """
+        return self._coverage(subject, min(self.recordings(subject).values()))
+
+    def _coverage(self, subject: str, name: str) -> ParcelCoverage | None:
+        if (subject, name) not in self._coverages:
+            self._coverages[subject, name] = read_parcel_coverage(self._files[subject][name])
+        return self._coverages[subject, name]
+
+    def _same_coverage(self, subject: str, name: str) -> ParcelCoverage | None:
+        """Coverage of one file, which must be that of the subject's first file."""
+        own, first = self._coverage(subject, name), self.coverage(subject)
+        if (own and own.parcellation) != (first and first.parcellation):
+            raise InputError(
+                str(self._files[subject][name]),
+                got="voxels, or parcels of another atlas or anatomy",
+                wanted="what the subject's first file holds",
+                do="Convert all stories of a subject in the same way.",
+            )
+        return own
+
     def _read_transcript(self, story: str) -> Transcript:
         path = self._grids[story]
         return transcript_from_tier(story, word_tier(path, read_textgrid(path)), path)
 
     def _header(self, subject: str, name: str) -> ArrayHeader:
-        return hdf_header(self._files[subject][name], _DATA)
+        return self._covered_header(subject, name, _DATA)
+
+    def _covered_header(self, subject: str, name: str, key: str) -> ArrayHeader:
+        header = hdf_header(self._files[subject][name], key)
+        coverage = self._same_coverage(subject, name)
+        if coverage is None:
+            return header
+        return ArrayHeader((*header.shape[:-1], len(coverage.covered)), header.dtype)
+
+    def _covered(self, subject: str, name: str, key: str, columns: slice) -> np.ndarray:
+        path, coverage = self._files[subject][name], self._same_coverage(subject, name)
+        if coverage is None:
+            return hdf_columns(path, key, columns)
+        return hdf_columns(path, key, slice(None))[..., coverage.covered[columns]]
 
     def _columns(self, subject: str, name: str, columns: slice) -> Float[np.ndarray, "time target"]:
-        return hdf_columns(self._files[subject][name], _DATA, columns)
+        return self._covered(subject, name, _DATA, columns)
 
     def _repeats_header(self, subject: str, name: str) -> ArrayHeader | None:
         path = self._files[subject][name]
-        return hdf_header(path, _REPEATS) if hdf_has(path, _REPEATS) else None
+        return self._covered_header(subject, name, _REPEATS) if hdf_has(path, _REPEATS) else None
 
     def _repeats(
         self, subject: str, name: str, columns: slice
     ) -> Float[np.ndarray, "repeat time target"]:
-        return hdf_columns(self._files[subject][name], _REPEATS, columns)
+        return self._covered(subject, name, _REPEATS, columns)
 
     def _expected_rows(self, story: str) -> int | None:
         return self._rows.get(story.casefold())
@@ -102,6 +147,9 @@ class Lebel2023(Dataset):
         return file_digest(self._files[subject][name])
 
     def _read_space(self, subject: str, size: int) -> Space:
+        coverage = self.coverage(subject)
+        if coverage is not None:
+            return coverage.space
         path = self.folder / SURFACES / subject / VERTICES
         vertices = _read_vertices(path, size) if path.exists() else None
         return Space("voxels", size, vertices=vertices)
@@ -113,7 +161,14 @@ class Lebel2023(Dataset):
             yield _absence_problem(self.folder / RECORDINGS / subject, subject, self.absent)
         yield from respdict_problems(self.folder, self._rows, self.worded())
         for subject in self.subjects:
-            yield from self._mask_problems(subject)
+            if not self._in_parcels(subject):
+                yield from self._mask_problems(subject)
+
+    def _in_parcels(self, subject: str) -> bool:
+        try:
+            return self.space(subject).kind == PARCELS
+        except InputError:
+            return False
 
     def _mask_problems(self, subject: str) -> Iterator[Problem]:
         transforms = self.folder / SURFACES / subject / "transforms"

@@ -127,7 +127,7 @@ def parcellate(
         taken = np.diff(cortex.tocsc().indptr) > 0
         left_over = (by_volume > 0) & ~taken & ~placed[by_volume - 1]
         counts = cortex + _counts(np.where(left_over, by_volume, 0), atlas)
-    notes = tuple(_notes(fslr_spheres, within_mm))
+    notes = route_notes(fslr_spheres, within_mm=within_mm)
     return Parcellation(anatomy.subject, atlas.names, _row_normalised(counts), placed, notes)
 
 
@@ -197,6 +197,13 @@ def _row_normalised(counts: csr_array) -> csr_array:
     totals = np.asarray(weights.sum(axis=1), dtype=np.float64)
     weights.data /= np.repeat(totals, np.diff(weights.indptr))
     return weights
+
+
+def route_notes(
+    fslr_spheres: tuple[Path, Path] | None, *, within_mm: float = WITHIN_MM
+) -> tuple[str, ...]:
+    """Say by which routes `parcellate` goes with these spheres, and what to expect of them."""
+    return tuple(_notes(fslr_spheres, within_mm))
 
 
 def _notes(fslr_spheres: tuple[Path, Path] | None, within_mm: float) -> Iterator[str]:

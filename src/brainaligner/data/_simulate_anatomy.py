@@ -15,6 +15,7 @@ from brainaligner.data._fsaverage import unit_sphere
 from brainaligner.data._geometry import DATABASE, FREESURFER
 from brainaligner.data._images import apply_affine, load_image
 from brainaligner.data._lebel2023 import VERTICES
+from brainaligner.data._simulate_sphere import flattened, normals, sphere_faces
 from brainaligner.data._surfaces import HEMISPHERES
 
 N_REGIONS = 12
@@ -36,6 +37,8 @@ class _Hemisphere:
     white: Float64[np.ndarray, "vertex 3"]
     pia: Float64[np.ndarray, "vertex 3"]
     sphere: Float64[np.ndarray, "vertex 3"]
+    flat: Float64[np.ndarray, "vertex 3"]
+    flat_faces: Int64[np.ndarray, "_flat 3"]
     regions: Int64[np.ndarray, "vertex"]
 
 
@@ -50,11 +53,12 @@ def simulate_anatomy(
     """Add to a simulated tree all files that say where its voxels lie.
 
     Each listener has fsaverage5's cortex, turned, scaled and moved at random, its vertices in
-    an order of its own; the voxels are those of the tree. Written are ``matrices.xfm``, the
-    pycortex surfaces ``wm`` and ``pia`` (.gii, and .npz for the second listener, as in
-    ds003020), and FreeSurfer's ``white``, ``pial``, ``sphere.reg``, ``aparc.annot``,
-    ``cortex.label``, ``orig.mgz`` and ``talairach.xfm``. The region that each column was
-    built from stands in ``truth/<listener>_regions.csv``. Nothing that was there is changed.
+    an order of its own; the voxels are those of the tree. Written are ``matrices.xfm`` and
+    ``reference.nii.gz``, the pycortex surfaces ``wm``, ``pia`` and ``flat`` (.gii, and .npz
+    for the second listener, as in ds003020), and FreeSurfer's ``white``, ``pial``,
+    ``sphere.reg``, ``aparc.annot``, ``cortex.label``, ``orig.mgz`` and ``talairach.xfm``. The
+    region that each column was built from stands in ``truth/<listener>_regions.csv``. Nothing
+    that was there is changed.
 
     Parameters
     ----------
@@ -111,9 +115,13 @@ def _write_listener(
     surfaces = database / "surfaces"
     surfaces.mkdir()
     for half in hemispheres:
-        for kind, points in (("wm", half.white), ("pia", half.pia)):
-            write = _write_npz if number == 1 else _write_gifti
-            write(surfaces / f"{kind}_{half.side}", points, half.faces)
+        write = _write_npz if number == 1 else _write_gifti
+        for kind, points, faces in (
+            ("wm", half.white, half.faces),
+            ("pia", half.pia, half.faces),
+            ("flat", half.flat, half.flat_faces),
+        ):
+            write(surfaces / f"{kind}_{half.side}", points, faces)
     _write_freesurfer(derivative / FREESURFER / name, hemispheres, np.linalg.inv(own), rng)
     regions = np.concatenate([_unsorted(half) for half in hemispheres])
     vertices = np.load(database / VERTICES, allow_pickle=False)
@@ -137,8 +145,9 @@ def _hemisphere(
     order = rng.permutation(_HALF)
     moved = SPHERE_MM * sphere[order] + rng.normal(0, JITTER_MM, (_HALF, 3))
     moved *= SPHERE_MM / np.linalg.norm(moved, axis=1, keepdims=True)
-    faces = _sphere_faces(sphere[order])
-    across = HALF_THICKNESS_MM * _normals(points[order], faces)
+    faces = sphere_faces(sphere[order])
+    across = HALF_THICKNESS_MM * normals(points[order], faces)
+    flat, kept = flattened(sphere[order], outward=1 if side == "rh" else -1)
     return _Hemisphere(
         side,
         order,
@@ -146,28 +155,10 @@ def _hemisphere(
         points[order] - across,
         points[order] + across,
         moved,
+        flat,
+        faces[kept[faces].all(axis=1)],
         _nearest_seed(sphere[order]),
     )
-
-
-def _sphere_faces(sphere: Float64[np.ndarray, "vertex 3"]) -> Int64[np.ndarray, "face 3"]:
-    """Delaunay triangles of points on a sphere, seen counter-clockwise from outside."""
-    from scipy.spatial import ConvexHull
-
-    faces = ConvexHull(sphere).simplices.astype(np.int64)
-    corners = sphere[faces]
-    inward = np.linalg.det(corners) < 0
-    faces[inward] = faces[inward][:, ::-1]
-    return faces
-
-
-def _normals(points: np.ndarray, faces: np.ndarray) -> Float64[np.ndarray, "vertex 3"]:
-    corners = points[faces]
-    of_faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros_like(points)
-    for corner in range(3):
-        np.add.at(normals, faces[:, corner], of_faces)
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
 def _nearest_seed(sphere: Float64[np.ndarray, "vertex 3"]) -> Int64[np.ndarray, "vertex"]:
@@ -188,10 +179,14 @@ def _unsorted(half: _Hemisphere) -> Int64[np.ndarray, "vertex"]:
 
 
 def _write_transform(folder: Path, to_scanner: Float64[np.ndarray, "4 4"]) -> None:
+    import nibabel
+
     mask = load_image(folder / "mask_thick.nii.gz", "the mask of a simulated listener")
     coord = np.linalg.inv(np.asarray(mask.affine, dtype=np.float64)) @ to_scanner
     content = {"coord": coord.tolist(), "magnet": to_scanner.tolist()}
     (folder / "matrices.xfm").write_text(json.dumps(content) + "\n", encoding="utf-8")
+    volume = np.asarray(mask.dataobj).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(volume, mask.affine), folder / "reference.nii.gz")
 
 
 def _write_npz(stem: Path, points: np.ndarray, faces: np.ndarray) -> None:

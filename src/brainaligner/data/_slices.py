@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Float32
 
-from brainaligner.core import InputError, Space
+from brainaligner.core import InputError, Space, all_finite
 
 SLICE_BYTES = 1 << 25
 
@@ -42,9 +42,14 @@ def cut_space(space: Space, columns: slice) -> Space:
 
 
 def finite_float32(values: Float[np.ndarray, "..."]) -> tuple[Float32[np.ndarray, "..."], int]:
-    """Return `values` as float32 with NaN and infinite ones set to 0, and how many those were."""
+    """Return `values` as float32 with NaN and infinite ones set to 0, and how many those were.
+
+    Where `values` is a float32 array in C order it is changed in place: give one of your own.
+    """
     with np.errstate(over="ignore"):
-        single = np.array(values, dtype=np.float32, order="C")
+        single = np.require(values, dtype=np.float32, requirements=["C", "W"])
+    if all_finite(single):
+        return single, 0
     faulty = ~np.isfinite(single)
     single[faulty] = 0.0
     return single, int(faulty.sum())

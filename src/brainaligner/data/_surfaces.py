@@ -135,6 +135,30 @@ def fiducial_surfaces(database: Path) -> tuple[Surface, Surface]:
     return left, right
 
 
+def flat_surfaces(database: Path, fiducial: tuple[Surface, Surface]) -> tuple[Surface, Surface]:
+    """Cut and flattened surfaces: x to the right and y up, faces of what lies on the map only.
+
+    Vertices are those of the fiducial surfaces; those that no face names lie anywhere.
+
+    Parameters
+    ----------
+    database : Path
+        A subject's pycortex folder.
+    fiducial : (Surface, Surface)
+        Left and right.
+
+    Raises
+    ------
+    InputError
+        If there are none (pycortex makes them by hand, so many subjects have none), or they
+        have other vertices.
+    """
+    flat = subject_surfaces(database, "flat")
+    for side, mesh, reference in zip(HEMISPHERES, flat, fiducial, strict=True):
+        check_same_vertices(str(database), f"flat_{side}", mesh, f"pia_{side}", reference)
+    return flat
+
+
 def _halfway(database: Path, side: str, white: Surface, pia: Surface) -> Surface:
     check_same_vertices(str(database), f"wm_{side}", white, f"pia_{side}", pia)
     return Surface((white.points + pia.points) / 2, pia.faces)

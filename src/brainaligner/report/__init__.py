@@ -7,27 +7,48 @@ from brainaligner.report._cortex import (
     no_map_reason,
 )
 from brainaligner.report._figures import arm_figure, r_distribution_figure
+from brainaligner.report._flat_pixels import FlatHemisphere, FlatPixels, flat_pixels
 from brainaligner.report._inputs import ABOUT_NEEDED, Result, RunReport
+from brainaligner.report._maps import MapSettings, flatmap_image, fsaverage5_image, map_limits
 from brainaligner.report._page import render_page
+<<<<<<< HEAD
 from brainaligner.report._published import PublishedLayout, published_numbers, published_table
+=======
+from brainaligner.report._pycortex import pycortex_pixels, pycortex_version
+>>>>>>> main
 from brainaligner.report._table import Column, Table, results_table, table_tsv
 from brainaligner.report._words import headline
 
 __all__ = [
     "ABOUT_NEEDED",
     "Column",
+<<<<<<< HEAD
     "PublishedLayout",
+=======
+    "FlatHemisphere",
+    "FlatPixels",
+    "MapSettings",
+>>>>>>> main
     "Result",
     "RunReport",
     "Table",
     "arm_figure",
     "cortex_figure",
+    "flat_pixels",
+    "flatmap_image",
     "fsaverage5_coordinates",
+    "fsaverage5_image",
     "fsaverage5_sphere",
     "headline",
+    "map_limits",
     "no_map_reason",
+<<<<<<< HEAD
     "published_numbers",
     "published_table",
+=======
+    "pycortex_pixels",
+    "pycortex_version",
+>>>>>>> main
     "r_distribution_figure",
     "render_page",
     "results_table",

@@ -18,6 +18,7 @@ from brainaligner.report._words import plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
 
 FILL_MM = 6.0
 HALF = FSAVERAGE5_VERTICES // 2
@@ -126,7 +127,7 @@ def cortex_figure(
         )
     if space.vertices is None or no_map_reason(space) is not None:
         return None
-    painted = _on_vertices(space.vertices, values)
+    painted = on_vertices(space.vertices, values)
     low, high = colour_limits(values) if limits is None else limits
     if not low < high:
         raise InputError(
@@ -135,7 +136,11 @@ def cortex_figure(
             wanted="two ascending numbers",
             do="Leave them out to have them chosen.",
         )
-    return _data_address(painted, plain(title), (low, high))
+    figure = surface_figure(painted, plain(title), (low, high))
+    buffer = io.BytesIO()
+    with any_script():
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def colour_limits(*values: Float[np.ndarray, "_"]) -> tuple[float, float]:
@@ -163,7 +168,7 @@ def _hemispheres() -> tuple[_Hemisphere, _Hemisphere]:
     return left, right
 
 
-def _on_vertices(
+def on_vertices(
     vertices: Int[np.ndarray, "target"], values: Float[np.ndarray, "target"]
 ) -> Float[np.ndarray, "vertex"]:
     """Mean of the targets at each vertex, gaps filled from nearby; NaN elsewhere."""
@@ -197,15 +202,21 @@ def _filled(half: _Hemisphere, own: Float[np.ndarray, "vertex"]) -> Float[np.nda
     return np.where(nearest >= 0, own[np.maximum(nearest, 0)], np.nan)
 
 
-def _data_address(
-    painted: Float[np.ndarray, "vertex"], title: str, limits: tuple[float, float]
-) -> str:
+def surface_figure(
+    painted: Float[np.ndarray, "vertex"],
+    title: str,
+    limits: tuple[float, float],
+    *,
+    label: str = "Pearson r",
+    colour_map: str = "viridis",
+) -> Figure:
+    """Draw four views of painted vertices, and a colour bar that says what it is."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.8, 4.3), dpi=150, facecolor="white")
-    colours = ScalarMappable(Normalize(*limits), "viridis")
+    colours = ScalarMappable(Normalize(*limits), colour_map)
     figure.text(
         0.5, 0.965, title, ha="center", va="center", color=INK, fontsize=10, parse_math=False
     )
@@ -218,11 +229,8 @@ def _data_address(
     bar = figure.add_axes((0.25, 0.1, 0.5, 0.022))
     figure.colorbar(colours, cax=bar, orientation="horizontal", extend="both")
     bar.tick_params(labelsize=8, colors=INK)
-    bar.set_xlabel("Pearson r", fontsize=8, color=INK, labelpad=1)
-    buffer = io.BytesIO()
-    with any_script():
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    bar.set_xlabel(label, fontsize=8, color=INK, labelpad=1, parse_math=False)
+    return figure
 
 
 def _draw_view(

@@ -313,16 +313,24 @@ def data_readers() -> None:
     _print_table(["reader", "reads"], rows)
 
 
-@data_app.command("simulate", epilog="Example:\n\n  brainaligner data simulate my-tree")
+@data_app.command(
+    "simulate",
+    epilog="Examples:\n\n  brainaligner data simulate my-tree\n\n"
+    "  brainaligner data simulate my-tree --anatomy",
+)
 def data_simulate(
     folder: Annotated[Path, typer.Argument(help="New folder for the tree.")],
     study: Annotated[str, typer.Option(help="Study whose simulation is written.")] = "demo",
     overrides: Set = None,
+    anatomy: Annotated[
+        bool, typer.Option("--anatomy", help="Add surfaces, transforms and FreeSurfer files.")
+    ] = False,
 ) -> None:
     """Write the SIMULATED ds003020 tree of a study, with its truth, into a folder."""
     from brainaligner.study._run import write_simulation
 
-    write_simulation(study, overrides or [], folder)
+    more = ["dataset.simulation.anatomy=true"] if anatomy else []
+    write_simulation(study, [*(overrides or []), *more], folder)
     print(f"simulated tree: {folder}")
 
 

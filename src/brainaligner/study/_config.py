@@ -40,10 +40,13 @@ class SimulationConfig:
         Entry of the study's ``features`` whose states drive the simulated responses.
     tree : SimulationSettings
         Listeners, voxels, noise and seed.
+    anatomy : bool
+        Whether the tree also holds surfaces, transforms and FreeSurfer files.
     """
 
     features: str
     tree: SimulationSettings = field(default_factory=SimulationSettings)
+    anatomy: bool = False
 
 
 @dataclass(frozen=True)

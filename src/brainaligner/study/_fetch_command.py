@@ -27,9 +27,12 @@ from brainaligner.data import (
     plan_fetch,
     published_dataset,
     read_manifest,
+    read_parcel_coverage,
+    route_notes,
     select_files,
     smoke_files,
     verify_files,
+    with_anatomy,
 )
 
 _LINE_EVERY_S = 10.0
@@ -40,6 +43,8 @@ EXAMPLES = """Examples:
   brainaligner fetch lebel2023 --smoke --to ~/ds003020
 
   brainaligner fetch lebel2023 --subjects UTS03 --as float32 --delete-originals --to ~/ds003020
+
+  brainaligner fetch lebel2023 --subjects UTS03 --as parcels --atlas ~/a424 --to ~/ds003020
 
   brainaligner fetch lebel2023 --subjects UTS03 --to ~/ds003020 --verify
 
@@ -55,8 +60,15 @@ def fetch(
     what: Annotated[str, typer.Option(help="Some of these.")] = ",".join(CONTENTS),
     smoke: Annotated[bool, typer.Option("--smoke", help="The smallest useful set.")] = False,
     kind: Annotated[
-        str, typer.Option("--as", help="Compact copies, float32 or float16, in TO/<kind>.")
+        str, typer.Option("--as", help="Copies in TO/<kind>: float32, float16 or parcels.")
     ] = "",
+    atlas: Annotated[
+        Path | None, typer.Option(help="For parcels: folder with a .dlabel.nii and its volume.")
+    ] = None,
+    sphere_left: Annotated[
+        Path | None, typer.Option(help="For parcels: left fsLR-32k sphere (GIFTI).")
+    ] = None,
+    sphere_right: Annotated[Path | None, typer.Option(help="The right one.")] = None,
     delete_originals: Annotated[
         bool, typer.Option("--delete-originals", help="Remove each once its copy is verified.")
     ] = False,
@@ -75,7 +87,10 @@ def fetch(
         _names(what) or CONTENTS, _names(subjects) or None, _names(stories) or None
     )
     entries = smoke_files(remote) if smoke else select_files(remote, selection)
-    compact = _compact(kind, delete_originals)
+    compact = _compact(kind, delete_originals, atlas, (sphere_left, sphere_right))
+    if compact is not None and compact.atlas is not None:
+        entries = with_anatomy(remote, entries)
+        print(*(f"note: {note}" for note in route_notes(compact.fslr_spheres)), sep="\n")
     if verify:
         with _reporting() as progress:
             report = verify_files(entries, to, compact=compact, workers=workers, progress=progress)
@@ -100,15 +115,27 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _compact(kind: str, delete_originals: bool) -> CompactSettings | None:
-    if delete_originals and not kind:
+def _compact(
+    kind: str, delete_originals: bool, atlas: Path | None, spheres: tuple[Path | None, Path | None]
+) -> CompactSettings | None:
+    given = {
+        "--delete-originals": delete_originals,
+        "--atlas": atlas is not None,
+        "--sphere-left and --sphere-right": spheres != (None, None),
+    }
+    for option in (option for option, there in given.items() if there and not kind):
         raise InputError(
-            "--delete-originals",
+            option,
             got="no --as",
-            wanted="--as float32 or --as float16",
-            do="Say what to keep instead of the originals.",
+            wanted="--as parcels, or --as float32 or float16 to delete originals",
+            do="Say what to keep of the originals.",
         )
-    return CompactSettings(kind, delete_originals) if kind else None
+    if not kind:
+        return None
+    from brainaligner.study._placing import read_atlas_folder, sphere_pair
+
+    labels = None if atlas is None else read_atlas_folder(atlas.expanduser())
+    return CompactSettings(kind, delete_originals, labels, sphere_pair(*spheres))
 
 
 def _announce(plan: FetchPlan, folder: Path) -> None:
@@ -151,7 +178,22 @@ def _conclude(report: FetchReport, folder: Path, compact: CompactSettings | None
     print(f"{counts}; {_size(report.bytes_received)} received in {report.seconds:.0f} s")
     if missing:
         raise typer.Exit(1)
-    print(f"open with   --data {folder if compact is None else folder / compact.kind}")
+    home = folder if compact is None else folder / compact.kind
+    if compact is not None and compact.atlas is not None:
+        _print_coverage(home)
+    print(f"open with   --data {home}")
+
+
+def _print_coverage(home: Path) -> None:
+    """Say of each subject which parcels it has; the first file of a subject stands for all."""
+    folders = sorted((home / "derivative" / "preprocessed_data").iterdir())
+    for files in (sorted(folder.glob("*.hf5")) for folder in folders if folder.is_dir()):
+        coverage = read_parcel_coverage(files[0]) if files else None
+        if coverage is not None:
+            n_all, missing = len(coverage.names), coverage.missing
+            print(f"{files[0].parent.name}: {n_all - len(missing)} of {n_all} parcels have voxels")
+            if missing:
+                print(f"missing     {', '.join(missing)}")
 
 
 def _size(n_bytes: int | float) -> str:

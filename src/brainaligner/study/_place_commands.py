@@ -1,4 +1,4 @@
-"""Commands on where voxels lie and how much of them repeats: place, parcels, ceiling."""
+"""Commands on where voxels lie and how much of them repeats."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from brainaligner.study._flatmap_command import EXAMPLES, flatmap, split_names
 
 if TYPE_CHECKING:
     from brainaligner.data import Parcellation
@@ -21,7 +23,7 @@ Subjects = Annotated[
 
 
 def add_place_commands(data_app: typer.Typer) -> None:
-    """Add ``place``, ``parcels`` and ``ceiling`` to the commands on data."""
+    """Add ``place``, ``parcels``, ``ceiling`` and ``flatmap`` to the commands on data."""
     data_app.command("place", epilog="Example:\n\n  brainaligner data place ds003020")(place)
     data_app.command(
         "parcels",
@@ -32,6 +34,7 @@ def add_place_commands(data_app: typer.Typer) -> None:
         epilog="Example:\n\n"
         "  brainaligner data ceiling ds003020 --reader lebel2023 --to ceiling.tsv",
     )(ceiling)
+    data_app.command("flatmap", epilog=EXAMPLES)(flatmap)
 
 
 def place(
@@ -46,7 +49,7 @@ def place(
     from brainaligner.study._placing import of_each_subject, place_subject
     from brainaligner.study._progress import reporting
 
-    home, names = folder.expanduser(), _names(subjects)
+    home, names = folder.expanduser(), split_names(subjects)
     with reporting() as reporter:
         placed, faults = of_each_subject(
             home, names, lambda subject: place_subject(home, subject), reporter
@@ -82,7 +85,7 @@ def parcels(
     from brainaligner.study._progress import reporting
 
     placing.check_target(to, ".npz")
-    home, names = folder.expanduser(), _names(subjects)
+    home, names = folder.expanduser(), split_names(subjects)
     spheres = placing.sphere_pair(sphere_left, sphere_right)
     labels = placing.read_atlas_folder(atlas.expanduser())
     with reporting() as reporter:
@@ -129,18 +132,12 @@ def ceiling(
 
     check_target(to, ".tsv")
     dataset = open_dataset(reader, folder.expanduser())
-    pairs = repeated_stories(dataset, _names(subjects), _names(stories))
+    pairs = repeated_stories(dataset, split_names(subjects), split_names(stories))
     with reporting() as reporter:
         lines = save_ceilings(to, dataset, pairs, reporter)
     for line in lines:
         print(line)
     print(f"written: {to}")
-
-
-def _names(given: list[str] | None) -> tuple[str, ...]:
-    """Names given several times, with commas, or both."""
-    parts = (part.strip() for text in given or () for part in text.split(","))
-    return tuple(dict.fromkeys(part for part in parts if part))
 
 
 def _print_faults(faults: dict[str, str]) -> None:

@@ -55,7 +55,12 @@ class Placement:
 
 
 def of_each_subject(
-    folder: Path, subjects: Sequence[str], make: Callable[[str], Made], reporter: Reporter
+    folder: Path,
+    subjects: Sequence[str],
+    make: Callable[[str], Made],
+    reporter: Reporter,
+    *,
+    doing: str = "placing voxels",
 ) -> tuple[list[Made], dict[str, str]]:
     """Make something of each subject, and say of the others why it could not be made.
 
@@ -66,6 +71,8 @@ def of_each_subject(
         Empty for all that have a folder in ``pycortex-db``.
     make : callable
     reporter : Reporter
+    doing : str
+        What the reporter is told.
 
     Raises
     ------
@@ -83,11 +90,11 @@ def of_each_subject(
             made.append(make(subject))
         except InputError as error:
             faults[subject] = " ".join(str(error).split())
-        reporter("placing voxels", done, len(names))
+        reporter(doing, done, len(names))
     if not made:
         raise InputError(
             str(folder),
-            got=f"none of {len(names)} subjects that can be placed; "
+            got=f"{doing} failed for all of {len(names)} subjects; "
             + "; ".join(f"{subject}: {fault}" for subject, fault in faults.items()),
             wanted="pycortex-db/ and freesurfer_subjdir/ of at least one subject",
             do="Download what is missing.",
@@ -110,7 +117,7 @@ def place_subject(folder: Path, subject: str) -> Placement:
             subject, got=f"missing: {', '.join(missing)}", wanted="these files", do="Download them."
         )
     anatomy = read_anatomy(folder, subject)
-    _check_columns(folder, subject, len(anatomy.columns))
+    check_columns(folder, subject, len(anatomy.columns))
     with writing_to(anatomy.database):
         path = write_fsaverage5_vertices(folder, subject, fsaverage5_sphere())
     placed = np.load(path, allow_pickle=False) >= 0
@@ -119,7 +126,13 @@ def place_subject(folder: Path, subject: str) -> Placement:
     return Placement(subject, len(placed), int(placed.sum()), middle, str(path))
 
 
-def _check_columns(folder: Path, subject: str, n_voxels: int) -> None:
+def check_columns(folder: Path, subject: str, n_voxels: int) -> None:
+    """Refuse responses, where there are any, with other columns than the mask has voxels.
+
+    Raises
+    ------
+    InputError
+    """
     n_columns = n_voxels
     with suppress(InputError):  # surfaces may be placed before responses are downloaded
         n_columns = open_dataset("lebel2023", folder).n_columns(subject)
@@ -189,7 +202,7 @@ def place_parcels(
         As `place_subject`; nothing is written.
     """
     anatomy = read_anatomy(folder, subject)
-    _check_columns(folder, subject, len(anatomy.columns))
+    check_columns(folder, subject, len(anatomy.columns))
     return parcellate(anatomy, atlas, fslr_spheres=spheres)
 
 

@@ -15,11 +15,12 @@ from brainaligner.core import Clock, InputError, Space, Transcript, unknown_name
 from brainaligner.data import (
     SimulationSettings,
     open_dataset,
+    simulate_anatomy,
     simulate_tree,
     story_rows,
     story_transcripts,
 )
-from brainaligner.report import fsaverage5_coordinates
+from brainaligner.report import fsaverage5_coordinates, fsaverage5_sphere
 from brainaligner.study._config import SIMULATED, SimulationConfig, StudyConfig
 from brainaligner.study._disk import write_npz
 from brainaligner.study._features import (
@@ -138,7 +139,8 @@ def ensure_simulation(
     info = infos[carried.model]
     space = feature_space(simulation.features, carried, info, stimuli, store=store)
     inputs = {"features": space.recipe.key}
-    recipe = Recipe("simulated", VERSION, {"tree": plain(simulation.tree)}, inputs)
+    settings = {"tree": plain(simulation.tree)} | ({"anatomy": True} if simulation.anatomy else {})
+    recipe = Recipe("simulated", VERSION, settings, inputs)
     if not store.has(recipe):
         ensure_features([space], stimuli, store=store, options=options, reporter=reporter)
         store.ensure(
@@ -166,6 +168,14 @@ def _write_tree(
         settings=simulation.tree,
         progress=reporter,
     )
+    if simulation.anatomy:
+        simulate_anatomy(
+            target,
+            fsaverage5_coordinates(),
+            fsaverage5_sphere(),
+            seed=simulation.tree.seed,
+            progress=reporter,
+        )
     write_npz(target / PARCELS, _made_up_parcels(target, simulation.tree))
 
 

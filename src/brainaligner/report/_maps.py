@@ -1,0 +1,231 @@
+"""Maps of any values, as PNG or SVG files that say in words what they show."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from brainaligner.core import InputError, Space, unknown_name
+from brainaligner.report._cortex import no_map_reason, on_vertices, surface_figure
+from brainaligner.report._flat_pixels import FlatPixels
+from brainaligner.report._svg import INK, any_script, svg_text
+from brainaligner.report._words import plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg")
+GREY = "0.82"
+WIDTH = 8.0  # inches
+MARGINS = 1.0  # inches for title and colour bar
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """How a map is drawn.
+
+    Parameters
+    ----------
+    label : str
+        What the values are; stands at the colour bar.
+    limits : (low, high)
+        Ends of the colour bar. With 0 between them colours diverge from white.
+    form : {"png", "svg"}
+
+    Raises
+    ------
+    InputError
+        If the limits are not two ascending finite numbers, or the form is unknown.
+    """
+
+    label: str
+    limits: tuple[float, float]
+    form: str = "png"
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMATS:
+            raise unknown_name("map", "format", self.form, FORMATS)
+        low, high = self.limits
+        if not (np.isfinite(self.limits).all() and low < high):
+            raise InputError(
+                "map, limits",
+                got=f"({low}, {high})",
+                wanted="two ascending numbers",
+                do="Leave them out to have them chosen.",
+            )
+
+    @property
+    def colour_map(self) -> str:
+        """Name of matplotlib's colour map."""
+        return "RdBu_r" if self.limits[0] < 0 < self.limits[1] else "viridis"
+
+
+def map_limits(*values: Float[np.ndarray, "_"]) -> tuple[float, float]:
+    """Ends of a colour bar for all of `values`: 0 and their 99th percentile.
+
+    Where that is not above 0: their lowest and highest, or 0 and 1 for one value and none.
+    """
+    finite = np.concatenate([v[np.isfinite(v)] for v in values])
+    top = float(np.percentile(finite, 99)) if len(finite) else 0.0
+    if top > 0:
+        return 0.0, top
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    return (low, high) if low < high else (0.0, 1.0)
+
+
+def flatmap_image(
+    pixels: FlatPixels, values: Float[np.ndarray, "target"], *, title: str, settings: MapSettings
+) -> bytes:
+    """Draw one value per target on the cut and flattened cortex of a subject.
+
+    Left hemisphere on the left. Cortex without a value is grey; voxels between the pixels of
+    the map, or away from the cortex, do not show.
+
+    Parameters
+    ----------
+    pixels : FlatPixels
+    values : float array, shape (target,)
+        NaN is left out.
+    title : str
+    settings : MapSettings
+
+    Returns
+    -------
+    bytes
+        The file. Its text alternative stands in ``Description`` (PNG) or ``desc`` (SVG).
+
+    Raises
+    ------
+    InputError
+        If there is not one value per target.
+    """
+    _check_size(values, pixels.n_targets)
+    drawn = pixels.picture(values)
+    figure = _flat_figure(pixels, drawn, plain(title), settings)
+    covered = np.isfinite(drawn).sum() / max(1, pixels.inside.sum())
+    words = (
+        f"Flatmap of the cortex, left hemisphere on the left. {covered:.0%} of it has a value; "
+        f"the rest is grey. {_value_words(values, settings)}"
+    )
+    return _file(figure, title, words, settings.form)
+
+
+def fsaverage5_image(
+    space: Space, values: Float[np.ndarray, "target"], *, title: str, settings: MapSettings
+) -> bytes:
+    """Draw one value per target on fsaverage5, inflated, from four sides.
+
+    Parameters
+    ----------
+    space, values, title, settings
+        As `cortex_figure` and `flatmap_image`.
+
+    Returns
+    -------
+    bytes
+        The file.
+
+    Raises
+    ------
+    InputError
+        If no map can be drawn of this space, or there is not one value per target.
+    """
+    _check_size(values, space.size)
+    reason = no_map_reason(space)
+    if space.vertices is None or reason is not None:
+        raise InputError(
+            "cortex map",
+            got=reason or "no vertices",
+            wanted="targets with a place on the surface",
+            do="Run `brainaligner data place`.",
+        )
+    painted = on_vertices(space.vertices, values)
+    figure = surface_figure(
+        painted,
+        plain(title),
+        settings.limits,
+        label=plain(settings.label),
+        colour_map=settings.colour_map,
+    )
+    words = (
+        "Four views of the inflated cortex of fsaverage5; what has no value within 6 mm is "
+        f"grey. {_value_words(values, settings)}"
+    )
+    return _file(figure, title, words, settings.form)
+
+
+def _check_size(values: np.ndarray, size: int) -> None:
+    if values.shape != (size,):
+        raise InputError(
+            "map",
+            got=f"values of shape {values.shape}",
+            wanted=f"({size},)",
+            do="Give one value for each target.",
+        )
+
+
+def _value_words(values: Float[np.ndarray, "target"], settings: MapSettings) -> str:
+    finite = values[np.isfinite(values)]
+    low, high = settings.limits
+    text = f"{plain(settings.label)}, colours from {low:.4g} to {high:.4g}; {len(finite)} of "
+    text += f"{len(values)} targets have a value"
+    if len(finite) == 0:
+        return f"{text}."
+    lowest, middle, highest = np.percentile(finite, (0, 50, 100))
+    return f"{text}, lowest {lowest:.4g}, median {middle:.4g}, highest {highest:.4g}."
+
+
+def _flat_figure(
+    pixels: FlatPixels, drawn: np.ndarray, title: str, settings: MapSettings
+) -> Figure:
+    from matplotlib.figure import Figure
+
+    rows, columns = pixels.inside.shape
+    height = WIDTH * rows / columns + MARGINS
+    figure = Figure(figsize=(WIDTH, height), dpi=200, facecolor="white")
+    axes = figure.add_axes((0.01, 0.62 / height, 0.98, 1 - MARGINS / height))
+    axes.set_axis_off()
+    grey = np.where(pixels.inside, float(GREY), np.nan)
+    axes.imshow(grey, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    low, high = settings.limits
+    image = axes.imshow(
+        drawn, cmap=settings.colour_map, vmin=low, vmax=high, interpolation="nearest"
+    )
+    figure.text(
+        0.5, 1 - 0.18 / height, title, ha="center", va="center", color=INK, parse_math=False
+    )
+    _name_sides(axes)
+    bar = figure.add_axes((0.3, 0.42 / height, 0.4, 0.12 / height))
+    figure.colorbar(image, cax=bar, orientation="horizontal", extend="both")
+    bar.tick_params(labelsize=8, colors=INK)
+    bar.set_xlabel(
+        f"{plain(settings.label)} (grey: no value)",
+        fontsize=8,
+        color=INK,
+        labelpad=1,
+        parse_math=False,
+    )
+    return figure
+
+
+def _name_sides(axes: Axes) -> None:
+    for x, side in ((0.0, "left"), (1.0, "right")):
+        axes.text(
+            x, -0.02, f"{side} hemisphere", ha=side, va="bottom", color=INK, fontsize=8,
+            transform=axes.transAxes,
+        )  # fmt: skip
+
+
+def _file(figure: Figure, title: str, words: str, form: str) -> bytes:
+    if form == "svg":
+        return svg_text(figure, title, words).encode()
+    buffer = io.BytesIO()
+    with any_script():
+        metadata = {"Software": None, "Title": plain(title), "Description": plain(words)}
+        figure.savefig(buffer, format="png", metadata=metadata)
+    return buffer.getvalue()
