@@ -122,9 +122,7 @@ def model_info(name: str) -> ModelInfo:
                 folder, local_files_only=True, trust_remote_code=False
             )
     except Exception as error:
-        raise unreadable(
-            folder, f"a config.json that is refused ({_first_line(error)})"
-        ) from error
+        raise unreadable(folder, f"a config.json that is refused ({_first_line(error)})") from error
     if config.is_encoder_decoder or not hasattr(config, "num_hidden_layers"):
         raise InputError(
             f"model {name!r}",
