@@ -80,12 +80,13 @@ class AlignerTrainer(Trainer):
         options: TuningOptions,
         recorder: TrainerCallback,
     ) -> None:
-        super().__init__(model=aligner, args=arguments, train_dataset=sides[0])
-        self.model_accepts_loss_kwargs = True  # count hidden tokens over passes and ranks
-        self.sides = sides
         ranks = arguments.world_size
         _check_ranks(sides[0], ranks)
         self.batches = EpochBatches(sides[0], rank=arguments.process_index, ranks=ranks)
+        self.data = EpochData(self.batches)
+        super().__init__(aligner, arguments, train_dataset=self.data, eval_dataset=sides[1])
+        self.model_accepts_loss_kwargs = True  # count hidden tokens over passes and ranks
+        self.sides = sides
         self.remove_callback(PrinterCallback)
         self.add_callback(_Rhythm(self.batches, options))
         self.add_callback(recorder)
@@ -95,7 +96,7 @@ class AlignerTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader:
         """Batches of this rank, made in this process."""
         return DataLoader(
-            EpochData(self.batches),  # type: ignore[arg-type]
+            self.data,
             batch_sampler=self.batches,
             collate_fn=_as_it_is,  # type: ignore[arg-type]
             generator=torch.Generator(),  # else each epoch would draw from dropout's numbers
