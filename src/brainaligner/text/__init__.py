@@ -9,22 +9,27 @@ from brainaligner.text._design import (
     word_rate,
 )
 from brainaligner.text._lanczos import lanczos_matrix, rows_from_states
+from brainaligner.text._masked import MaskedModel, load_masked_model
 from brainaligner.text._model import LanguageModel, ModelInfo, load_language_model, model_info
 from brainaligner.text._settings import TextSettings, resolve_layer
 from brainaligner.text._states import row_states
+from brainaligner.text._tokens import TokenRow, token_rows
 from brainaligner.text._windows import RowText, row_texts, story_texts, word_texts
 
 __all__ = [
     "DesignSettings",
     "LanguageModel",
+    "MaskedModel",
     "ModelInfo",
     "RowText",
     "TextSettings",
+    "TokenRow",
     "add_delays",
     "design_bands",
     "design_rows",
     "lanczos_matrix",
     "load_language_model",
+    "load_masked_model",
     "model_info",
     "nuisance_columns",
     "resolve_layer",
@@ -32,6 +37,7 @@ __all__ = [
     "row_texts",
     "rows_from_states",
     "story_texts",
+    "token_rows",
     "word_rate",
     "word_texts",
 ]

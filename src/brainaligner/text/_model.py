@@ -114,17 +114,15 @@ def model_info(name: str) -> ModelInfo:
 
     folder = model_folder(name)
     if not (folder / "config.json").exists():
-        raise _unreadable(folder, "no config.json")
+        raise unreadable(folder, "no config.json")
     # Field checks raise classes that differ between transformers' versions.
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             config = AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
     except Exception as error:
-        raise _unreadable(
-            folder, f"a config.json that is refused ({_first_line(error)})"
-        ) from error
+        raise unreadable(folder, f"a config.json that is refused ({_first_line(error)})") from error
     if config.is_encoder_decoder or not hasattr(config, "num_hidden_layers"):
         raise InputError(
             f"model {name!r}",
@@ -167,18 +165,18 @@ def load_language_model(name: str, *, device: str = "cpu", dtype: str = "float32
     info = model_info(name)
     folder = complete_folder(name, info.folder)
     checkpoint_files(folder)
-    with _quiet_transformers():
-        tokenizer = _load_tokenizer(folder)
+    with quiet_transformers():
+        tokenizer = load_tokenizer(folder)
         module = _load_module(folder, DTYPES[dtype]).to(place)
     n_embeddings = module.get_input_embeddings().num_embeddings
     if len(tokenizer) > n_embeddings:
-        raise _unreadable(
+        raise unreadable(
             folder, f"a tokenizer of {len(tokenizer)} tokens for {n_embeddings} embeddings"
         )
     return LanguageModel(info, tokenizer, module.eval().requires_grad_(False), place)
 
 
-def _load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     # tokenizers raises bare Exception for a damaged tokenizer.json.
@@ -187,20 +185,30 @@ def _load_tokenizer(folder: Path) -> Any:
             folder, use_fast=True, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:
-        raise _unreadable(folder, f"a tokenizer that fails ({_first_line(error)})") from error
+        raise unreadable(folder, f"a tokenizer that fails ({_first_line(error)})") from error
     if not tokenizer.is_fast:
-        raise _unreadable(folder, "no fast tokenizer, so tokens cannot be tied to words")
+        raise unreadable(folder, "no fast tokenizer, so tokens cannot be tied to words")
     return tokenizer
 
 
 def _load_module(folder: Path, dtype: torch.dtype) -> Any:
+    module, missing = read_weights("AutoModel", folder, dtype)
+    # A pooler sits above the last hidden state; whatever else is missing would stay random.
+    missing = [key for key in missing if not key.startswith("pooler.")]
+    if missing:
+        raise unreadable(folder, f"no weights for {missing[0]} ({len(missing)} missing in all)")
+    return module
+
+
+def read_weights(auto: str, folder: Path, dtype: torch.dtype) -> tuple[Any, list[str]]:
+    """Load a checkpoint into a class of transformers; also which weights it does not hold."""
     from pickle import UnpicklingError
 
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModel
 
     try:
-        module, report = AutoModel.from_pretrained(
+        module, report = getattr(transformers, auto).from_pretrained(
             folder,
             dtype=dtype,
             local_files_only=True,
@@ -208,12 +216,8 @@ def _load_module(folder: Path, dtype: torch.dtype) -> Any:
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, KeyError, UnpicklingError, SafetensorError) as error:
-        raise _unreadable(folder, f"weights that fail ({_first_line(error)})") from error
-    # A pooler sits above the last hidden state; whatever else is missing would stay random.
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise _unreadable(folder, f"no weights for {missing[0]} ({len(missing)} missing in all)")
-    return module
+        raise unreadable(folder, f"weights that fail ({_first_line(error)})") from error
+    return module, sorted(report["missing_keys"])
 
 
 def _checked_device(device: str, dtype: str) -> torch.device:
@@ -262,7 +266,7 @@ def _kind(config: Any) -> Literal["encoder", "causal"]:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep transformers' own bars and warnings off the screen; its settings are put back."""
     from transformers.utils import logging
 
@@ -281,7 +285,7 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
 
 
-def _unreadable(folder: Path, got: str) -> InputError:
+def unreadable(folder: Path, got: str) -> InputError:
     return InputError(
         f"model folder {folder}",
         got=got,

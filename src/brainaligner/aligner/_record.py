@@ -1,0 +1,73 @@
+"""What a run leaves behind for people: history.csv, TensorBoard, and the progress bar."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from brainaligner.core import Progress
+
+COLUMNS = (
+    "step",
+    "epoch",
+    "loss",
+    "learning_rate",
+    "grad_norm",
+    "masked_accuracy",
+    "examples_per_s",
+    "eval_loss",
+    "eval_bits",
+    "eval_accuracy",
+)
+"""Of history.csv. Losses are nats per hidden token; ``eval_`` is on the validation stories."""
+
+
+def history_rows(log: Iterable[Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
+    """Keep the lines of Trainer's log that hold a loss, and the columns that are ours."""
+    wanted = (line for line in log if "loss" in line or "eval_loss" in line)
+    return tuple({name: line[name] for name in COLUMNS if name in line} for line in wanted)
+
+
+def write_history(log: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write history.csv whole, by one rename."""
+    made = path.with_suffix(".part")
+    with made.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(history_rows(log))
+    made.replace(path)
+
+
+class Recorder(TrainerCallback):
+    """Writes each line of history as it comes, from one rank."""
+
+    def __init__(self, folder: Path, progress: Progress, what: str) -> None:
+        self.folder, self.progress, self.what = folder, progress, what
+        self.board: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            from torch.utils.tensorboard import SummaryWriter
+
+            place, step = str(self.folder / "tensorboard"), state.global_step
+            self.board = SummaryWriter(place, purge_step=step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.progress(self.what, state.global_step, state.max_steps)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if self.board is None or not history_rows([logs]):
+            return
+        write_history(state.log_history, self.folder / "history.csv")
+        for name, value in logs.items():
+            if name in COLUMNS[1:]:
+                self.board.add_scalar(name, value, state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.board is not None:
+            self.board.close()
