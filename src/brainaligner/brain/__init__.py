@@ -1,5 +1,13 @@
 """Brain encoders: the responses of one subject -> one vector per TR, with provenance."""
 
+from brainaligner.brain._brainlm_checkpoint import (
+    BrainLM,
+    BrainLMInfo,
+    brainlm_info,
+    load_brainlm,
+    random_brainlm,
+)
+from brainaligner.brain._brainlm_config import BRAINLM_GEOMETRIES, BrainLMConfig
 from brainaligner.brain._material import (
     BrainMaterial,
     BrainVectors,
@@ -10,10 +18,17 @@ from brainaligner.brain._material import (
 )
 
 __all__ = [
+    "BRAINLM_GEOMETRIES",
+    "BrainLM",
+    "BrainLMConfig",
+    "BrainLMInfo",
     "BrainMaterial",
     "BrainVectors",
     "ParcelSeries",
     "Provenance",
     "Recording",
     "StoryDesigns",
+    "brainlm_info",
+    "load_brainlm",
+    "random_brainlm",
 ]
