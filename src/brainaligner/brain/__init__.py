@@ -8,6 +8,8 @@ from brainaligner.brain._brainlm_checkpoint import (
     random_brainlm,
 )
 from brainaligner.brain._brainlm_config import BRAINLM_GEOMETRIES, BrainLMConfig
+from brainaligner.brain._brainlm_encode import encode_brainlm
+from brainaligner.brain._brainlm_settings import BrainLMSettings
 from brainaligner.brain._material import (
     BrainMaterial,
     BrainVectors,
@@ -22,6 +24,7 @@ __all__ = [
     "BrainLM",
     "BrainLMConfig",
     "BrainLMInfo",
+    "BrainLMSettings",
     "BrainMaterial",
     "BrainVectors",
     "ParcelSeries",
@@ -29,6 +32,7 @@ __all__ = [
     "Recording",
     "StoryDesigns",
     "brainlm_info",
+    "encode_brainlm",
     "load_brainlm",
     "random_brainlm",
 ]
