@@ -1,5 +1,10 @@
 """Brain encoders: the responses of one subject -> one vector per TR, with provenance."""
 
+from brainaligner.brain._brainlm_check import (
+    ReconstructionCheck,
+    ReconstructionSettings,
+    reconstruction_r2,
+)
 from brainaligner.brain._brainlm_checkpoint import (
     BrainLM,
     BrainLMInfo,
@@ -29,10 +34,13 @@ __all__ = [
     "BrainVectors",
     "ParcelSeries",
     "Provenance",
+    "ReconstructionCheck",
+    "ReconstructionSettings",
     "Recording",
     "StoryDesigns",
     "brainlm_info",
     "encode_brainlm",
     "load_brainlm",
     "random_brainlm",
+    "reconstruction_r2",
 ]
