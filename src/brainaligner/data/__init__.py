@@ -33,7 +33,7 @@ from brainaligner.data._manifest import ManifestEntry, read_manifest
 from brainaligner.data._parcels import Parcellation, coverage_report, parcellate
 from brainaligner.data._problem import Problem
 from brainaligner.data._readers import READERS, open_dataset
-from brainaligner.data._regions import read_regions
+from brainaligner.data._regions import read_column_labels, read_regions
 from brainaligner.data._simulate import (
     SimulationSettings,
     simulate_tree,
@@ -84,6 +84,7 @@ __all__ = [
     "published_dataset",
     "read_anatomy",
     "read_atlas",
+    "read_column_labels",
     "read_manifest",
     "read_regions",
     "read_surface",
