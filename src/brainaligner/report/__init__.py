@@ -1,5 +1,6 @@
 """Scores to tables, figures and one page; returned, never saved."""
 
+from brainaligner.report._beside import ceiling_table, region_table, regions_tsv
 from brainaligner.report._cortex import (
     cortex_figure,
     fsaverage5_coordinates,
@@ -19,12 +20,15 @@ __all__ = [
     "RunReport",
     "Table",
     "arm_figure",
+    "ceiling_table",
     "cortex_figure",
     "fsaverage5_coordinates",
     "fsaverage5_sphere",
     "headline",
     "no_map_reason",
     "r_distribution_figure",
+    "region_table",
+    "regions_tsv",
     "render_page",
     "results_table",
     "table_tsv",

@@ -150,7 +150,7 @@ def show(
 
 
 def _show(folder: Path, *, as_json: bool) -> None:
-    from brainaligner.study._outputs import read_run
+    from brainaligner.study._record import read_run
     from brainaligner.study._screen import print_run
 
     finished = read_run(folder)
@@ -251,16 +251,23 @@ def data_readers() -> None:
     _print_table(["reader", "reads"], rows)
 
 
-@data_app.command("simulate", epilog="Example:\n\n  brainaligner data simulate my-tree")
+@data_app.command(
+    "simulate",
+    epilog="Examples:\n\n  brainaligner data simulate my-tree\n\n"
+    "  brainaligner data simulate my-tree --anatomy",
+)
 def data_simulate(
     folder: Annotated[Path, typer.Argument(help="New folder for the tree.")],
     study: Annotated[str, typer.Option(help="Study whose simulation is written.")] = "demo",
     overrides: Set = None,
+    anatomy: Annotated[
+        bool, typer.Option("--anatomy", help="Also write surfaces, transforms and label files.")
+    ] = False,
 ) -> None:
     """Write the SIMULATED ds003020 tree of a study, with its truth, into a folder."""
     from brainaligner.study._run import write_simulation
 
-    write_simulation(study, overrides or [], folder)
+    write_simulation(study, overrides or [], folder, anatomy=anatomy)
     print(f"simulated tree: {folder}")
 
 

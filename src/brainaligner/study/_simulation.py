@@ -8,8 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 from brainaligner.core import Clock, InputError, Space, Transcript, unknown_name
-from brainaligner.data import SimulationSettings, simulate_tree, story_rows, story_transcripts
-from brainaligner.report import fsaverage5_coordinates
+from brainaligner.data import (
+    SimulationSettings,
+    simulate_anatomy,
+    simulate_tree,
+    story_rows,
+    story_transcripts,
+)
+from brainaligner.report import fsaverage5_coordinates, fsaverage5_sphere
 from brainaligner.study._config import SIMULATED, SimulationConfig, StudyConfig
 from brainaligner.study._features import (
     FeatureSpace,
@@ -135,6 +141,17 @@ def ensure_simulation(
         )
         reporter.line(f"simulated tree: {len(simulation.tree.n_voxels)} listeners")
     return store.path(recipe) / "tree"
+
+
+def add_anatomy(config: StudyConfig, tree: Path, reporter: Reporter) -> None:
+    """Add surfaces, transforms and label files to a simulated tree that no store keeps."""
+    simulate_anatomy(
+        tree,
+        fsaverage5_coordinates(),
+        fsaverage5_sphere(),
+        seed=study_simulation(config).tree.seed,
+        progress=reporter,
+    )
 
 
 def _write_tree(
