@@ -119,7 +119,12 @@ def _read_annot(path: Path, anatomy: Anatomy) -> Regions:
     from nibabel.freesurfer import read_annot
 
     with imaging(path, "a FreeSurfer annotation"):
-        labels, _, names = read_annot(path)
+        try:
+            labels, _, names = read_annot(path)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # nibabel raises a bare one where the colours are missing
+            raise OSError(error) from error
     by_number = {i: name.decode("utf-8", "replace") for i, name in enumerate(names)}
     side = _side_of_name(path)
     return _columns(path, anatomy, _VertexLabels(side, np.arange(len(labels)), labels, by_number))
