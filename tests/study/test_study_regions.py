@@ -318,6 +318,31 @@ def test_it_is_said_why_there_is_no_ceiling(
         assert row[-3:] == ["n/a"] * 3
 
 
+def test_within_one_story_the_ceiling_is_that_of_the_scored_rows(
+    cli: Cli, study_file: Any, data: Path, tmp_path: Path
+) -> None:
+    _own_repeats(data, (3, 48, 6))
+    with np.load(data / "P2.npz") as archive:
+        np.savez(data / "P2.npz", fig=archive["fig"])
+    words = (data / "words.csv").read_text().splitlines()
+    kept = [line for line in words if line.startswith(("story,", "fig,"))]
+    (data / "words.csv").write_text("\n".join(kept) + "\n")
+    split = {"counts": None, "folds": 3, "gap": 2}
+    study = study_file({"split": split, "evaluation": {"cuts": [0]}}, data=data)
+    done = cli("run", study, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    for result in _results(tmp_path / "out"):
+        assert result["n_rows"] < 48
+        if result["subject"] == "P1":
+            assert result["ceiling"]["n_rows"] == result["n_rows"]
+    with h5py.File(data / "P1.hf5") as file:
+        repeats = file["repeats/fig"][:].astype(np.float64)
+    rows = [*range(15), *range(17, 31), *range(33, 48)]
+    found = _scores(tmp_path / "out")["ceilings/P1/fig/cut0/signal_power"]
+    plain = [_plain_ceiling([one[rows, target] for one in repeats]) for target in range(6)]
+    np.testing.assert_allclose(found, [one["signal_power"] for one in plain], rtol=1e-9)
+
+
 # ----------------------------------------------------------------------------- bad input
 
 
