@@ -1,5 +1,6 @@
 """Scores to tables, figures and one page; returned, never saved."""
 
+from brainaligner.report._beside import ceiling_table, region_table, regions_tsv
 from brainaligner.report._cortex import (
     cortex_figure,
     fsaverage5_coordinates,
@@ -25,6 +26,7 @@ __all__ = [
     "RunReport",
     "Table",
     "arm_figure",
+    "ceiling_table",
     "cortex_figure",
     "flat_pixels",
     "flatmap_image",
@@ -37,6 +39,8 @@ __all__ = [
     "pycortex_pixels",
     "pycortex_version",
     "r_distribution_figure",
+    "region_table",
+    "regions_tsv",
     "render_page",
     "results_table",
     "table_tsv",

@@ -10,6 +10,7 @@ from pathlib import Path
 from brainaligner.core import InputError, Progress, StoryGroup, WithinStorySplit, unknown_name
 from brainaligner.data import Dataset, open_dataset
 from brainaligner.evaluation import Finding, story_groups
+from brainaligner.study._ceiling_stage import CeilingTask, ceiling_task
 from brainaligner.study._config import SIMULATED, ArmConfig, StudyConfig
 from brainaligner.study._division import (
     AnySplit,
@@ -19,6 +20,7 @@ from brainaligner.study._division import (
     whole_split,
 )
 from brainaligner.study._features import Stimuli
+from brainaligner.study._region_files import Regions, study_regions
 from brainaligner.text import ModelInfo, model_info
 
 DATA_VARIABLE = "BRAINALIGNER_DATA"
@@ -58,6 +60,10 @@ class Prepared:
     infos : mapping of model name to ModelInfo
     digests : mapping of subject to mapping of story to str
         Content of the responses, with the reader that gives them their values.
+    regions : mapping of subject to mapping of region to columns
+        Empty where the study names no regions.
+    ceilings : tuple of CeilingTask
+        One for each subject and repeated test story.
     """
 
     config: StudyConfig
@@ -65,6 +71,8 @@ class Prepared:
     division: Division
     infos: Mapping[str, ModelInfo]
     digests: Mapping[str, Mapping[str, str]]
+    regions: Mapping[str, Regions]
+    ceilings: tuple[CeilingTask, ...]
 
 
 def model_infos(config: StudyConfig, *, device: str) -> dict[str, ModelInfo]:
@@ -122,11 +130,25 @@ def prepare(
     Raises
     ------
     InputError
-        As `divide`; also for responses that cannot be read.
+        As `divide`; also for responses, region files or repeats that cannot be read.
     """
     division = divide(config, dataset)
+    regions = study_regions(config.dataset.regions, dataset, tuple(division.splits))
+    ceilings = _ceiling_tasks(config, dataset, division)
     digests = _response_digests(dataset, division.splits, progress)
-    return Prepared(config, dataset, division, infos, digests)
+    return Prepared(config, dataset, division, infos, digests, regions, ceilings)
+
+
+def _ceiling_tasks(
+    config: StudyConfig, dataset: Dataset, division: Division
+) -> tuple[CeilingTask, ...]:
+    cuts = config.evaluation.cuts
+    return tuple(
+        ceiling_task(dataset, subject, group, division.splits[subject], cuts)
+        for subject, groups in division.groups.items()
+        for group in groups
+        if group.presentations == "repeated"
+    )
 
 
 def divide(config: StudyConfig, listing: Listing) -> Division:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brainaligner.core import InputError
+from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import STORE, StudyConfig
 from brainaligner.study._designs import ArmDesign
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._features import FeatureSpace, ensure_features, feature_spaces
 from brainaligner.study._files import load_study
 from brainaligner.study._options import RunOptions
-from brainaligner.study._outputs import Fitted, write_outputs
+from brainaligner.study._outputs import Ceilings, Fit, Fitted, write_outputs
 from brainaligner.study._prepare import (
     Prepared,
     data_folder,
@@ -25,7 +26,8 @@ from brainaligner.study._prepare import (
     prepare,
 )
 from brainaligner.study._progress import Reporter, reporting
-from brainaligner.study._readout import Readout, ReadoutTask, ensure_readout, readout_bytes
+from brainaligner.study._readout import ReadoutTask, ensure_readout, readout_bytes
+from brainaligner.study._region_stage import ensure_regions
 from brainaligner.study._scoring import ArmScores, ensure_scores
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
 from brainaligner.study._store import Store
@@ -68,7 +70,8 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
     Returns
     -------
     Path
-        Folder with report.html, table.tsv, scores.npz, study.yaml, run.json and log.txt.
+        Folder with report.html, table.tsv, scores.npz, study.yaml, run.json and log.txt; and
+        regions.tsv where the study names regions.
 
     Raises
     ------
@@ -94,8 +97,9 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         if plan is None:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
             plan = _plan(config, tree, infos, store, reporter)
+        ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, store, options, reporter)
-        write_outputs(plan.prepared, fitted, store=store, folder=folder)
+        write_outputs(plan.prepared, fitted, ceilings, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
 
@@ -200,6 +204,19 @@ def _bytes_needed(plan: Plan, store: Store) -> int:
     return features + readouts + _SMALLEST_RUN
 
 
+def _measure_ceilings(prepared: Prepared, store: Store, reporter: Reporter) -> Ceilings:
+    return {
+        (task.subject, task.story): ensure_ceilings(
+            task,
+            prepared.dataset,
+            prepared.digests[task.subject][task.story],
+            store=store,
+            reporter=reporter,
+        )
+        for task in prepared.ceilings
+    }
+
+
 def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) -> Fitted:
     prepared = plan.prepared
     ensure_features(
@@ -210,7 +227,7 @@ def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) 
         options=options,
         reporter=reporter,
     )
-    fitted: dict[tuple[str, str], tuple[Sequence[Readout], ArmScores]] = {}
+    fitted: dict[tuple[str, str], Fit] = {}
     for arm in prepared.config.arms:
         for subject in prepared.division.splits:
             tasks = plan.tasks[arm, subject]
@@ -219,7 +236,8 @@ def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) 
                 for task in tasks
             ]
             scores = ensure_scores(prepared, arm, subject, readouts, store=store)
-            fitted[arm, subject] = (readouts, scores)
+            regions = ensure_regions(prepared, subject, readouts, scores, store=store)
+            fitted[arm, subject] = Fit(readouts, scores, regions)
             reporter.line(f"{arm}, {subject}: {_first_means(scores)}")
         tasks[0].design.forget()
     return fitted

@@ -83,7 +83,7 @@ def ensure_scores(
 
 
 def _score(folder: Path, prepared: Prepared, subject: str, readouts: Sequence[Readout]) -> None:
-    predictions, responses, replaced = _test_rows(prepared, subject, readouts)
+    predictions, responses, replaced = test_rows(prepared, subject, readouts)
     presentations = {story: prepared.dataset.presentations(story) for story in responses}
     arrays: dict[str, np.ndarray] = {}
     summaries: dict[str, object] = {}
@@ -102,9 +102,10 @@ def _score(folder: Path, prepared: Prepared, subject: str, readouts: Sequence[Re
     write_json(folder / "summary.json", {"replaced": replaced, "summaries": summaries})
 
 
-def _test_rows(
+def test_rows(
     prepared: Prepared, subject: str, readouts: Sequence[Readout]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, int]]:
+    """Predictions and responses of each test story, and the values that were replaced."""
     pieces: list[Piece] = []
     predicted: list[np.ndarray] = []
     measured: list[np.ndarray] = []
