@@ -136,6 +136,8 @@ def test_a_volume_in_functional_space_labels_its_voxels(anatomy, tmp_path):
         ("areas.csv", b"column,label\n-1,V1\n", "'-1'"),
         ("areas.csv", b"column,label\n1.5,V1\n", "'1.5'"),
         ("lh.aparc.annot", b"annot", "annotation"),
+        ("lh.aparc.annot", bytes(40), "annotation"),
+        ("lh.aparc.annot", b"\0\0\0\1" * 4, "annotation"),
         ("aparc.annot", None, "no such file"),
         ("areas.label", b"#!ascii\n1\n5 0 0 0 0\n", "one hemisphere"),
         ("lh.areas.label", b"#!ascii\n1\n99999 0 0 0 0\n", "10242 vertices of lh"),

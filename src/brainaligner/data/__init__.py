@@ -38,7 +38,7 @@ from brainaligner.data._parcel_coverage import ParcelCoverage, read_parcel_cover
 from brainaligner.data._parcels import Parcellation, coverage_report, parcellate, route_notes
 from brainaligner.data._problem import Problem
 from brainaligner.data._readers import READERS, open_dataset
-from brainaligner.data._regions import read_regions
+from brainaligner.data._regions import read_column_labels, read_regions
 from brainaligner.data._simulate import (
     SimulationSettings,
     simulate_tree,
@@ -92,6 +92,7 @@ __all__ = [
     "pycortex_files",
     "read_anatomy",
     "read_atlas",
+    "read_column_labels",
     "read_manifest",
     "read_parcel_coverage",
     "read_regions",

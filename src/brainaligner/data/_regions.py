@@ -62,7 +62,49 @@ def read_regions(path: Path, anatomy: Anatomy) -> Regions:
     readers = [reader for suffix, reader in _READERS.items() if path.name.endswith(suffix)]
     if not readers:
         raise unknown_name(str(path), "kind of label file", path.suffix, _READERS)
-    regions = readers[0](path, anatomy)
+    return _at_least_one(path, readers[0](path, anatomy))
+
+
+def read_column_labels(path: Path, n_columns: int, *, subject: str) -> Regions:
+    """Read a table of regions that needs no anatomy: a line ``column,label`` for each column.
+
+    Parameters
+    ----------
+    path : Path
+        A csv file. A column may stand under several labels; an empty label is none.
+    n_columns : int
+        Columns of the subject's responses, counted from 0 in the file.
+    subject : str
+        For messages.
+
+    Returns
+    -------
+    dict of label to int64 array, shape (column,)
+        Columns sorted, each once.
+
+    Raises
+    ------
+    InputError
+        If the file is no such table, has no label, or names a column that does not exist.
+    """
+    text = decode_text(path, read_bytes(path, "a csv file with column and label"))
+    lines = csv.DictReader(io.StringIO(text, newline=""))
+    if not {"column", "label"} <= set(lines.fieldnames or ()):
+        raise InputError(
+            str(path),
+            got=f"a first line of {', '.join(lines.fieldnames or ()) or 'nothing'}",
+            wanted="a first line column,label",
+            do="Name the two columns of the table.",
+        )
+    pairs = (
+        (line["label"] or "", _column_number(path, line, subject, n_columns)) for line in lines
+    )
+    sets = _by_name((label.strip(), np.array([column])) for label, column in pairs)
+    labelled = {name: found for name, found in sets.items() if name.lower() not in UNLABELLED}
+    return _at_least_one(path, labelled)
+
+
+def _at_least_one(path: Path, regions: Regions) -> Regions:
     if not regions:
         raise InputError(
             str(path),
@@ -77,7 +119,12 @@ def _read_annot(path: Path, anatomy: Anatomy) -> Regions:
     from nibabel.freesurfer import read_annot
 
     with imaging(path, "a FreeSurfer annotation"):
-        labels, _, names = read_annot(path)
+        try:
+            labels, _, names = read_annot(path)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # nibabel raises a bare one where the colours are missing
+            raise OSError(error) from error
     by_number = {i: name.decode("utf-8", "replace") for i, name in enumerate(names)}
     side = _side_of_name(path)
     return _columns(path, anatomy, _VertexLabels(side, np.arange(len(labels)), labels, by_number))
@@ -186,27 +233,16 @@ def _read_volume(path: Path, anatomy: Anatomy) -> Regions:
 
 
 def _read_csv(path: Path, anatomy: Anatomy) -> Regions:
-    text = decode_text(path, read_bytes(path, "a csv file with column and label"))
-    lines = csv.DictReader(io.StringIO(text, newline=""))
-    if not {"column", "label"} <= set(lines.fieldnames or ()):
-        raise InputError(
-            str(path),
-            got=f"a first line of {', '.join(lines.fieldnames or ()) or 'nothing'}",
-            wanted="a first line column,label",
-            do="Name the two columns of the table.",
-        )
-    pairs = ((line["label"] or "", _column_number(path, line, anatomy)) for line in lines)
-    sets = _by_name((label.strip(), np.array([column])) for label, column in pairs)
-    return {name: columns for name, columns in sets.items() if name.lower() not in UNLABELLED}
+    return read_column_labels(path, len(anatomy.columns), subject=anatomy.subject)
 
 
-def _column_number(path: Path, line: dict[str, str | None], anatomy: Anatomy) -> int:
-    text, size = line["column"] or "", len(anatomy.columns)
+def _column_number(path: Path, line: dict[str, str | None], subject: str, size: int) -> int:
+    text = line["column"] or ""
     if not text.strip().isdecimal() or int(text) >= size:
         raise InputError(
             str(path),
             got=f"column {text!r}",
-            wanted=f"a whole number from 0 to {size - 1}, the columns of {anatomy.subject}",
+            wanted=f"a whole number from 0 to {size - 1}, the columns of {subject}",
             do="Count columns from 0.",
         )
     return int(text)

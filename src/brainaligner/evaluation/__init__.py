@@ -1,6 +1,7 @@
 """Predictions and responses -> scores, nulls, intervals, summaries and warnings."""
 
 from brainaligner.evaluation._blocks import block_length
+from brainaligner.evaluation._ceilings import CeilingSummary, ceiling_summary
 from brainaligner.evaluation._findings import Finding, find_warnings
 from brainaligner.evaluation._groups import join_pieces, story_groups
 from brainaligner.evaluation._intervals import (
@@ -18,7 +19,7 @@ from brainaligner.evaluation._moments import (
     pearson_r,
     story_moments,
 )
-from brainaligner.evaluation._regions import RegionMean, region_means
+from brainaligner.evaluation._regions import RegionScore, region_scores
 from brainaligner.evaluation._repeats import (
     NoiseCeiling,
     join_ceilings,
@@ -32,17 +33,19 @@ from brainaligner.evaluation._summary import QUANTILES, ScoreBase, Summary, scor
 
 __all__ = [
     "QUANTILES",
+    "CeilingSummary",
     "EvaluationSettings",
     "Finding",
     "Interval",
     "Moments",
     "NoiseCeiling",
-    "RegionMean",
+    "RegionScore",
     "ScoreBase",
     "ShiftNull",
     "Summary",
     "block_length",
     "block_moments",
+    "ceiling_summary",
     "correlation_from_moments",
     "draw_weights",
     "find_warnings",
@@ -54,7 +57,7 @@ __all__ = [
     "noise_ceiling",
     "normalised_correlation",
     "pearson_r",
-    "region_means",
+    "region_scores",
     "resampling_moments",
     "score_group",
     "share_above",

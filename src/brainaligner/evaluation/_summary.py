@@ -123,7 +123,7 @@ def score_group(
         either side, shapes differ, a value is not finite, or a cut leaves too few rows.
     """
     check_group(base.group, presentations)
-    p, y = _group_rows(predictions, responses, base)
+    p, y = group_rows(predictions, responses, base)
     moments = resampling_moments(p, y)
     r = correlation_from_moments(moments)
     null = shift_null(
@@ -137,9 +137,16 @@ def score_group(
     return scores, _summary(scores, interval, null)
 
 
-def _group_rows(
+def group_rows(
     predictions: StoryRows, responses: StoryRows, base: ScoreBase
 ) -> tuple[tuple[Rows, ...], tuple[Rows, ...]]:
+    """Rows of each story of a group on both sides, cut as the base says.
+
+    Raises
+    ------
+    InputError
+        If a story is missing, shapes differ, a value is not finite, or too few rows are left.
+    """
     stories = base.group.stories
     for side, rows in (("predictions", predictions), ("responses", responses)):
         for story in stories:

@@ -1,5 +1,6 @@
 """Scores to tables, figures and one page; returned, never saved."""
 
+from brainaligner.report._beside import ceiling_table, region_table, regions_tsv
 from brainaligner.report._cortex import (
     cortex_figure,
     fsaverage5_coordinates,
@@ -11,28 +12,23 @@ from brainaligner.report._flat_pixels import FlatHemisphere, FlatPixels, flat_pi
 from brainaligner.report._inputs import ABOUT_NEEDED, Result, RunReport
 from brainaligner.report._maps import MapSettings, flatmap_image, fsaverage5_image, map_limits
 from brainaligner.report._page import render_page
-<<<<<<< HEAD
 from brainaligner.report._published import PublishedLayout, published_numbers, published_table
-=======
 from brainaligner.report._pycortex import pycortex_pixels, pycortex_version
->>>>>>> main
 from brainaligner.report._table import Column, Table, results_table, table_tsv
 from brainaligner.report._words import headline
 
 __all__ = [
     "ABOUT_NEEDED",
     "Column",
-<<<<<<< HEAD
-    "PublishedLayout",
-=======
     "FlatHemisphere",
     "FlatPixels",
     "MapSettings",
->>>>>>> main
+    "PublishedLayout",
     "Result",
     "RunReport",
     "Table",
     "arm_figure",
+    "ceiling_table",
     "cortex_figure",
     "flat_pixels",
     "flatmap_image",
@@ -42,14 +38,13 @@ __all__ = [
     "headline",
     "map_limits",
     "no_map_reason",
-<<<<<<< HEAD
     "published_numbers",
     "published_table",
-=======
     "pycortex_pixels",
     "pycortex_version",
->>>>>>> main
     "r_distribution_figure",
+    "region_table",
+    "regions_tsv",
     "render_page",
     "results_table",
     "table_tsv",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from brainaligner.core import InputError, Scores, StoryGroup
-from brainaligner.evaluation import Finding, Summary
+from brainaligner.evaluation import CeilingSummary, Finding, RegionScore, Summary
 
 ABOUT_NEEDED = ("clock", "delays", "ridge")
 
@@ -25,17 +25,23 @@ class Result:
         ``alpha ||W||^2``.
     reference : float, optional
         A known mean r to stand beside this one.
+    regions : tuple of RegionScore
+        What regions of interest score, each once.
+    ceiling : CeilingSummary, optional
+        How near these scores come to the noise ceiling; of repeated stories alone.
 
     Raises
     ------
     InputError
-        If the summary is of other scores.
+        If summary or ceiling are of other scores, or a region stands twice.
     """
 
     scores: Scores
     summary: Summary
     alpha: str
     reference: float | None = None
+    regions: tuple[RegionScore, ...] = ()
+    ceiling: CeilingSummary | None = None
 
     def __post_init__(self) -> None:
         scores, summary = self.scores, self.summary
@@ -50,6 +56,15 @@ class Result:
                 got=f"a summary of {of_summary}",
                 wanted=f"one of {of_scores}",
                 do="Pass scores and summary as `score_group` returned them.",
+            )
+        _refuse_strange_ceiling(self)
+        names = [one.region for one in self.regions]
+        if len(set(names)) < len(names):
+            raise InputError(
+                f"regions of {scores.arm} in {scores.subject}",
+                got=", ".join(names),
+                wanted="each region once",
+                do="Leave one out.",
             )
 
 
@@ -126,6 +141,11 @@ class RunReport:
         return tuple(sorted({result.scores.rows_cut for result in self.results}))
 
     @property
+    def regions(self) -> tuple[str, ...]:
+        """Regions of interest in the order of their first result."""
+        return _in_order(one.region for result in self.results for one in result.regions)
+
+    @property
     def targets(self) -> str:
         """What the targets are called: ``"voxels"``, ``"components"``, ...
 
@@ -141,6 +161,21 @@ class RunReport:
     def find(self, arm: str, subject: str, group: str, cut: int) -> Result | None:
         """Return the result of one cell, or None where there is none."""
         return next((r for r in self.results if _place(r) == (arm, subject, group, cut)), None)
+
+
+def _refuse_strange_ceiling(result: Result) -> None:
+    scores, ceiling = result.scores, result.ceiling
+    if ceiling is None:
+        return
+    of_scores = (scores.group.presentations, scores.n_rows, scores.space.size)
+    of_ceiling = ("repeated", ceiling.n_rows, ceiling.n_targets)
+    if of_scores != of_ceiling:
+        raise InputError(
+            f"ceiling of {scores.arm} in {scores.subject}",
+            got="scores of {} presentations, {} rows, {} targets".format(*of_scores),
+            wanted="{} presentations, {} rows, {} targets".format(*of_ceiling),
+            do="Pass the ceiling as `ceiling_summary` returned it for these scores.",
+        )
 
 
 def _place(result: Result) -> tuple[str, str, str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from brainaligner.core import Scores
 from brainaligner.evaluation import Finding
+from brainaligner.report._beside import ceiling_table, region_table
 from brainaligner.report._cortex import colour_limits, cortex_figure, no_map_reason
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._inputs import Result, RunReport
@@ -43,7 +44,8 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
     -------
     str
         HTML, in this order: banners, findings by severity, the result in a sentence,
-        what was run, tables, figures, maps, settings and recipe keys.
+        what was run, tables (with noise ceilings and regions where there are any), figures,
+        maps, settings and recipe keys.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -63,8 +65,8 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
         notes_shown=NOTES_SHOWN,
         headline=headline(report),
         tables=[
-            *((rows_cut(cut), results_table(report, cut=cut)) for cut in report.cuts),
-            *more,
+            *((rows_cut(cut), *_tables(report, cut)) for cut in report.cuts),
+            *((name, [table], None) for name, table in more),
         ],
         shown=f"{report.groups[0].name}, {rows_cut(report.cuts[0])}",
         arms=arm_figure(report),
@@ -73,6 +75,13 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
         maps=_maps(report, results),
         obstacles=_obstacles(results),
     )
+
+
+def _tables(report: RunReport, cut: int) -> tuple[list[Table], Table | None]:
+    """What is shown of one cut, and what is folded away: the regions."""
+    ceilings = ceiling_table(report, cut=cut)
+    shown = [results_table(report, cut=cut), *([ceilings] if ceilings else [])]
+    return shown, region_table(report, cut=cut)
 
 
 def _by_severity(findings: tuple[Finding, ...]) -> dict[str, dict[str, list[str]]]:

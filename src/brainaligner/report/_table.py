@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from brainaligner.core import InputError, StoryGroup
-from brainaligner.evaluation import QUANTILES
+from brainaligner.evaluation import QUANTILES, Interval
 from brainaligner.report._inputs import Result, RunReport
 from brainaligner.report._words import (
     MISSING,
@@ -105,7 +105,7 @@ def results_table(report: RunReport, *, cut: int = 0) -> Table:
             do="Score with that many rows cut first.",
         )
     referenced = any(result.reference is not None for result in report.results)
-    rows = _subject_rows if _subjects_in_rows(report) else _arm_rows
+    rows = _subject_rows if subjects_in_rows(report) else _arm_rows
     title = f"Pearson r of each arm over {report.targets}, {report.label}, {rows_cut(cut)}"
     return Table(
         ": ".join([*banners(report), title]),
@@ -115,13 +115,14 @@ def results_table(report: RunReport, *, cut: int = 0) -> Table:
     )
 
 
-def _subjects_in_rows(report: RunReport) -> bool:
+def subjects_in_rows(report: RunReport) -> bool:
+    """Whether subjects get the rows of a table, and arms the columns."""
     return len(report.subjects) > max(MOST_SUBJECTS_BESIDE, len(report.arms))
 
 
 def _columns(report: RunReport, referenced: bool) -> tuple[Column, ...]:
     names = ("mean r", "median", "above null") + (("reference",) if referenced else ())
-    if _subjects_in_rows(report):
+    if subjects_in_rows(report):
         of_arms = [Column(name, plain(arm)) for arm in report.arms for name in names]
         return (Column("subject"), Column("stories"), *of_arms)
     of_subjects = [Column(name, plain(s)) for s in report.subjects for name in names]
@@ -135,7 +136,7 @@ def _arm_rows(report: RunReport, group: StoryGroup, cut: int, referenced: bool) 
         if any(found):
             cells = [cell for result in found for cell in _subject_cells(result, referenced)]
             mean, median, _, *reference = _overall_cells(found, referenced)
-            yield (plain(arm), _group_name(group), *cells, mean, median, *reference)
+            yield (plain(arm), group_name(group), *cells, mean, median, *reference)
 
 
 def _subject_rows(
@@ -147,14 +148,15 @@ def _subject_rows(
     ]
     if any(map(any, by_arm)):
         overall = [cell for found in by_arm for cell in _overall_cells(found, referenced)]
-        yield (ALL_SUBJECTS, _group_name(group), *overall)
+        yield (ALL_SUBJECTS, group_name(group), *overall)
     for subject, found in zip(report.subjects, zip(*by_arm, strict=True), strict=True):
         if any(found):
             cells = [cell for result in found for cell in _subject_cells(result, referenced)]
-            yield (plain(subject), _group_name(group), *cells)
+            yield (plain(subject), group_name(group), *cells)
 
 
-def _group_name(group: StoryGroup) -> str:
+def group_name(group: StoryGroup) -> str:
+    """Name of a group, and whether it was heard repeatedly."""
     return plain(group.name) + (" (repeated)" if group.presentations == "repeated" else "")
 
 
@@ -171,15 +173,19 @@ def _subject_cells(result: Result | None, referenced: bool) -> list[str]:
     if result is None:
         return [MISSING] * (3 + referenced)
     summary = result.summary
-    cells = [_mean_cell(result), number(summary.median), percent(summary.share_above_null)]
+    cells = [
+        mean_cell(summary.mean, summary.interval),
+        number(summary.median),
+        percent(summary.share_above_null),
+    ]
     return cells + ([number(result.reference)] if referenced else [])
 
 
-def _mean_cell(result: Result) -> str:
-    mean, interval = number(result.summary.mean), result.summary.interval
-    if MISSING in (mean, number(interval.low), number(interval.high)):
-        return mean
-    return f"{mean} [{number(interval.low)}, {number(interval.high)}]"
+def mean_cell(mean: float, interval: Interval) -> str:
+    """A mean with its interval, where there is one, in brackets."""
+    if MISSING in (number(mean), number(interval.low), number(interval.high)):
+        return number(mean)
+    return f"{number(mean)} [{number(interval.low)}, {number(interval.high)}]"
 
 
 def _notes(report: RunReport, cut: int) -> tuple[tuple[str, str], ...]:
@@ -207,7 +213,13 @@ def table_tsv(report: RunReport) -> str:
     Floats are written so that reading them gives the same number; NaN is ``nan`` and a
     number that does not exist is empty. Cells with tabs or line ends are quoted.
     """
-    lines = [_tsv_cells(report, result) for result in report.results]
+    return tsv_text([exact_cells(_tsv_cells(report, result)) for result in report.results])
+
+
+def tsv_text(lines: Sequence[Mapping[str, str]]) -> str:
+    """Write lines of the same cells as tab-separated values; nothing where there is no line."""
+    if not lines:
+        return ""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), delimiter="\t", lineterminator="\n")
     writer.writeheader()
@@ -215,10 +227,10 @@ def table_tsv(report: RunReport) -> str:
     return text.getvalue()
 
 
-def _tsv_cells(report: RunReport, result: Result) -> dict[str, str]:
-    scores, summary = result.scores, result.summary
+def _tsv_cells(report: RunReport, result: Result) -> dict[str, object]:
+    scores, summary, ceiling = result.scores, result.summary, result.ceiling
     interval = summary.interval
-    cells: dict[str, object] = {
+    return {
         "study": report.study,
         "simulated": report.simulated,
         "label": scores.label,
@@ -247,7 +259,16 @@ def _tsv_cells(report: RunReport, result: Result) -> dict[str, str]:
         "null_sd": summary.null_sd,
         "alpha": result.alpha,
         "reference": result.reference,
+        "ceiling_repeats": ceiling.n_repeats if ceiling else None,
+        "ceiling_share": ceiling.share if ceiling else None,
+        "explainable_variance": ceiling.explainable_variance if ceiling else None,
+        "cc_max": ceiling.cc_max if ceiling else None,
+        "cc_norm": ceiling.cc_norm if ceiling else None,
     }
+
+
+def exact_cells(cells: Mapping[str, object]) -> dict[str, str]:
+    """Write each value so that reading it gives the same one; None is empty."""
     return {name: _exact(value) for name, value in cells.items()}
 
 

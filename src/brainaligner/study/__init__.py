@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from brainaligner.study._files import load_study, preset_names, study_yaml
     from brainaligner.study._options import RunOptions
+    from brainaligner.study._region_files import RegionsConfig
     from brainaligner.study._run import run_study
     from brainaligner.study._store import Recipe, Store
 
@@ -29,6 +30,7 @@ __all__ = [
     "DatasetConfig",
     "FeatureConfig",
     "Recipe",
+    "RegionsConfig",
     "RunOptions",
     "SimulationConfig",
     "SplitConfig",
@@ -47,6 +49,7 @@ _MODULES = {
     "DatasetConfig": "_config",
     "FeatureConfig": "_config",
     "Recipe": "_store",
+    "RegionsConfig": "_region_files",
     "RunOptions": "_options",
     "SimulationConfig": "_config",
     "SplitConfig": "_config",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
-from brainaligner.core import InputError
+from brainaligner.core import InputError, Responses
 from brainaligner.data import Dataset
 from brainaligner.evaluation import NoiseCeiling, join_ceilings, noise_ceiling
 from brainaligner.study._disk import replacing
@@ -88,27 +89,46 @@ def story_ceiling(dataset: Dataset, subject: str, story: str, reporter: Reporter
     InputError
         As `Dataset.repeats` and `noise_ceiling`; also if there are no repeats.
     """
-    space = dataset.space(subject)
     parts: list[NoiseCeiling] = []
-    replaced, start, width = 0, 0, 1
-    while start < space.size:
-        columns = slice(start, min(start + width, space.size))
-        read = dataset.repeats(subject, story, columns)
-        if read is None or read.repeats is None:
-            raise InputError(
-                f"{subject}, story {story!r}", got="no repeats", wanted="some", do="Leave it out."
-            )
+    replaced = 0
+    for read, repeats in repeat_slices(dataset, subject, story, reporter):
         try:
-            parts.append(noise_ceiling(read.repeats))
+            parts.append(noise_ceiling(repeats))
         except InputError as error:
             where = f"repeats of {subject}, story {story!r}"
             do = "Leave this story or subject out with --stories or --subjects."
             raise InputError(where, got=error.got, wanted=error.wanted, do=do) from error
         replaced += read.replaced
-        start, width = columns.stop, max(1, _SLICE_CELLS // read.repeats[:, :, 0].size)
-        reporter(f"ceilings of {subject}, {story}", start, space.size)
+    space = dataset.space(subject)
     targets = space.labels or [str(number) for number in range(space.size)]
     return StoryCeiling(subject, story, targets, join_ceilings(parts), replaced)
+
+
+def repeat_slices(
+    dataset: Dataset, subject: str, story: str, reporter: Reporter
+) -> Iterator[tuple[Responses, Float[np.ndarray, "repeat time target"]]]:
+    """Read the repeats of one story a few columns at a time, first one alone.
+
+    Yields
+    ------
+    (Responses, float32 array, shape (repeat, time, target))
+
+    Raises
+    ------
+    InputError
+        As `Dataset.repeats`; also if there are no repeats.
+    """
+    size, start, width = dataset.space(subject).size, 0, 1
+    while start < size:
+        columns = slice(start, min(start + width, size))
+        read = dataset.repeats(subject, story, columns)
+        if read is None or read.repeats is None:
+            raise InputError(
+                f"{subject}, story {story!r}", got="no repeats", wanted="some", do="Leave it out."
+            )
+        yield read, read.repeats
+        start, width = columns.stop, max(1, _SLICE_CELLS // read.repeats[:, :, 0].size)
+        reporter(f"ceilings of {subject}, {story}", start, size)
 
 
 def ceiling_summary(one: StoryCeiling) -> str:

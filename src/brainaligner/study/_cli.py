@@ -212,7 +212,7 @@ def show(
 
 
 def _show(folder: Path, *, as_json: bool) -> None:
-    from brainaligner.study._outputs import read_run
+    from brainaligner.study._record import read_run
     from brainaligner.study._screen import print_run
 
     finished = read_run(folder)

@@ -10,6 +10,7 @@ from brainaligner.core import InputError, unknown_name
 from brainaligner.data import READERS, SimulationSettings
 from brainaligner.encoding import BandedSettings, RidgeSettings
 from brainaligner.evaluation import EvaluationSettings
+from brainaligner.study._region_files import RegionsConfig
 from brainaligner.study._tuning_config import BrainConfig, PublishedConfig, TuningConfig
 from brainaligner.text import DesignSettings, TextSettings
 
@@ -64,12 +65,15 @@ class DatasetConfig:
         Default: all that the dataset has.
     simulation : SimulationConfig, optional
         For ``reader: simulated``, and only there.
+    regions : RegionsConfig, optional
+        Regions of interest, scored beside all targets together.
     """
 
     reader: str
     folder: str | None = None
     subjects: tuple[str, ...] | None = None
     simulation: SimulationConfig | None = None
+    regions: RegionsConfig | None = None
 
     def __post_init__(self) -> None:
         if self.reader not in (*READERS, SIMULATED):
@@ -81,6 +85,14 @@ class DatasetConfig:
                 f"{'given' if self.simulation else 'missing'}",
                 wanted="a 'simulation' section exactly where reader is 'simulated'",
                 do="Add or remove the section.",
+            )
+        if self.simulation is not None and self.regions is not None:
+            raise InputError(
+                "dataset",
+                got="regions of responses that are simulated on the way",
+                wanted="a tree that has label files already",
+                do="Write one with 'brainaligner data simulate FOLDER --anatomy', and read it "
+                "with reader lebel2023.",
             )
         if self.subjects is not None and len(set(self.subjects)) != max(len(self.subjects), 1):
             raise InputError(

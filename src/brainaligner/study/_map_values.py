@@ -13,7 +13,7 @@ from jaxtyping import Float64
 
 from brainaligner.core import InputError, unknown_name
 from brainaligner.study._disk import npz_names, read_array
-from brainaligner.study._outputs import read_run
+from brainaligner.study._record import read_run
 
 
 @dataclass(frozen=True, eq=False)

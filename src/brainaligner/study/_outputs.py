@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from brainaligner.core import InputError, Scores, array_digest
-from brainaligner.evaluation import Finding, find_warnings
-from brainaligner.report import Result, RunReport, Table, render_page, results_table, table_tsv
+import numpy as np
+
+from brainaligner.core import Scores, array_digest
+from brainaligner.evaluation import CeilingSummary, Finding, ceiling_summary, find_warnings
+from brainaligner.report import Result, RunReport, regions_tsv, render_page, table_tsv
+from brainaligner.study._ceiling_stage import StoryCeilings
+from brainaligner.study._ceilings import MEASURES
 from brainaligner.study._config import SIMULATED, StudyConfig
 from brainaligner.study._disk import replace_file, write_npz
 from brainaligner.study._doctor import software_versions
@@ -19,6 +21,9 @@ from brainaligner.study._files import study_yaml
 from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import Readout
+from brainaligner.study._record import run_record
+from brainaligner.study._region_files import region_digests
+from brainaligner.study._region_stage import ArmRegions
 from brainaligner.study._scoring import ArmScores, base_name
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
@@ -26,10 +31,32 @@ from brainaligner.study._tables import more_tables, tuning_findings
 from brainaligner.study._tuning import TuningFacts
 from brainaligner.study._words import feature_words, grid_words, ridge_words, split_words
 
-VERSION = 2
-FILES = ("study.yaml", "scores.npz", "table.tsv", "report.html", "run.json")
+VERSION = 3
+FILES = ("study.yaml", "scores.npz", "table.tsv", "regions.tsv", "report.html", "run.json")
 
-Cells = Mapping[tuple[str, str], tuple[Sequence[Readout], ArmScores]]
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One arm in one subject.
+
+    Parameters
+    ----------
+    readouts : sequence of Readout
+        One for each fold.
+    scores : ArmScores
+    regions : ArmRegions, optional
+        None where the study names no regions.
+    """
+
+    readouts: Sequence[Readout]
+    scores: ArmScores
+    regions: ArmRegions | None
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """What it was made of, in the order in which it was made."""
+        last = () if self.regions is None else (self.regions.recipe,)
+        return (*(readout.recipe for readout in self.readouts), self.scores.recipe, *last)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,46 +65,65 @@ class Fitted:
 
     Parameters
     ----------
-    cells : mapping of (run, subject) to (readouts, scores)
+    cells : mapping of (run, subject) to Fit
     tunings : tuple of TuningFacts
     """
 
-    cells: Cells
+    cells: Mapping[tuple[str, str], Fit]
     tunings: tuple[TuningFacts, ...] = ()
 
 
-def write_outputs(plan: Plan, fitted: Fitted, *, store: Store, folder: Path) -> None:
+Ceilings = Mapping[tuple[str, str], StoryCeilings]
+
+
+def write_outputs(
+    plan: Plan, fitted: Fitted, ceilings: Ceilings, *, store: Store, folder: Path
+) -> None:
     """Make the report (once for each content) and put its files into the run's folder.
 
     Parameters
     ----------
     plan : Plan
     fitted : Fitted
+    ceilings : mapping of (subject, story) to StoryCeilings
     store : Store
     folder : Path
-        The run's folder. Files that would not change are left alone.
+        The run's folder. Files that would not change are left alone; a table of regions
+        that another run left goes where there are none.
     """
-    prepared = plan.prepared
-    recipe = Recipe(
-        "report",
-        VERSION,
-        {
-            "tunings": plain(fitted.tunings),
-            "study": plain(prepared.config),
-            "findings": plain(prepared.division.findings),
-            "spaces": _places(prepared),
-        },
-        {
-            f"scores/{arm}/{subject}": scores.recipe.key
-            for (arm, subject), (_, scores) in fitted.cells.items()
-        },
-    )
-    made = store.ensure(recipe, lambda target: _write_files(target, plan, fitted))
+    recipe = _report_recipe(plan.prepared, fitted, ceilings)
+    made = store.ensure(recipe, lambda target: _write_files(target, plan, fitted, ceilings))
     for name in FILES:
-        content = (made / name).read_bytes()
         target = folder / name
+        if not (made / name).exists():
+            target.unlink(missing_ok=True)
+            continue
+        content = (made / name).read_bytes()
         if not (target.is_file() and target.read_bytes() == content):
             replace_file(target, content)
+
+
+def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings) -> Recipe:
+    settings = {
+        "study": plain(prepared.config),
+        "findings": plain(_known_findings(prepared)),
+        "spaces": _places(prepared),
+        "tunings": plain(fitted.tunings),
+        "regions": {
+            subject: region_digests(regions) for subject, regions in prepared.regions.items()
+        },
+    }
+    inputs = {
+        f"scores/{arm}/{subject}": f.scores.recipe.key for (arm, subject), f in fitted.cells.items()
+    }
+    made = {f"ceilings/{s}/{story}": found.recipe.key for (s, story), found in ceilings.items()}
+    return Recipe("report", VERSION, settings, inputs | made)
+
+
+def _known_findings(prepared: Prepared) -> tuple[Finding, ...]:
+    """What is known before any work."""
+    missing = (finding for task in prepared.ceilings for finding in task.findings)
+    return (*prepared.division.findings, *missing)
 
 
 def _places(prepared: Prepared) -> dict[str, list[object]]:
@@ -92,45 +138,62 @@ def _places(prepared: Prepared) -> dict[str, list[object]]:
     }
 
 
-def _write_files(folder: Path, plan: Plan, fitted: Fitted) -> None:
+def _write_files(folder: Path, plan: Plan, fitted: Fitted, ceilings: Ceilings) -> None:
     prepared = plan.prepared
-    report = _run_report(plan, fitted)
+    report = _run_report(plan, fitted, ceilings)
     more = more_tables(plan, report, fitted.tunings)
+    record = run_record(report, prepared.regions, more=more, tunings=fitted.tunings)
     arrays = {
         f"{scores.arm}/{scores.subject}/{base_name(scores.group.name, scores.rows_cut)}": scores.r
-        for _, arm_scores in fitted.cells.values()
-        for scores, _ in arm_scores.results
+        for fit in fitted.cells.values()
+        for scores, _ in fit.scores.results
     }
-    write_npz(folder / "scores.npz", arrays)
+    write_npz(folder / "scores.npz", arrays | _ceiling_arrays(ceilings))
     texts = {
         "report.html": render_page(report, more=more),
         "table.tsv": table_tsv(report),
-        "run.json": json.dumps(_run_json(report, more, fitted.tunings), indent=1) + "\n",
+        "regions.tsv": regions_tsv(report),
+        "run.json": json.dumps(record, indent=1) + "\n",
         "study.yaml": study_yaml(prepared.config),
     }
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        if text:
+            (folder / name).write_text(text, encoding="utf-8")
 
 
-def _run_report(plan: Plan, fitted: Fitted) -> RunReport:
+def _ceiling_arrays(ceilings: Ceilings) -> dict[str, np.ndarray]:
+    return {
+        f"ceilings/{subject}/{base_name(story, cut)}/{measure}": getattr(ceiling, measure)
+        for (subject, story), found in ceilings.items()
+        for cut, ceiling in found.by_cut.items()
+        for measure in MEASURES
+    }
+
+
+def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings) -> RunReport:
     prepared, config = plan.prepared, plan.prepared.config
     entries = {run.name: run.entry for run in plan.runs}
     results = [
         Result(
             scores,
             summary,
-            readouts[0].alpha,
-            _reference(
-                config, entries[scores.arm], scores.group.name, scores.subject, scores.rows_cut
-            ),
+            fit.readouts[0].alpha,
+            _reference(config, entries[scores.arm], scores),
+            () if fit.regions is None else fit.regions.of(scores),
+            _ceiling(ceilings, scores),
         )
-        for readouts, arm_scores in fitted.cells.values()
-        for scores, summary in arm_scores.results
+        for fit in fitted.cells.values()
+        for scores, summary in fit.scores.results
     ]
     recipes = [
         (f"{arm}, {subject}: {recipe.stage}", recipe.key)
-        for (arm, subject), (readouts, arm_scores) in fitted.cells.items()
-        for recipe in (*(readout.recipe for readout in readouts), arm_scores.recipe)
+        for (arm, subject), fit in fitted.cells.items()
+        for recipe in fit.recipes
+    ]
+    recipes += [
+        (f"{subject}, {story}: {found.recipe.stage}", found.recipe.key)
+        for (subject, story), found in ceilings.items()
+        if found.by_cut
     ]
     return RunReport(
         title=config.title or config.name,
@@ -145,6 +208,14 @@ def _run_report(plan: Plan, fitted: Fitted) -> RunReport:
     )
 
 
+def _ceiling(ceilings: Ceilings, scores: Scores) -> CeilingSummary | None:
+    """Ceilings stand beside repeated stories only."""
+    if scores.group.presentations != "repeated":
+        return None
+    found = ceilings[scores.subject, scores.group.stories[0]].by_cut.get(scores.rows_cut)
+    return None if found is None else ceiling_summary(scores, found)
+
+
 def _reference(config: StudyConfig, entry: str, scores: Scores) -> float | None:
     """Reference numbers stand beside whole stories only."""
     reference = config.arms[entry].reference.get(scores.group.name, {})
@@ -153,21 +224,18 @@ def _reference(config: StudyConfig, entry: str, scores: Scores) -> float | None:
 
 def _findings(plan: Plan, fitted: Fitted) -> tuple[Finding, ...]:
     prepared = plan.prepared
-    summaries = [summary for _, scores in fitted.cells.values() for _, summary in scores.results]
+    summaries = [summary for fit in fitted.cells.values() for _, summary in fit.scores.results]
     edges = {}
     replaced: dict[str, dict[str, int]] = {subject: {} for subject in prepared.division.splits}
-    for (arm, subject), (readouts, scores) in fitted.cells.items():
-        texts = [readout.edge for readout in readouts if readout.edge]
+    for (arm, subject), fit in fitted.cells.items():
+        texts = [readout.edge for readout in fit.readouts if readout.edge]
         if texts:
             edges[f"{arm}, {subject}"] = texts[0]
-        for found in (scores.replaced, *(readout.replaced for readout in readouts)):
+        for found in (fit.scores.replaced, *(readout.replaced for readout in fit.readouts)):
             replaced[subject].update(found)  # each story counts once, however often it is read
     totals = {subject: sum(counts.values()) for subject, counts in replaced.items()}
-    return (
-        *prepared.division.findings,
-        *tuning_findings(plan),
-        *find_warnings(summaries, edges=edges, replaced=totals),
-    )
+    of_scores = find_warnings(summaries, edges=edges, replaced=totals)
+    return (*_known_findings(prepared), *tuning_findings(plan), *of_scores)
 
 
 def _about(prepared: Prepared) -> tuple[tuple[str, str], ...]:
@@ -203,76 +271,3 @@ def _by_value(values: Mapping[str, str]) -> list[str]:
     if len(arms) == 1:
         return list(arms)
     return [f"{value} ({', '.join(names)})" for value, names in arms.items()]
-
-
-def _run_json(
-    report: RunReport, more: Sequence[tuple[str, Table]], tunings: Sequence[TuningFacts]
-) -> dict[str, Any]:
-    tables = [*(results_table(report, cut=cut) for cut in report.cuts), *(t for _, t in more)]
-    return {
-        "study": report.study,
-        "title": report.title,
-        "simulated": report.simulated,
-        "label": report.label,
-        "about": dict(report.about),
-        "findings": [asdict(finding) for finding in report.findings],
-        "tables": [
-            {
-                "title": t.title,
-                "columns": [str(c) for c in t.columns],
-                "rows": [list(row) for row in t.rows],
-                "caption": t.caption,
-            }
-            for t in tables
-        ],
-        "results": [
-            _without_nan(asdict(r.summary) | {"alpha": r.alpha, "reference": r.reference})
-            for r in report.results
-        ],
-        "tunings": [_without_nan(asdict(facts)) for facts in tunings],
-        "recipes": dict(report.recipes),
-    }
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: null stands for it."""
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """Read what a finished run says of itself.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no finished run, or its run.json is damaged.
-    """
-    path = folder / "run.json"
-    if not path.is_file():
-        raise InputError(
-            str(folder),
-            got="no run.json in it",
-            wanted="the folder of a finished run",
-            do="Give a folder such as runs/demo, or run the study to its end first.",
-        )
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        lacking = {"title", "label", "simulated", "findings", "results"} - set(content)
-    except (OSError, ValueError, TypeError) as error:
-        raise _damaged(path, str(error)) from error
-    if lacking:
-        raise _damaged(path, f"no {sorted(lacking)[0]!r}")
-    return content
-
-
-def _damaged(path: Path, fault: str) -> InputError:
-    return InputError(
-        str(path),
-        got=f"a damaged file ({fault})",
-        wanted="what a run writes",
-        do="Run the study again.",
-    )

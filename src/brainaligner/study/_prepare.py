@@ -11,6 +11,7 @@ from brainaligner.brain import brainlm_info
 from brainaligner.core import InputError, Progress, StoryGroup, WithinStorySplit, unknown_name
 from brainaligner.data import Dataset, open_dataset
 from brainaligner.evaluation import Finding, story_groups
+from brainaligner.study._ceiling_stage import CeilingTask, ceiling_task
 from brainaligner.study._config import SIMULATED, ArmConfig, StudyConfig
 from brainaligner.study._division import (
     AnySplit,
@@ -20,6 +21,7 @@ from brainaligner.study._division import (
     whole_split,
 )
 from brainaligner.study._features import Stimuli
+from brainaligner.study._region_files import Regions, study_regions
 from brainaligner.text import ModelInfo, model_info
 
 DATA_VARIABLE = "BRAINALIGNER_DATA"
@@ -59,6 +61,10 @@ class Prepared:
     infos : mapping of model name to ModelInfo
     digests : mapping of subject to mapping of story to str
         Content of the responses, with the reader that gives them their values.
+    regions : mapping of subject to mapping of region to columns
+        Empty where the study names no regions.
+    ceilings : tuple of CeilingTask
+        One for each subject and repeated test story.
     checkpoints : mapping of folder to str
         Content of the fMRI foundation models that brain encoders read.
     """
@@ -68,6 +74,8 @@ class Prepared:
     division: Division
     infos: Mapping[str, ModelInfo]
     digests: Mapping[str, Mapping[str, str]]
+    regions: Mapping[str, Regions]
+    ceilings: tuple[CeilingTask, ...]
     checkpoints: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -126,13 +134,27 @@ def prepare(
     Raises
     ------
     InputError
-        As `divide`; also for responses that cannot be read.
+        As `divide`; also for responses, region files or repeats that cannot be read.
     """
     division = divide(config, dataset)
     folders = {brain.checkpoint for brain in config.brains.values() if brain.checkpoint is not None}
     checkpoints = {folder: brainlm_info(Path(folder).expanduser()).digest for folder in folders}
+    regions = study_regions(config.dataset.regions, dataset, tuple(division.splits))
+    ceilings = _ceiling_tasks(config, dataset, division)
     digests = _response_digests(dataset, division.splits, progress)
-    return Prepared(config, dataset, division, infos, digests, checkpoints)
+    return Prepared(config, dataset, division, infos, digests, regions, ceilings, checkpoints)
+
+
+def _ceiling_tasks(
+    config: StudyConfig, dataset: Dataset, division: Division
+) -> tuple[CeilingTask, ...]:
+    cuts = config.evaluation.cuts
+    return tuple(
+        ceiling_task(dataset, subject, group, division.splits[subject], cuts)
+        for subject, groups in division.groups.items()
+        for group in groups
+        if group.presentations == "repeated"
+    )
 
 
 def divide(config: StudyConfig, listing: Listing) -> Division:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from brainaligner.core import InputError
 from brainaligner.study._arms import ArmRun
+from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import STORE, StudyConfig
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study
 from brainaligner.study._options import RunOptions
-from brainaligner.study._outputs import Fitted, write_outputs
+from brainaligner.study._outputs import Ceilings, Fit, Fitted, write_outputs
 from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
 from brainaligner.study._prepare import (
     data_folder,
@@ -31,7 +32,8 @@ from brainaligner.study._pricing import (
     price,
 )
 from brainaligner.study._progress import Reporter, reporting
-from brainaligner.study._readout import Readout, ensure_readout
+from brainaligner.study._readout import ensure_readout
+from brainaligner.study._region_stage import ensure_regions
 from brainaligner.study._scoring import ArmScores, ensure_scores
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
 from brainaligner.study._store import Store
@@ -56,7 +58,8 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
     Returns
     -------
     Path
-        Folder with report.html, table.tsv, scores.npz, study.yaml, run.json and log.txt.
+        Folder with report.html, table.tsv, scores.npz, study.yaml, run.json and log.txt; and
+        regions.tsv where the study names regions.
 
     Raises
     ------
@@ -82,8 +85,9 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         if plan is None:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
             plan = _plan(config, tree, infos, store, reporter)
+        ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, store, options, reporter)
-        write_outputs(plan, fitted, store=store, folder=folder)
+        write_outputs(plan, fitted, ceilings, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
 
@@ -187,13 +191,26 @@ def _plan(
     return plan
 
 
+def _measure_ceilings(prepared: Prepared, store: Store, reporter: Reporter) -> Ceilings:
+    return {
+        (task.subject, task.story): ensure_ceilings(
+            task,
+            prepared.dataset,
+            prepared.digests[task.subject][task.story],
+            store=store,
+            reporter=reporter,
+        )
+        for task in prepared.ceilings
+    }
+
+
 def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) -> Fitted:
     stimuli = plan.prepared.division.stimuli
     make = partial(
         ensure_features, stimuli=stimuli, store=store, options=options, reporter=reporter
     )
     make(plan.plain_spaces())
-    fitted: dict[tuple[str, str], tuple[Sequence[Readout], ArmScores]] = {}
+    fitted: dict[tuple[str, str], Fit] = {}
     tuned: dict[str, TuningFacts] = {}
     for run in plan.runs:
         for subject in plan.prepared.division.splits:
@@ -209,7 +226,7 @@ def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) 
 
 def _fit(
     plan: Plan, run: ArmRun, subject: str, store: Store, options: RunOptions, reporter: Reporter
-) -> tuple[Sequence[Readout], ArmScores]:
+) -> Fit:
     readouts = [
         ensure_readout(task, store=store, options=options, reporter=reporter)
         for task in plan.tasks[run.name, subject]
@@ -217,7 +234,8 @@ def _fit(
     groups = plan.groups_of(run, subject)
     scores = ensure_scores(plan.prepared, run.name, subject, groups, readouts, store=store)
     reporter.line(f"{run.name}, {subject}: {_first_means(scores)}")
-    return readouts, scores
+    regions = ensure_regions(plan.prepared, subject, readouts, scores, store=store)
+    return Fit(readouts, scores, regions)
 
 
 def _first_means(scores: ArmScores) -> str:

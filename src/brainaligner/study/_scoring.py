@@ -92,7 +92,7 @@ def _score(
     folder: Path, prepared: Prepared, bases: Sequence[ScoreBase], readouts: Sequence[Readout]
 ) -> None:
     scored = {story for base in bases for story in base.group.stories}
-    predictions, responses, replaced = _test_rows(prepared, bases[0].subject, scored, readouts)
+    predictions, responses, replaced = test_rows(prepared, bases[0].subject, scored, readouts)
     presentations = {story: prepared.dataset.presentations(story) for story in responses}
     arrays: dict[str, np.ndarray] = {}
     summaries: dict[str, object] = {}
@@ -111,9 +111,10 @@ def _score(
     write_json(folder / "summary.json", {"replaced": replaced, "summaries": summaries})
 
 
-def _test_rows(
+def test_rows(
     prepared: Prepared, subject: str, scored: Collection[str], readouts: Sequence[Readout]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, int]]:
+    """Predictions and responses of each test story, and the values that were replaced."""
     pieces: list[Piece] = []
     predicted: list[np.ndarray] = []
     measured: list[np.ndarray] = []

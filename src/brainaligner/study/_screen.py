@@ -121,7 +121,15 @@ def _cell(row: Row | None) -> str:
     low, high = row["interval"]["low"], row["interval"]["high"]
     interval = "no interval" if low is None else f"[{low:.3f}, {high:.3f}]"
     reference = "" if row["reference"] is None else f"\nreference {row['reference']:.3f}"
-    return f"{row['mean']:.3f}  {row['share_above_null']:.0%}\n{interval}{reference}"
+    below = f"{reference}{_ceiling_line(row.get('ceiling'))}"
+    return f"{row['mean']:.3f}  {row['share_above_null']:.0%}\n{interval}{below}"
+
+
+def _ceiling_line(ceiling: Row | None) -> str:
+    """Ratio to the noise ceiling; runs of earlier versions have none."""
+    if ceiling is None or ceiling["cc_norm"] is None:
+        return ""
+    return f"\nCCnorm {ceiling['cc_norm']:.3f}"
 
 
 def _in_order(items: Any) -> list[Any]:

@@ -1,0 +1,115 @@
+"""What a run says of itself for programs: run.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from brainaligner.core import InputError
+from brainaligner.report import Result, RunReport, Table, ceiling_table, results_table
+from brainaligner.study._region_files import Regions, region_digests
+from brainaligner.study._tuning import TuningFacts
+
+
+def run_record(
+    report: RunReport,
+    regions: Mapping[str, Regions],
+    *,
+    more: Sequence[tuple[str, Table]] = (),
+    tunings: Sequence[TuningFacts] = (),
+) -> dict[str, Any]:
+    """What stands in run.json.
+
+    Parameters
+    ----------
+    report : RunReport
+    regions : mapping of subject to mapping of region to columns
+        What the regions were; recorded by the digest of their columns.
+    more : sequence of (name, Table)
+        Further tables of the page.
+    tunings : sequence of TuningFacts
+    """
+    ceilings = [ceiling_table(report, cut=cut) for cut in report.cuts]
+    tables = [results_table(report, cut=cut) for cut in report.cuts]
+    tables += [table for table in ceilings if table is not None]
+    tables += [table for _, table in more]
+    return {
+        "study": report.study,
+        "title": report.title,
+        "simulated": report.simulated,
+        "label": report.label,
+        "about": dict(report.about),
+        "findings": [asdict(finding) for finding in report.findings],
+        "tables": [
+            {
+                "title": t.title,
+                "columns": [str(c) for c in t.columns],
+                "rows": [list(row) for row in t.rows],
+                "caption": t.caption,
+            }
+            for t in tables
+        ],
+        "results": [_result_record(result) for result in report.results],
+        "regions": {subject: dict(region_digests(found)) for subject, found in regions.items()},
+        "tunings": [_without_nan(asdict(facts)) for facts in tunings],
+        "recipes": dict(report.recipes),
+    }
+
+
+def _result_record(result: Result) -> Any:
+    ceiling = result.ceiling
+    beside = {
+        "alpha": result.alpha,
+        "reference": result.reference,
+        "ceiling": None if ceiling is None else asdict(ceiling) | {"share": ceiling.share},
+        "regions": [asdict(one) for one in result.regions],
+    }
+    return _without_nan(asdict(result.summary) | beside)
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: null stands for it."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read what a finished run says of itself.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no finished run, or its run.json is damaged.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise InputError(
+            str(folder),
+            got="no run.json in it",
+            wanted="the folder of a finished run",
+            do="Give a folder such as runs/demo, or run the study to its end first.",
+        )
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        lacking = {"title", "label", "simulated", "findings", "results"} - set(content)
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(path, str(error)) from error
+    if lacking:
+        raise _damaged(path, f"no {sorted(lacking)[0]!r}")
+    return content
+
+
+def _damaged(path: Path, fault: str) -> InputError:
+    return InputError(
+        str(path),
+        got=f"a damaged file ({fault})",
+        wanted="what a run writes",
+        do="Run the study again.",
+    )
