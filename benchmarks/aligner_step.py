@@ -1,7 +1,8 @@
 """What one training step costs beside the forward and backward passes that it must do.
 
 ``python benchmarks/aligner_step.py [--shape minilm|bert-large] [--steps 12]`` draws a model of
-that shape, and stories of rows with 1 to 14 words. It times, in CPU seconds, in one process and taking turns:
+that shape, and stories of rows with 1 to 14 words. It times, in CPU seconds, in one process
+and taking turns:
 
 ``step``   a step of `tune`: masks, batches, Trainer, loss on the hidden tokens, AdamW;
 ``floor``  on the same batches, made beforehand: the forward pass of all layers and of the head
