@@ -51,7 +51,7 @@ class EpochData:
 
 def length_batches(
     lengths: Int64[np.ndarray, "example"], batch: int, seed: tuple[int, int]
-) -> list[Int64[np.ndarray, "example"]]:
+) -> list[Int64[np.ndarray, "_"]]:
     """Batches of one epoch: drawn at random, then sorted by length over 50 batches at a time.
 
     Batches differ in size by at most one example, and stand in random order.

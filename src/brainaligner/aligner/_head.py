@@ -94,7 +94,7 @@ def learn_head(
     found: BrainAligner = aligner
     history: tuple[Mapping[str, float], ...] = ()
     if not aligner.has_head:
-        started = _started(aligner, texts[0], settings)
+        started = started_head(aligner, texts[0], settings=settings)
         tuned = tune(
             started, *texts, settings=settings, folder=folder, options=options, progress=progress
         )
@@ -104,8 +104,8 @@ def learn_head(
     return LearnedHead(found, not aligner.has_head, bits.bits, floor.bits, history)
 
 
-def _started(
-    aligner: BrainAligner, training: AlignerMaterial, settings: AlignerSettings
+def started_head(
+    aligner: BrainAligner, training: AlignerMaterial, *, settings: AlignerSettings
 ) -> BrainAligner:
     """A copy whose fresh head predicts the tokens' frequencies."""
     started = copy.deepcopy(aligner)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import nn
 
 from brainaligner.core import InputError
-from brainaligner.text import MaskedModel, ModelInfo, load_masked_model
+from brainaligner.text import MaskedModel, ModelInfo, load_masked_model, quiet_transformers
 
 _TEXT, _BRAIN, _FACTS = "text", "projection.safetensors", "aligner.json"
 
@@ -33,7 +33,8 @@ class TextTower:
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write a checkpoint that AutoModel and AutoModelForMaskedLM read, and its tokenizer."""
-        self.module.save_pretrained(folder)
+        with quiet_transformers():
+            self.module.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
 
@@ -63,6 +64,7 @@ class BrainAligner(nn.Module):
         if brain_width is not None:
             words = self.tower.get_input_embeddings().weight
             self.projection = _drawn_projection(words, brain_width, seed)
+        self.eval()
 
     @property
     def info(self) -> ModelInfo:

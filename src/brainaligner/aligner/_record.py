@@ -29,7 +29,7 @@ COLUMNS = (
 def history_rows(log: Iterable[Mapping[str, Any]]) -> tuple[dict[str, float], ...]:
     """Keep the lines of Trainer's log that hold a loss, and the columns that are ours."""
     wanted = (line for line in log if "loss" in line or "eval_loss" in line)
-    return tuple({name: line[name] for name in COLUMNS if name in line} for line in wanted)
+    return tuple({name: float(line[name]) for name in COLUMNS if name in line} for line in wanted)
 
 
 def write_history(log: Iterable[Mapping[str, Any]], path: Path) -> None:

@@ -229,7 +229,7 @@ def _rows(value: Any) -> bool:
 
 
 def _betas(value: Any) -> bool:
-    return len(value) == 2 and all(_between(beta, 0, 1) and beta < 1 for beta in value)
+    return len(value) == 2 and all(_between(beta, 0.0, 1.0) and beta < 1 for beta in value)
 
 
 def _or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -248,9 +248,9 @@ _CHOICES = {
     "precision": get_args(Precision),
 }
 _RULES: _Rules = {
-    "mask_rate": (lambda v: _between(v, 0, 1) and v > 0, "above 0, at most 1"),
-    "masked_share": (lambda v: _between(v, 0, 1), "0 to 1"),
-    "random_share": (lambda v: _between(v, 0, 1), "0 to 1"),
+    "mask_rate": (lambda v: _between(v, 0.0, 1.0) and v > 0, "above 0, at most 1"),
+    "masked_share": (lambda v: _between(v, 0.0, 1.0), "0 to 1"),
+    "random_share": (lambda v: _between(v, 0.0, 1.0), "0 to 1"),
     "trained_layers": (_layers, "'all', or a whole number of 0 or more"),
     "lora": (_or_none(lambda v: isinstance(v, LoraSettings)), "LoraSettings or None"),
     "train_head": (_flag, "True or False"),
@@ -260,21 +260,21 @@ _RULES: _Rules = {
     "max_tokens": (lambda v: _whole(v, 4), "a whole number of 4 or more"),
     "batch": (lambda v: _whole(v, 1), "a whole number of 1 or more"),
     "accumulation": (lambda v: _whole(v, 1), "a whole number of 1 or more"),
-    "learning_rate": (lambda v: _between(v, 0, _INF) and v > 0, "a finite number above 0"),
+    "learning_rate": (lambda v: _between(v, 0.0, _INF) and v > 0, "a finite number above 0"),
     "betas": (_betas, "two numbers from 0 to below 1"),
-    "weight_decay": (lambda v: _between(v, 0, _INF), "a finite number of 0 or more"),
+    "weight_decay": (lambda v: _between(v, 0.0, _INF), "a finite number of 0 or more"),
     "warmup_steps": (_or_none(lambda v: _whole(v, 0)), "None, or a whole number of 0 or more"),
-    "warmup_share": (_or_none(lambda v: _between(v, 0, 1)), "None, or 0 to 1"),
-    "dropout": (lambda v: _between(v, 0, 1) and v < 1, "0 to below 1"),
-    "clip": (lambda v: _between(v, 0, _INF), "a finite number of 0 or more"),
+    "warmup_share": (_or_none(lambda v: _between(v, 0.0, 1.0)), "None, or 0 to 1"),
+    "dropout": (lambda v: _between(v, 0.0, 1.0) and v < 1, "0 to below 1"),
+    "clip": (lambda v: _between(v, 0.0, _INF), "a finite number of 0 or more"),
     "epochs": (lambda v: _whole(v, 1), "a whole number of 1 or more"),
     "patience": (_or_none(lambda v: _whole(v, 1)), "None, or a whole number of 1 or more"),
     "seed": (lambda v: _whole(v, 0) and v < 2**32, "a whole number from 0 to 2**32 - 1"),
 }
 _LORA_RULES: _Rules = {
     "rank": (lambda v: _whole(v, 1), "a whole number of 1 or more"),
-    "alpha": (lambda v: _between(v, 0, _INF) and v > 0, "a finite number above 0"),
-    "dropout": (lambda v: _between(v, 0, 1) and v < 1, "0 to below 1"),
+    "alpha": (lambda v: _between(v, 0.0, _INF) and v > 0, "a finite number above 0"),
+    "dropout": (lambda v: _between(v, 0.0, 1.0) and v < 1, "0 to below 1"),
     "dora": (_flag, "True or False"),
 }
 _OPTION_RULES: _Rules = {

@@ -83,7 +83,7 @@ class AlignerTrainer(Trainer):
         ranks = arguments.world_size
         _check_ranks(sides[0], ranks)
         self.batches = EpochBatches(sides[0], rank=arguments.process_index, ranks=ranks)
-        self.data = EpochData(self.batches)
+        self.data: Any = EpochData(self.batches)
         super().__init__(aligner, arguments, train_dataset=self.data, eval_dataset=sides[1])
         self.model_accepts_loss_kwargs = True  # count hidden tokens over passes and ranks
         self.sides = sides

@@ -10,7 +10,13 @@ from brainaligner.text._design import (
 )
 from brainaligner.text._lanczos import lanczos_matrix, rows_from_states
 from brainaligner.text._masked import MaskedModel, load_masked_model
-from brainaligner.text._model import LanguageModel, ModelInfo, load_language_model, model_info
+from brainaligner.text._model import (
+    LanguageModel,
+    ModelInfo,
+    load_language_model,
+    model_info,
+    quiet_transformers,
+)
 from brainaligner.text._settings import TextSettings, resolve_layer
 from brainaligner.text._states import row_states
 from brainaligner.text._tokens import TokenRow, token_rows
@@ -32,6 +38,7 @@ __all__ = [
     "load_masked_model",
     "model_info",
     "nuisance_columns",
+    "quiet_transformers",
     "resolve_layer",
     "row_states",
     "row_texts",
