@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-ROOMS = ("core", "data", "text", "encoding", "evaluation", "report", "study")
+ROOMS = ("core", "data", "text", "brain", "encoding", "evaluation", "report", "study")
 HEAVY = ("sklearn", "himalaya", "scipy", "transformers", "nibabel", "nilearn", "matplotlib",
          "pydantic", "typer", "rich", "yaml", "requests")  # fmt: skip
 
@@ -29,7 +29,7 @@ def test_the_public_list_of_a_room_is_what_it_offers(room: str) -> None:
     assert len(set(module.__all__)) == len(module.__all__)
 
 
-@pytest.mark.parametrize("room", ["core", "encoding", "text"])
+@pytest.mark.parametrize("room", ["brain", "core", "encoding", "text"])
 def test_numerical_rooms_import_with_torch_and_numpy_alone(room: str) -> None:
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({HEAVY!r}));"
