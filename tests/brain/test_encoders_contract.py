@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_recordings import N_TARGETS, REPEATED, TRAINING, VALIDATION, MadeRecording, made_material
+from made_encoders import KINDS, SMALL, STANDARDISING, WIDTHS, encode
+from made_recordings import REPEATED, TRAINING, VALIDATION, MadeRecording, made_material
 
 from brainaligner.brain import (
     ENCODERS,
@@ -20,27 +21,6 @@ from brainaligner.brain import (
 )
 from brainaligner.brain._settings import FIELDS
 from brainaligner.core import InputError, zscore
-from brainaligner.encoding import RidgeSettings
-
-SMALL = {
-    "high_ev": {"k": 5},
-    "encoding_selection": {"k": 5, "n_permutations": 100, "n_folds": 3},
-    "split_half_reliability": {"k": 5},
-    "all": {},
-    "pca": {"width": 4},
-    "random_projection": {"width": 7},
-    "noise": {"width": 3},
-    "constant": {},
-}
-WIDTHS = dict(zip(SMALL, (5, 5, 5, N_TARGETS, 4, 7, 3, 1), strict=True))
-KINDS = sorted(SMALL)
-STANDARDISING = [kind for kind in KINDS if "standardise" in FIELDS[kind]]
-
-
-def encode(kind, material=None, *, seed=1, options=None, **more):
-    chosen = BrainSettings(kind, **(SMALL[kind] | more))
-    material = made_material() if material is None else material
-    return brain_vectors(material, settings=chosen, seed=seed, options=options)
 
 
 def assert_close(found, expected, *, atol=2e-5):
@@ -237,64 +217,6 @@ def test_borrowed_vectors_have_the_borrowers_rows(kind):
 def test_vectors_that_cannot_be_borrowed(rows, subject, said):
     with pytest.raises(InputError, match=said):
         borrow(encode("noise"), rows, subject)
-
-
-SETTINGS = {
-    "k": (0, -3, 2.5, True, None),
-    "share": (0.0, 1.0, -0.1, float("nan")),
-    "standardise": ("storey",),
-    "ridge": (RidgeSettings(), "ridge"),
-    "n_folds": (1, 2.0),
-    "fdr": (0.0, 1.0, "5 %"),
-    "n_permutations": (19, 100.0),
-    "width": (0, 1.5),
-    "shift": (1, "yes"),
-    "min_shift": (0, 50),
-}
-FAULTS = [
-    (kind, name, value)
-    for kind in KINDS
-    for name in FIELDS[kind]
-    for value in SETTINGS[name]
-    if not (value is None and kind == "encoding_selection")
-]
-
-
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(("kind", "name", "value"), FAULTS)
-def test_values_out_of_range_are_refused(kind, name, value):
-    with pytest.raises(InputError, match=name.split(".")[0]):
-        BrainSettings(kind, **{name: value})
-
-
-GOOD = {"k": 3, "share": 0.4, "standardise": "none", "n_folds": 4, "fdr": 0.01, "width": 9,
-        "n_permutations": 50, "shift": True, "min_shift": 41,
-        "ridge": RidgeSettings(alphas=(3.0,))}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"), [(k, name) for k in KINDS for name in GOOD if name not in FIELDS[k]]
-)
-def test_fields_that_the_kind_does_not_read_are_refused(kind, name):
-    with pytest.raises(InputError, match=f"{kind}.* does not read it"):
-        BrainSettings(kind, **{name: GOOD[name]})
-
-
-def test_settings_that_contradict_each_other():
-    with pytest.raises(InputError, match="Did you mean 'high_ev'"):
-        BrainSettings("higher_ev")
-    with pytest.raises(InputError, match="there is no limit"):
-        BrainSettings("encoding_selection", k=None, share=0.2)
-    with pytest.raises(InputError, match="shift is false"):
-        BrainSettings("all", min_shift=50)
-    assert BrainSettings("pca", shift=True, min_shift=50).min_shift == 50
-
-
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("change", [{"target_block": 0}, {"keep_bytes": -1}, {"target_block": 1.5}])
-def test_options_out_of_range_are_refused(change):
-    with pytest.raises(InputError, match="encoder options"):
-        EncoderOptions(**change)
 
 
 @pytest.mark.parametrize("kind", KINDS)
