@@ -11,7 +11,8 @@ import pytest
 
 ROOMS = ("core", "data", "text", "brain", "encoding", "evaluation", "report", "study", "aligner")
 HEAVY = ("sklearn", "himalaya", "scipy", "transformers", "accelerate", "peft",
-         "nibabel", "nilearn", "matplotlib", "pydantic", "typer", "rich", "yaml", "requests")  # fmt: skip
+         "nibabel", "nilearn", "matplotlib", "pydantic", "typer", "rich", "yaml",
+         "requests")  # fmt: skip
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -29,11 +30,7 @@ def test_the_public_list_of_a_room_is_what_it_offers(room: str) -> None:
     assert len(set(module.__all__)) == len(module.__all__)
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("room", ["core", "encoding", "text", "brain"])
-=======
-@pytest.mark.parametrize("room", ["core", "encoding", "text", "aligner"])
->>>>>>> tuning
+@pytest.mark.parametrize("room", ["core", "encoding", "text", "brain", "aligner"])
 def test_numerical_rooms_import_with_torch_and_numpy_alone(room: str) -> None:
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({HEAVY!r}));"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32
 from brainaligner.core import InputError, frozen_array
 
 
+@runtime_checkable
 class Recording(Protocol):
     """The responses of one subject, read block by block of targets.
 
@@ -42,6 +43,7 @@ class Recording(Protocol):
         ...
 
 
+@runtime_checkable
 class ParcelSeries(Protocol):
     """Mean responses of the 424 parcels of the A424 atlas, in the order of its labels."""
 
@@ -55,6 +57,7 @@ class ParcelSeries(Protocol):
         ...
 
 
+@runtime_checkable
 class StoryDesigns(Protocol):
     """Design rows of the plain language model, scaled and delayed."""
 

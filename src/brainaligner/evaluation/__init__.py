@@ -2,6 +2,7 @@
 
 from brainaligner.evaluation._blocks import block_length
 from brainaligner.evaluation._ceilings import CeilingSummary, ceiling_summary
+from brainaligner.evaluation._fdr import fdr_bh, fdr_by
 from brainaligner.evaluation._findings import Finding, find_warnings
 from brainaligner.evaluation._groups import join_pieces, story_groups
 from brainaligner.evaluation._intervals import (
@@ -19,6 +20,7 @@ from brainaligner.evaluation._moments import (
     pearson_r,
     story_moments,
 )
+from brainaligner.evaluation._permutation import BlockPermutation, block_permutation
 from brainaligner.evaluation._regions import RegionScore, region_scores
 from brainaligner.evaluation._repeats import (
     NoiseCeiling,
@@ -28,11 +30,12 @@ from brainaligner.evaluation._repeats import (
     split_half_reliability,
 )
 from brainaligner.evaluation._settings import EvaluationSettings
-from brainaligner.evaluation._shift_null import ShiftNull, share_above, shift_null
+from brainaligner.evaluation._shift_null import ShiftNull, draw_shifts, share_above, shift_null
 from brainaligner.evaluation._summary import QUANTILES, ScoreBase, Summary, score_group
 
 __all__ = [
     "QUANTILES",
+    "BlockPermutation",
     "CeilingSummary",
     "EvaluationSettings",
     "Finding",
@@ -45,9 +48,13 @@ __all__ = [
     "Summary",
     "block_length",
     "block_moments",
+    "block_permutation",
     "ceiling_summary",
     "correlation_from_moments",
+    "draw_shifts",
     "draw_weights",
+    "fdr_bh",
+    "fdr_by",
     "find_warnings",
     "interval_from_moments",
     "join_ceilings",

@@ -43,7 +43,7 @@ def block_length(predictions: Sequence[Rows], responses: Sequence[Rows], *, cut:
     n_lags = max(len(rows) for rows in p) // 2 + 1
     total, count = np.zeros(n_lags), 0
     for targets in target_blocks(p[0].shape[1], 2 * sum(len(rows) for rows in p)):
-        acf_p, acf_y = _autocorrelation(p, targets, n_lags), _autocorrelation(y, targets, n_lags)
+        acf_p, acf_y = autocorrelation(p, targets, n_lags), autocorrelation(y, targets, n_lags)
         varies = np.isfinite(acf_p[0]) & np.isfinite(acf_y[0])
         total += (acf_p * acf_y)[:, varies].sum(axis=1)
         count += int(varies.sum())
@@ -51,7 +51,7 @@ def block_length(predictions: Sequence[Rows], responses: Sequence[Rows], *, cut:
     return max(SHORTEST_BLOCK, int(under[0]) if under.size else n_lags - 1 if count else 0)
 
 
-def _autocorrelation(
+def autocorrelation(
     stories: Sequence[Rows], targets: slice, n_lags: int
 ) -> Float64[np.ndarray, "lag target"]:
     """Autocorrelation at lags 0 to n_lags - 1; NaN for a target that never varies."""

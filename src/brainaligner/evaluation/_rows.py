@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 
 from brainaligner.core import InputError
 
@@ -80,7 +80,9 @@ def target_blocks(n_targets: int, depth: int) -> Iterator[slice]:
         yield slice(start, min(start + width, n_targets))
 
 
-def centred_rows(stories: Sequence[Rows], targets: slice) -> Float64[np.ndarray, "time target"]:
+def centred_rows(
+    stories: Sequence[Rows], targets: slice | Int64[np.ndarray, "_"]
+) -> Float64[np.ndarray, "time target"]:
     """Concatenate some columns of all stories in float64, less the mean over all rows.
 
     A column that is constant to float32 precision becomes exact zeros.

@@ -10,17 +10,19 @@ import numpy as np
 from jaxtyping import Float
 
 from brainaligner.brain import (
-    ENCODERS,
     BrainLMConfig,
     BrainMaterial,
     BrainVectors,
+    EncoderOptions,
     ParcelSeries,
     Provenance,
     borrow,
+    brain_vectors,
     brainlm_info,
     encode_brainlm,
     load_brainlm,
     random_brainlm,
+    vector_width,
 )
 from brainaligner.core import InputError
 from brainaligner.data import Dataset
@@ -176,8 +178,8 @@ class BrainTask:
         """Numbers per TR at most: as many as there are targets, where none are chosen."""
         if self.config.brainlm is not None:
             return self.config.brainlm.width(self._brainlm_config())
-        chosen = None if self.config.encoder is None else self.config.encoder.k
-        return min(chosen or self.recording.n_targets, self.recording.n_targets)
+        assert self.config.encoder is not None
+        return vector_width(self.config.encoder, self.recording.n_targets)
 
     def operations(self, rows: int) -> float:
         """Estimate the floating-point operations that the encoder takes."""
@@ -298,8 +300,13 @@ def _encode(folder: Path, task: BrainTask, options: RunOptions, reporter: Report
 def _vectors(task: BrainTask, options: RunOptions, reporter: Reporter) -> BrainVectors:
     material, config = brain_material(task), task.config
     if config.encoder is not None:
-        encode = ENCODERS[config.kind]
-        return encode(material, settings=config.encoder, seed=config.seed, progress=reporter)
+        return brain_vectors(
+            material,
+            settings=config.encoder,
+            seed=config.seed,
+            options=EncoderOptions(device=options.ridge_device),
+            progress=reporter,
+        )
     assert config.brainlm is not None
     assert task.parcels is not None
     return encode_brainlm(

@@ -288,9 +288,10 @@ class StudyConfig:
                 raise InputError(kind, got="none", wanted="at least one", do=f"Add {kind}.")
             for name in entries:
                 check_name(f"{kind}.{name}", name)
-        for kind, entries in (("brains", self.brains), ("tunings", self.tunings)):
-            for name in entries:
-                check_name(f"{kind}.{name}", name)
+        for name in self.brains:
+            check_name(f"brains.{name}", name)
+        for name in self.tunings:
+            check_name(f"tunings.{name}", name)
         object.__setattr__(self, "features", self._with_models())
         self._check_references()
 

@@ -19,6 +19,7 @@ from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Ceilings, Fit, Fitted, write_outputs
 from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
 from brainaligner.study._prepare import (
+    Prepared,
     data_folder,
     divide,
     model_infos,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,6 @@ HEAD_VERSION = 1
 TUNING_VERSION = 1
 CHECKPOINT = "model"
 _BITS_SEED = 0
-BRAINS = ("true", "shifted", "none")
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,7 +323,8 @@ def _tune(
         "epochs": done.epochs,
         "best_epoch": done.best_epoch,
         "moved": dict(done.moved),
-        "bits": _bits(done.aligner, task, train, validation) | {"plain": head_facts["bits"]},
+        "bits": _bits(done.aligner, load_aligner(source, brain_width=None), task, validation)
+        | {"unigram": _unigram(done.aligner, task, train, validation)},
         "head_learned": head_facts["learned"],
     }
     write_json(target / "facts.json", facts)
@@ -333,16 +333,23 @@ def _tune(
 
 
 def _bits(
-    aligner: BrainAligner, task: TuningTask, train: AlignerMaterial, validation: AlignerMaterial
+    tuned: BrainAligner, plain_model: BrainAligner, task: TuningTask, validation: AlignerMaterial
 ) -> dict[str, float]:
-    """Bits per masked token on the same tokens: with each brain, and by frequencies alone."""
-    settings = task.settings
-    found = {"unigram": unigram_bits(aligner, train, validation, settings=settings, seed=BITS_SEED)}
-    for brain in BRAINS if task.brain is not None else BRAINS[-1:]:
-        found[brain] = masked_bits(
-            aligner, validation, brain=brain, settings=settings, seed=BITS_SEED
-        )
+    """Bits per masked token, the same tokens throughout: with each brain, and before tuning."""
+    bits = partial(masked_bits, settings=task.settings, seed=_BITS_SEED)
+    found = {"none": bits(tuned, validation, brain="none")}
+    if task.brain is not None:
+        found["true"] = bits(tuned, validation, brain="true")
+        found["shifted"] = bits(tuned, validation, brain="shifted")
+    found["plain"] = bits(plain_model, AlignerMaterial(validation.texts), brain="none")
     return {name: one.bits for name, one in found.items()}
+
+
+def _unigram(
+    aligner: BrainAligner, task: TuningTask, train: AlignerMaterial, validation: AlignerMaterial
+) -> float:
+    settings = task.settings
+    return unigram_bits(aligner, train, validation, settings=settings, seed=_BITS_SEED).bits
 
 
 def _keep_history(work: Path, target: Path) -> None:
