@@ -176,7 +176,7 @@ def _write_tree(
             seed=simulation.tree.seed,
             progress=reporter,
         )
-    write_npz(target / PARCELS, _made_up_parcels(target, simulation.tree))
+    write_npz(target / "derivative" / PARCELS, _made_up_parcels(target, simulation.tree))
 
 
 def _made_up_parcels(tree: Path, settings: SimulationSettings) -> dict[str, np.ndarray]:
