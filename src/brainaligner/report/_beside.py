@@ -30,7 +30,7 @@ from brainaligner.report._words import (
 _CEILING_COLUMNS = ("mean r", "CCmax", "with ceiling", "CCnorm")
 _REGION_COLUMNS = ("mean r", "median", "targets")
 _CEILING_NOTES = (
-    ("CCmax", "mean over the targets that have one of the highest r that any model could reach"),
+    ("CCmax", "the highest r that any model could reach; mean over the targets that have one"),
     (
         "With ceiling",
         "share of targets whose signal power lies more than two standard errors above 0; the "
