@@ -11,24 +11,27 @@ from typing import TYPE_CHECKING, Any
 from brainaligner.study._cli import app, main
 
 if TYPE_CHECKING:
-    from brainaligner.study._config import (
-        ArmConfig,
-        DatasetConfig,
-        FeatureConfig,
-        SimulationConfig,
-        SplitConfig,
-        StudyConfig,
-    )
+    from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
+    from brainaligner.study._dataset_config import DatasetConfig, SimulationConfig, SplitConfig
     from brainaligner.study._files import load_study, preset_names, study_yaml
     from brainaligner.study._options import RunOptions
     from brainaligner.study._region_files import RegionsConfig
     from brainaligner.study._run import run_study
     from brainaligner.study._store import Recipe, Store
+    from brainaligner.study._tuning_config import (
+        BrainConfig,
+        HeadConfig,
+        PublishedConfig,
+        TuningConfig,
+    )
 
 __all__ = [
     "ArmConfig",
+    "BrainConfig",
     "DatasetConfig",
     "FeatureConfig",
+    "HeadConfig",
+    "PublishedConfig",
     "Recipe",
     "RegionsConfig",
     "RunOptions",
@@ -36,6 +39,7 @@ __all__ = [
     "SplitConfig",
     "Store",
     "StudyConfig",
+    "TuningConfig",
     "app",
     "load_study",
     "main",
@@ -46,15 +50,19 @@ __all__ = [
 
 _MODULES = {
     "ArmConfig": "_config",
-    "DatasetConfig": "_config",
+    "BrainConfig": "_tuning_config",
+    "DatasetConfig": "_dataset_config",
     "FeatureConfig": "_config",
+    "HeadConfig": "_tuning_config",
+    "PublishedConfig": "_tuning_config",
     "Recipe": "_store",
     "RegionsConfig": "_region_files",
     "RunOptions": "_options",
-    "SimulationConfig": "_config",
-    "SplitConfig": "_config",
+    "SimulationConfig": "_dataset_config",
+    "SplitConfig": "_dataset_config",
     "Store": "_store",
     "StudyConfig": "_config",
+    "TuningConfig": "_tuning_config",
     "load_study": "_files",
     "preset_names": "_files",
     "run_study": "_run",

@@ -17,7 +17,7 @@ from brainaligner.core import (
     draw_split,
 )
 from brainaligner.evaluation import Finding
-from brainaligner.study._config import SplitConfig
+from brainaligner.study._dataset_config import SplitConfig
 from brainaligner.study._settings import settings_from_mapping
 
 _DEFAULT_COUNTS = (60, 8, 16)

@@ -14,7 +14,8 @@ from brainaligner.evaluation import CeilingSummary, Finding, ceiling_summary, fi
 from brainaligner.report import Result, RunReport, regions_tsv, render_page, table_tsv
 from brainaligner.study._ceiling_stage import StoryCeilings
 from brainaligner.study._ceilings import MEASURES
-from brainaligner.study._config import SIMULATED, StudyConfig
+from brainaligner.study._config import StudyConfig
+from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._disk import replace_file, write_npz
 from brainaligner.study._doctor import software_versions
 from brainaligner.study._files import study_yaml

@@ -12,7 +12,7 @@ from brainaligner.study._features import FeatureSpace, feature_space
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import ReadoutTask, readout_bytes
 from brainaligner.study._store import Store
-from brainaligner.study._tuning import TuningTask, TuningTasks, plan_tunings, tuning_bytes
+from brainaligner.study._tuning_task import TuningTask, TuningTasks, plan_tunings, tuning_bytes
 
 SMALLEST_RUN = 2**24
 

@@ -12,7 +12,8 @@ from brainaligner.core import InputError, Progress, StoryGroup, WithinStorySplit
 from brainaligner.data import Dataset, open_dataset
 from brainaligner.evaluation import Finding, story_groups
 from brainaligner.study._ceiling_stage import CeilingTask, ceiling_task
-from brainaligner.study._config import SIMULATED, ArmConfig, StudyConfig
+from brainaligner.study._config import ArmConfig, StudyConfig
+from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._division import (
     AnySplit,
     Listing,

@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from brainaligner.study._brain import BrainTask
+from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._features import FeatureSpace
 from brainaligner.study._plan import Plan
 from brainaligner.study._readout import ReadoutTask, decomposition_recipe, readout_recipe
 from brainaligner.study._store import Recipe, Store
-from brainaligner.study._tuning import TuningTask, tuning_bytes
+from brainaligner.study._tuning_task import TuningTask, tuning_bytes
 from brainaligner.text import ModelInfo, RowText, story_texts
 
 TOKENS_PER_WORD = 1.35

@@ -11,7 +11,8 @@ from pathlib import Path
 from brainaligner.core import InputError
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._ceiling_stage import ensure_ceilings
-from brainaligner.study._config import STORE, StudyConfig
+from brainaligner.study._config import StudyConfig
+from brainaligner.study._dataset_config import STORE
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study

@@ -21,7 +21,8 @@ from brainaligner.data import (
     story_transcripts,
 )
 from brainaligner.report import fsaverage5_coordinates, fsaverage5_sphere
-from brainaligner.study._config import SIMULATED, SimulationConfig, StudyConfig
+from brainaligner.study._config import StudyConfig
+from brainaligner.study._dataset_config import SIMULATED, SimulationConfig
 from brainaligner.study._disk import write_npz
 from brainaligner.study._features import (
     FeatureSpace,

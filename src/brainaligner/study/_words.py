@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from brainaligner.core import Split, WithinStorySplit
-from brainaligner.study._config import ArmConfig, FeatureConfig, SplitConfig
+from brainaligner.study._config import ArmConfig, FeatureConfig
+from brainaligner.study._dataset_config import SplitConfig
 from brainaligner.text import ModelInfo
 
 

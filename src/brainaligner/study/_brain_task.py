@@ -1,0 +1,266 @@
+"""One brain encoder in one subject: what it reads, and all that its vectors follow from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from brainaligner.brain import (
+    BrainLMConfig,
+    ParcelSeries,
+    brainlm_info,
+    vector_width,
+)
+from brainaligner.core import InputError
+from brainaligner.data import Dataset
+from brainaligner.study._designs import ArmDesign
+from brainaligner.study._features import FeatureSpace, feature_space
+from brainaligner.study._parcels import ParcelFile, parcel_series, read_parcel_file
+from brainaligner.study._prepare import Prepared
+from brainaligner.study._settings import plain
+from brainaligner.study._store import Recipe, Store
+from brainaligner.study._tuning_config import BRAINLM, BrainConfig
+
+VERSION = 1
+RANDOM_VERSION = 1
+NEED_FEATURES = ("encoding_selection", "split_half_reliability")
+
+
+@dataclass(frozen=True, eq=False)
+class SubjectRecording:
+    """The responses of one subject, as brain encoders read them."""
+
+    dataset: Dataset
+    subject: str
+
+    @property
+    def n_targets(self) -> int:
+        """Columns of the responses."""
+        return self.dataset.space(self.subject).size
+
+    @property
+    def kind(self) -> str:
+        """What the columns are."""
+        return self.dataset.space(self.subject).kind
+
+    def rows(self, story: str) -> int:
+        """TRs of a story."""
+        return self.dataset.n_rows(self.subject, story)
+
+    def responses(self, story: str, targets: slice) -> Float[np.ndarray, "time target"]:
+        """Responses to a story at a slice of targets; what is not finite is 0."""
+        return self.dataset.responses(self.subject, story, targets).values
+
+    def repeats(self, story: str, targets: slice) -> Float[np.ndarray, "repeat time target"] | None:
+        """Single presentations of a story, None where there are none."""
+        read = self.dataset.repeats(self.subject, story, targets)
+        return None if read is None else read.repeats
+
+
+@dataclass(frozen=True, eq=False)
+class DesignsOfStories:
+    """Designs of a plain model's features, by story."""
+
+    designs: ArmDesign
+    recording: SubjectRecording
+
+    def design(self, story: str) -> Float[np.ndarray, "time feature"]:
+        """Rows of one story."""
+        return self.designs.story(story, self.recording.rows(story))
+
+
+@dataclass(frozen=True)
+class AlignerDivision:
+    """Training stories of the ridge, divided for the aligner.
+
+    Parameters
+    ----------
+    train : tuple of str
+        Stories that it learns from.
+    validation : tuple of str
+        Stories that it stops by.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+
+    @property
+    def stories(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.train + self.validation
+
+
+@dataclass(frozen=True, eq=False)
+class BrainTask:
+    """One brain encoder in one subject.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    name : str
+        Entry of the study's ``brains``.
+    subject : str
+        Whose aligner reads the vectors.
+    division : AlignerDivision
+    store : Store
+    """
+
+    prepared: Prepared
+    name: str
+    subject: str
+    division: AlignerDivision
+    store: Store
+
+    @property
+    def config(self) -> BrainConfig:
+        """What the study file says."""
+        return self.prepared.config.brains[self.name]
+
+    @property
+    def source(self) -> str:
+        """Whose brain it is."""
+        if self.config.subject == "own":
+            return self.subject
+        subjects = list(self.prepared.division.splits)
+        return subjects[(subjects.index(self.subject) + 1) % len(subjects)]
+
+    @property
+    def recording(self) -> SubjectRecording:
+        """Responses of the source."""
+        return SubjectRecording(self.prepared.dataset, self.source)
+
+    @property
+    def repeated(self) -> tuple[str, ...]:
+        """Stories with single presentations that the encoder looks at."""
+        if self.config.kind != "high_ev":
+            return ()
+        dataset = self.prepared.dataset
+        heard = dataset.stories(self.source)
+        return tuple(story for story in heard if dataset.presentations(story) > 1)
+
+    @cached_property
+    def features(self) -> FeatureSpace | None:
+        """Features of the plain model, where the encoder selects by them."""
+        name = self.config.features
+        if name is None:
+            return None
+        feature, prepared = self.prepared.config.features[name], self.prepared
+        info, stimuli = prepared.infos[feature.model], prepared.division.stimuli
+        return feature_space(name, feature, info, stimuli, store=self.store)
+
+    @cached_property
+    def parcels(self) -> ParcelFile | None:
+        """Parcels of voxels, for the fMRI foundation model."""
+        if self.config.parcels is None:
+            return None
+        path = self.prepared.dataset.folder / Path(self.config.parcels).expanduser()
+        return read_parcel_file(path, self.source)
+
+    @property
+    def width(self) -> int:
+        """Numbers per TR at most: as many as there are targets, where none are chosen."""
+        if self.config.brainlm is not None:
+            return self.config.brainlm.width(self._brainlm_config())
+        assert self.config.encoder is not None
+        return vector_width(self.config.encoder, self.recording.n_targets)
+
+    def operations(self, rows: int) -> float:
+        """Estimate the floating-point operations that the encoder takes."""
+        if self.config.brainlm is not None:
+            config = self._brainlm_config()
+            width, tokens = config.hidden_size, config.n_tokens + 1
+            per_token = 24.0 * width**2 + 4.0 * tokens * width
+            windows = rows / self.config.brainlm.hop
+            return windows * config.num_hidden_layers * tokens * per_token
+        if self.features is None:
+            return 2.0 * rows * self.recording.n_targets
+        columns = self.features.width * len(self.config.design.delays)
+        fits = 5.0  # folds within the training stories
+        return fits * (2.0 * rows * columns * (columns + 2 * self.recording.n_targets))
+
+    def _brainlm_config(self) -> BrainLMConfig:
+        if self.config.random is not None:
+            return self.config.random
+        assert self.config.checkpoint is not None
+        return brainlm_info(Path(self.config.checkpoint).expanduser()).config
+
+    def check(self) -> None:
+        """Refuse a dataset that lacks what the encoder needs, before any work.
+
+        Raises
+        ------
+        InputError
+        """
+        fault = self._lacking()
+        if fault is not None:
+            raise InputError(
+                f"brains.{self.name}, {self.source}",
+                got=f"{fault[0]} ({self.recording.n_targets} {self.recording.kind})",
+                wanted=f"{fault[1]}: {self.config.kind} needs them",
+                do="Add them, or leave this brain encoder out.",
+            )
+
+    def _lacking(self) -> tuple[str, str] | None:
+        kind = self.config.kind
+        if kind == "high_ev" and not self.repeated:
+            return "no story with single presentations", "repeats"
+        if kind == BRAINLM and self.series is None:
+            return "no parcels", "'parcels', a file of 'brainaligner data parcels'"
+        if kind in NEED_FEATURES and self.features is None:
+            return "no features", "'features', an entry of the study"
+        return None
+
+    @cached_property
+    def series(self) -> ParcelSeries | None:
+        """Parcel means of the source."""
+        return parcel_series(self.prepared.dataset, self.source, self.parcels)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """All that the vectors follow from: no response of a test story, but for repeats."""
+        config = self.config
+        settings = {
+            "encoder": plain(config.encoder or config.brainlm),
+            "kind": config.kind,
+            "design": plain(config.design) if config.features else None,
+            "seed": config.seed,
+            "fitted_on": list(self.division.train),
+            "given": list(self.division.stories),
+            "repeated": list(self.repeated),
+            "rows": self._rows() if config.subject == "next" else None,
+        }
+        return Recipe("brain", VERSION, settings, self._inputs())
+
+    def _rows(self) -> dict[str, int]:
+        dataset = self.prepared.dataset
+        return {story: dataset.n_rows(self.subject, story) for story in self.division.stories}
+
+    def _inputs(self) -> dict[str, str]:
+        stories = sorted({*self.division.stories, *self.repeated})
+        inputs = {f"responses/{story}": self._digest(story) for story in stories}
+        if self.features is not None:
+            inputs["features"] = self.features.recipe.key
+        if self.config.checkpoint is not None:
+            inputs["checkpoint"] = self.prepared.checkpoints[self.config.checkpoint]
+        if self.config.random is not None:
+            inputs["checkpoint"] = random_recipe(self.config).key
+        if self.parcels is not None:
+            inputs["parcels"] = self.parcels.digest
+        return inputs
+
+    def _digest(self, story: str) -> str:
+        known = self.prepared.digests[self.source]
+        if story in known:
+            return known[story]
+        dataset = self.prepared.dataset
+        return f"{dataset.reader}/{dataset.responses_digest(self.source, story)}"
+
+
+def random_recipe(config: BrainConfig) -> Recipe:
+    """Recipe of a checkpoint of random weights."""
+    settings = {"config": plain(config.random), "seed": config.seed}
+    return Recipe("random-brainlm", RANDOM_VERSION, settings, {})
