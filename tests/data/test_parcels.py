@@ -10,7 +10,13 @@ from nibabel import cifti2
 from nibabel.gifti import GiftiDataArray, GiftiImage
 
 from brainaligner.core import InputError
-from brainaligner.data import coverage_report, parcellate, read_anatomy, read_atlas
+from brainaligner.data import (
+    coverage_report,
+    parcellate,
+    read_anatomy,
+    read_atlas,
+    read_parcel_coordinates,
+)
 from brainaligner.data._mni import MNI305_TO_MNI152
 from brainaligner.data._parcels import surface_labels
 
@@ -334,3 +340,25 @@ def test_bad_atlases_are_refused(atlas_files, tmp_path):
 def test_responses_of_other_columns_are_refused(by_volume):
     with pytest.raises(InputError, match="4000"):
         by_volume["SIM01"].average(np.ones((4, 3999), np.float32))
+
+
+def test_coordinates_of_the_real_atlas_are_those_of_its_table(real_data):
+    found = read_parcel_coordinates(real_data / "a424/A424_Coordinates.dat", 424)
+    assert found.shape == (424, 3)
+    assert found[0].tolist() == [14, -78, 4]
+    assert len(np.unique(found[:, 1])) == 77
+    unstable = np.argsort(found[:, 1], kind="quicksort")
+    stable = sorted(range(424), key=found[:, 1].tolist().__getitem__)
+    assert np.argsort(found[:, 1], kind="stable").tolist() == stable
+    assert sorted(unstable.tolist()) == sorted(stable)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1 2 3\n2 3 4\n", "1 0 0 0\n3 0 0 0\n", "1 0 0 0\n2 0 nan 0\n", "1 0 0 0\n", "one two"],
+    ids=["empty", "three columns", "label missing", "NaN", "too few", "words"],
+)
+def test_other_tables_of_coordinates_are_refused(tmp_path, text):
+    (tmp_path / "some.dat").write_text(text)
+    with pytest.raises(InputError, match=r"some\.dat"):
+        read_parcel_coordinates(tmp_path / "some.dat", 2)

@@ -17,6 +17,7 @@ from study_trees import Cli, save_own_data
 from brainaligner.data import open_dataset
 from brainaligner.evaluation import noise_ceiling
 from brainaligner.report import fsaverage5_sphere, no_map_reason
+from brainaligner.study._parcels import read_parcel_file
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # typer hands commands classes of its own
 SUBJECTS = ("SIM01", "SIM02")
@@ -224,7 +225,28 @@ def test_parcels_by_volume_say_so(
     assert "every parcel was placed by the affine volume route" in done.out
     assert "SIM01" not in done.out
     assert "\tsurface\t" not in to.with_suffix(".tsv").read_text()
+    assert "BrainLM will need" in done.out
     assert sorted(path.name for path in tmp_path.glob("parcels*")) == ["parcels.npz", "parcels.tsv"]
+
+
+def test_parcels_keep_the_coordinates_of_the_atlas(
+    cli: Cli, sound_tree: Path, atlas: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    home = tmp_path / "atlas"
+    shutil.copytree(atlas[0], home)
+    lines = [f"{label}\t{label}\t{-label}\t0" for label in range(1, 14)]
+    (home / "toy_Coordinates.dat").write_text("\n".join(lines) + "\n")
+    call = ("data", "parcels", sound_tree, "--atlas", home, "--to", tmp_path / "parcels.npz")
+    done = cli(*call, "--subjects", "SIM02")
+    assert done.code == 0, done.err
+    found = read_parcel_file(tmp_path / "parcels.npz", "SIM02")
+    assert found.coordinates[4].tolist() == [5, -5, 0]
+    assert found.weights is not None
+    assert found.weights.shape[0] == 13
+    (home / "other.dat").write_text("1 2 3 4\n")
+    refused = cli(*call)
+    assert (refused.code, len(refused.lines)) == (2, 1)
+    assert "other.dat" in refused.err
 
 
 @pytest.mark.parametrize(

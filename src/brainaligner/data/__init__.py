@@ -1,6 +1,6 @@
 """Datasets: words and responses from disk, checked, and read only when asked for."""
 
-from brainaligner.data._atlas import Atlas, read_atlas
+from brainaligner.data._atlas import Atlas, read_atlas, read_parcel_coordinates
 from brainaligner.data._convert import convert_responses
 from brainaligner.data._copies import ConvertedFile
 from brainaligner.data._dataset import Dataset
@@ -94,6 +94,7 @@ __all__ = [
     "read_atlas",
     "read_column_labels",
     "read_manifest",
+    "read_parcel_coordinates",
     "read_parcel_coverage",
     "read_regions",
     "read_surface",

@@ -90,6 +90,41 @@ def read_atlas(dlabel: Path, volume: Path) -> Atlas:
     return Atlas(names, cortex[_CORTEX[0]], cortex[_CORTEX[1]], labels, affine)
 
 
+def read_parcel_coordinates(path: Path, n_parcels: int) -> Float64[np.ndarray, "parcel 3"]:
+    """Read the centres of an atlas's parcels, such as ``A424_Coordinates.dat``.
+
+    Parameters
+    ----------
+    path : Path
+        A table of four columns: label 1, 2, ... in order, and X, Y, Z in MNI mm.
+    n_parcels : int
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is not such a table of so many parcels.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        table = np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
+    except (OSError, ValueError) as error:
+        raise _no_coordinates(path, str(error), n_parcels) from None
+    if table.shape != (n_parcels, 4) or not np.isfinite(table).all():
+        raise _no_coordinates(path, f"numbers of shape {table.shape}", n_parcels)
+    if (table[:, 0] != np.arange(1, n_parcels + 1)).any():
+        raise _no_coordinates(path, "labels that are not 1, 2, ... in order", n_parcels)
+    return table[:, 1:]
+
+
+def _no_coordinates(path: Path, got: str, n_parcels: int) -> InputError:
+    return InputError(
+        str(path),
+        got=got,
+        wanted=f"{n_parcels} lines of label, X, Y and Z",
+        do="Give the coordinates that belong to the atlas.",
+    )
+
+
 def _read_dlabel(path: Path) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     wanted = "a CIFTI label file (.dlabel.nii) on fsLR-32k"
     image = load_image(path, wanted)

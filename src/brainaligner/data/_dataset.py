@@ -19,6 +19,7 @@ from brainaligner.core import (
 from brainaligner.data._archive import ArrayHeader, checked_header
 from brainaligner.data._check import dataset_problems
 from brainaligner.data._names import match_names
+from brainaligner.data._parcel_coverage import ParcelCoverage
 from brainaligner.data._problem import Problem
 from brainaligner.data._shape_checks import (
     check_columns,
@@ -180,6 +181,10 @@ class Dataset(Source):
         columns = checked_columns(where, targets, shape[1])
         repeats, replaced = finite_float32(self._repeats(subject, name, columns))
         return dataclasses.replace(mean, repeats=repeats, replaced=mean.replaced + replaced)
+
+    def coverage(self, subject: str) -> ParcelCoverage | None:
+        """Which parcels of an atlas a subject's columns are; None where they are no parcels."""
+        return None
 
     def responses_digest(self, subject: str, story: str) -> str:
         """SHA-256 of the content of one recording: of the file where it has its own."""

@@ -117,19 +117,24 @@ class AveragedParcels:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredParcels:
-    """Responses that are parcels already; a column that is 0 throughout is a missing parcel."""
+    """Responses that are parcels already, such as ``fetch --as parcels`` leaves."""
 
     dataset: Dataset
     subject: str
 
     @property
     def coverage(self) -> tuple[int, ...]:
-        """1 for each parcel: how many voxels a mean was taken over is not known here."""
-        return (1,) * self.dataset.space(self.subject).size
+        """Voxels of each parcel; 1 where a dataset of parcels does not say."""
+        known = self.dataset.coverage(self.subject)
+        if known is None:
+            return (1,) * self.dataset.space(self.subject).size
+        return tuple(known.voxels.tolist())
 
     def parcels(self, story: str) -> Float32[np.ndarray, "time parcel"]:
-        """Responses of a story."""
-        return self.dataset.responses(self.subject, story).values
+        """Responses of a story; NaN in the columns of missing parcels."""
+        values = self.dataset.responses(self.subject, story).values
+        known = self.dataset.coverage(self.subject)
+        return values if known is None else known.all_parcels(values)
 
 
 def parcel_series(

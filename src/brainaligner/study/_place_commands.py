@@ -88,13 +88,16 @@ def parcels(
     home, names = folder.expanduser(), split_names(subjects)
     spheres = placing.sphere_pair(sphere_left, sphere_right)
     labels = placing.read_atlas_folder(atlas.expanduser())
+    coordinates = placing.read_coordinates(atlas.expanduser(), labels.n_parcels)
     with reporting() as reporter:
         placed, faults = placing.of_each_subject(
             home, names, lambda name: placing.place_parcels(home, name, labels, spheres), reporter
         )
-    beside = placing.save_parcels(to, placed)
+    beside = placing.save_parcels(to, placed, coordinates)
     for note in placed[0].notes:
         print(f"note: {note}")
+    if coordinates is None:
+        print("note: no table of coordinates (*.dat) beside the atlas: BrainLM will need one")
     for one in placed:
         print(_coverage(one))
     _print_faults(faults)

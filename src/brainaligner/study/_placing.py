@@ -21,6 +21,7 @@ from brainaligner.data import (
     parcellate,
     read_anatomy,
     read_atlas,
+    read_parcel_coordinates,
     write_fsaverage5_vertices,
 )
 from brainaligner.report import fsaverage5_sphere
@@ -169,6 +170,25 @@ def read_atlas_folder(folder: Path) -> Atlas:
     return read_atlas(folder / labels[0], folder / volumes[0])
 
 
+def read_coordinates(folder: Path, n_parcels: int) -> np.ndarray | None:
+    """Centres of the parcels in MNI mm, shape (parcel, 3), where the atlas folder has them.
+
+    Raises
+    ------
+    InputError
+        If there are several such tables, or the one does not fit the atlas.
+    """
+    tables = sorted(folder.glob("*.dat"))
+    if len(tables) > 1:
+        raise InputError(
+            str(folder),
+            got=", ".join(path.name for path in tables),
+            wanted="one table of coordinates, such as A424_Coordinates.dat",
+            do="Remove the others.",
+        )
+    return read_parcel_coordinates(tables[0], n_parcels) if tables else None
+
+
 def sphere_pair(left: Path | None, right: Path | None) -> Spheres | None:
     """Return both fsLR spheres, or None where neither is given.
 
@@ -219,12 +239,15 @@ def check_target(path: Path, suffix: str) -> None:
         )
 
 
-def save_parcels(path: Path, parcellations: Sequence[Parcellation]) -> Path:
+def save_parcels(
+    path: Path, parcellations: Sequence[Parcellation], coordinates: np.ndarray | None = None
+) -> Path:
     """Write matrices and, beside them, how many voxels each parcel has.
 
     Of each subject stand ``<subject>/data``, ``indices``, ``indptr`` and ``shape``: a
     ``scipy.sparse.csr_array`` (parcel, voxel) whose rows add up to 1, empty where a parcel has
-    no voxel. ``names`` holds the names of the parcels.
+    no voxel. ``names`` holds the names of the parcels, ``coordinates`` their centres in MNI
+    mm, where they are given.
 
     Returns
     -------
@@ -232,6 +255,8 @@ def save_parcels(path: Path, parcellations: Sequence[Parcellation]) -> Path:
         The table.
     """
     arrays = {"names": np.array(parcellations[0].names)}
+    if coordinates is not None:
+        arrays["coordinates"] = coordinates
     for one in parcellations:
         weights = one.weights
         for name in ("data", "indices", "indptr"):
