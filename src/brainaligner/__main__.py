@@ -1,4 +1,4 @@
-"""``python -m brainaligner`` is the command ``brainaligner``."""
+"""``python -m brainaligner``: the command line, also for ``torchrun -m brainaligner``."""
 
 from brainaligner.study import main
 

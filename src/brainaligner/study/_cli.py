@@ -191,7 +191,8 @@ def _run_and_show(study: str, options: RunOptions, overrides: list[str], *, as_j
 
     with _stoppable():
         folder = run_study(load_study(study, overrides=overrides), options)
-    _show(folder, as_json=as_json)
+    if options.rank == 0:
+        _show(folder, as_json=as_json)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,11 @@ class RunOptions:
                     wanted="1 or more",
                     do="Give a positive number.",
                 )
+
+    @property
+    def rank(self) -> int:
+        """Number of this process among those that torchrun started; 0 where it did not."""
+        return int(os.environ.get("RANK", "0"))
 
     @property
     def ridge_device(self) -> str:

@@ -100,6 +100,16 @@ class _Both(Reporter):
             reporter(what, done, total)
 
 
+class SilentReporter(Reporter):
+    """Says nothing: the first rank speaks for all."""
+
+    def line(self, text: str) -> None:
+        """Say nothing."""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def reporting(log: Path | None = None, *, console: Console | None = None) -> Iterator[Reporter]:
     """Open the reporter that fits the terminal, with a copy of all lines in `log`.

@@ -33,7 +33,7 @@ from brainaligner.study._pricing import (
     operations_per_second,
     price,
 )
-from brainaligner.study._progress import Reporter, reporting
+from brainaligner.study._progress import Reporter, SilentReporter, reporting
 from brainaligner.study._readout import ensure_readout
 from brainaligner.study._region_stage import ensure_regions
 from brainaligner.study._scoring import ArmScores, ensure_scores
@@ -71,7 +71,11 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
     options.activate()
     infos = model_infos(config, device=options.device)
     models = {name: model_words(info) for name, info in infos.items()}  # reads every file
-    store = Store(options.out / STORE)
+    store = Store(options.out / STORE, rank=options.rank)
+    folder = options.out / config.name
+    if options.rank:
+        _take_part(config, infos, store, options)
+        return folder
     plan = None
     if config.dataset.simulation is None:
         with reporting() as reporter:
@@ -79,7 +83,6 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
             plan = _plan(config, data, infos, store, reporter)
     else:
         _refuse_simulation(config, options)
-    folder = options.out / config.name
     with _results_folder(folder, store), reporting(folder / _LOG) as reporter:
         reporter.line(f"study {config.name}")
         for name, words in models.items():
@@ -92,6 +95,18 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         write_outputs(plan, fitted, ceilings, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
+
+
+def _take_part(
+    config: StudyConfig, infos: Mapping[str, ModelInfo], store: Store, options: RunOptions
+) -> None:
+    """What ranks after the first do: train beside it, and wait for all else."""
+    reporter = SilentReporter()
+    if config.dataset.simulation is None:
+        data = data_folder(config, options.data)
+    else:
+        data = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
+    _fit_all(_plan(config, data, infos, store, reporter), store, options, reporter)
 
 
 def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedStage], float]:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from filelock import FileLock
 from brainaligner.study._disk import process_tag, writing_to
 from brainaligner.study._settings import canonical
 
+_POLL_S = 0.2
 _FOREIGN_LEFTOVER_S = 7 * 24 * 3600.0
 
 
@@ -79,10 +81,13 @@ class Store:
     ----------
     folder : Path
         Created by `open`, not before.
+    rank : int
+        Of this process among those that torchrun started. Only the first one builds; the
+        others take part in `ensure_resumable` and wait for everything else.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path, *, rank: int = 0) -> None:
+        self.folder, self.rank = Path(folder), rank
         self._temporary = self.folder / "tmp"
         self._unfinished = self.folder / "unfinished"
 
@@ -112,7 +117,9 @@ class Store:
         build : callable
             Writes the payload into the empty folder that it is given.
         """
-        if not self.has(recipe):
+        if self.rank:
+            self._wait_for(recipe)
+        elif not self.has(recipe):
             with writing_to(self.folder):
                 self._build(recipe, build)
         return self.path(recipe)
@@ -126,21 +133,40 @@ class Store:
         build : callable
             Writes the payload into the first folder that it is given. The second one is
             found again as it was left when a process that builds the same artifact dies; it
-            goes when the artifact is there. Of several processes one builds, the others wait.
+            goes when the artifact is there. Of several processes one builds, the others wait;
+            the ranks that torchrun started all call it, with one second folder.
         """
+        if self.rank:
+            return self._take_part(recipe, build)
         if not self.has(recipe):
             with writing_to(self.folder), self._workshop(recipe) as work:
                 self.ensure(recipe, lambda target: build(target, work))
         return self.path(recipe)
 
+    def _take_part(self, recipe: Recipe, build: Callable[[Path, Path], None]) -> Path:
+        """Do the same work as the first rank, and leave the writing to it."""
+        if not self.has(recipe):
+            with tempfile.TemporaryDirectory() as unused:
+                build(Path(unused), self._unfinished_folder(recipe))
+        self._wait_for(recipe)
+        return self.path(recipe)
+
+    def _wait_for(self, recipe: Recipe) -> None:
+        while not self.has(recipe):
+            time.sleep(_POLL_S)
+
     @contextmanager
     def _workshop(self, recipe: Recipe) -> Iterator[Path]:
-        folder = self._unfinished / recipe.stage / recipe.key
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._unfinished_folder(recipe)
         with FileLock(folder.with_suffix(".lock")):
             folder.mkdir(exist_ok=True)
             yield folder
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _unfinished_folder(self, recipe: Recipe) -> Path:
+        folder = self._unfinished / recipe.stage / recipe.key
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def _build(self, recipe: Recipe, build: Callable[[Path], None]) -> None:
         temporary = self._temporary / f"{process_tag()}.{uuid.uuid4().hex[:8]}"

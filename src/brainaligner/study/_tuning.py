@@ -95,6 +95,8 @@ def _learn_head(
         options=_tuning_options(options),
         progress=reporter,
     )
+    if options.rank:
+        return  # the first rank writes
     if found.learned:
         found.aligner.text_tower.save_pretrained(target / CHECKPOINT)
         reporter.line(
@@ -134,6 +136,8 @@ def _tune(
         options=_tuning_options(options),
         progress=reporter,
     )
+    if options.rank:
+        return  # the first rank writes
     done.aligner.text_tower.save_pretrained(target / CHECKPOINT)
     facts = {
         "epochs": done.epochs,
