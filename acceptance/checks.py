@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from acceptance import fetching
+from acceptance import fetching, published
 from acceptance.runs import DATA, run_command
 
 Result = dict[str, Any]
@@ -224,4 +224,5 @@ CHECKS = {
     "simulated_truth": simulated_truth,
     "simulated_null": simulated_null,
     **fetching.CHECKS,
+    **published.CHECKS,
 }
