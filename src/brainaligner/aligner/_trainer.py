@@ -26,7 +26,7 @@ def training_arguments(
     settings: AlignerSettings, options: TuningOptions, folder: Path, *, n_steps: int
 ) -> TrainingArguments:
     """Say to transformers what the settings say; starts the process group under torchrun."""
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch,
         gradient_accumulation_steps=settings.accumulation,
@@ -54,6 +54,8 @@ def training_arguments(
         report_to=[],
         disable_tqdm=True,
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several in one process would cut batches apart
+    return arguments
 
 
 def _warmup_steps(settings: AlignerSettings, n_steps: int) -> int:

@@ -44,6 +44,8 @@ class TuningFacts:
         shifted one, none; of the plain model; and of word frequencies alone.
     head_learned : bool
         Whether the checkpoint had no masked-LM head, so that one was learned first.
+    model : str
+        Folder of the tuned checkpoint, below the store.
     """
 
     tuning: str
@@ -55,6 +57,7 @@ class TuningFacts:
     moved: Mapping[str, float]
     bits: Mapping[str, float]
     head_learned: bool
+    model: str
 
 
 def ensure_tuning(
@@ -75,7 +78,8 @@ def read_tuning(task: TuningTask, folder: Path) -> TuningFacts:
     """Read what a finished tuning says of itself."""
     facts = read_json(folder / "facts.json")
     kind = "none" if task.brain is None else task.brain.config.kind
-    return TuningFacts(task.name, task.subject, task.seed, kind, **facts)
+    model = f"{task.recipe.stage}/{task.recipe.key}/{CHECKPOINT}"
+    return TuningFacts(task.name, task.subject, task.seed, kind, model=model, **facts)
 
 
 def _learn_head(
