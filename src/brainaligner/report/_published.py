@@ -112,7 +112,9 @@ def published_table(report: RunReport, layout: PublishedLayout) -> Table:
         theirs = known.get(name)
         if theirs is not None:
             rows.append(_row(report, name, "report", theirs))
-            rows.append(_row(report, name, "difference", _difference(report, ours, theirs)))
+            difference = _difference(report, ours, theirs)
+            if difference:
+                rows.append(_row(report, name, "difference", difference))
         if name in layout.with_nuisance:
             arms = layout.with_nuisance[name]
             rows.append(

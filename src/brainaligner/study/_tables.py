@@ -82,6 +82,8 @@ def tuning_findings(plan: Plan) -> tuple[Finding, ...]:
         ]
         if any(task.brain is not None for task in tasks):
             found.append(Finding("warn", run.name, _NOT_CROSS_FITTED))
+        if any(task.brain is not None and task.brain.config.random is not None for task in tasks):
+            found.append(Finding("warn", run.name, _RANDOM))
         seen = sorted({story for task in tasks for story in task.chosen_on})
         if seen:
             found.append(Finding("warn", run.name, _SELECTED.format(", ".join(seen))))
@@ -92,4 +94,5 @@ _NOT_CROSS_FITTED = (
     "the model was tuned on the brain activity of stories that its ridge is fitted on too: the "
     "report's plain protocol, without cross-fitting"
 )
+_RANDOM = "its fMRI foundation model has random weights: nobody trained it"
 _SELECTED = "voxels were chosen on {}, which is therefore not scored for this arm"
