@@ -181,6 +181,7 @@ class BrainTask:
         return fits * (2.0 * rows * columns * (columns + 2 * self.recording.n_targets))
 
     def brainlm_config(self) -> BrainLMConfig:
+        """Geometry of the fMRI foundation model."""
         if self.config.random is not None:
             return self.config.random
         assert self.config.checkpoint is not None
