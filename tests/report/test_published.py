@@ -141,6 +141,9 @@ def test_table_2_reads_mask_rates(components: RunReport) -> None:
     rows = _rows(components, PublishedLayout(2, {"0.15": (CONTEXT,), "0.30": (RRR,)}))
     assert rows["0.15", "report"][f"{ALL} mean"] == "0.1940"
     assert rows["0.30", "report"][f"{ALL} mean"] == "0.1945"
+    rows = _rows(components, PublishedLayout(2, {"0.3": (RRR,), "none": (CONTEXT,)}))
+    assert rows["0.3", "report"][f"{ALL} mean"] == "0.1945"
+    assert ("none", "report") not in rows
 
 
 def test_repeated_stories_and_cuts_do_not_enter(components: RunReport) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from importlib import resources
@@ -317,3 +318,12 @@ def test_a_bad_sweep_is_refused(
     assert done.lines[-1].startswith("error: ")
     assert said in done.lines[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_tuning_is_named(place: Path, cli: Cli, tmp_path: Path) -> None:
+    out = shutil.copytree(place / "out", tmp_path / "out")
+    victim = next((out / "store" / "tuning").glob("*/facts.json"))
+    victim.write_text("{}", encoding="utf-8")
+    done = cli("run", place / "study.yaml", "--out", out)
+    assert done.code == 1
+    assert f"error: {victim}: damaged artifact" in done.lines[-1]

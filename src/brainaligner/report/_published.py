@@ -87,6 +87,14 @@ def _row_name(line: Mapping[str, str], table: int) -> str | None:
     return line["mask_rate"] if of_brainlm else None
 
 
+def _mask_rate(row: str) -> str:
+    """A row of table 2 as the report writes it: 0.3 is 0.30."""
+    try:
+        return f"{float(row):.2f}"
+    except ValueError:
+        return row
+
+
 def published_table(report: RunReport, layout: PublishedLayout) -> Table:
     """Lay out our numbers as the report does: whole stories heard once, r over targets.
 
@@ -109,7 +117,7 @@ def published_table(report: RunReport, layout: PublishedLayout) -> Table:
     for name, arms in layout.rows.items():
         ours = _cells(report, arms)
         rows.append(_row(report, name, "ours", ours, _spread(report, arms)))
-        theirs = known.get(name)
+        theirs = known.get(name if layout.table == 1 else _mask_rate(name))
         if theirs is not None:
             rows.append(_row(report, name, "report", theirs))
             rows.append(_row(report, name, "difference", _difference(report, ours, theirs)))

@@ -21,7 +21,7 @@ from brainaligner.aligner import (
     unigram_bits,
 )
 from brainaligner.study._brain import ensure_brain
-from brainaligner.study._disk import read_json, write_json
+from brainaligner.study._disk import read_json, reading_artifact, write_json
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._store import Store
@@ -100,7 +100,8 @@ def read_tuning(task: TuningTask, folder: Path) -> TuningFacts:
     """Read what a finished tuning says of itself."""
     facts = read_json(folder / "facts.json")
     kind = "none" if task.brain is None else task.brain.config.kind
-    return TuningFacts(task.name, task.subject, task.seed, kind, **facts)
+    with reading_artifact(folder / "facts.json"):
+        return TuningFacts(task.name, task.subject, task.seed, kind, **facts)
 
 
 def _learn_head(
@@ -140,7 +141,8 @@ def _tune(
 ) -> None:
     store, options, reporter = at
     head_facts = read_json(head / "facts.json")
-    source = str(head / CHECKPOINT) if head_facts["learned"] else task.config.model
+    with reading_artifact(head / "facts.json"):
+        source = str(head / CHECKPOINT) if head_facts["learned"] else task.config.model
     brain = None
     if task.brain is not None:
         vectors = ensure_brain(task.brain, store=store, options=options, reporter=reporter)
