@@ -1,14 +1,15 @@
 """Language models tuned on brain activity: model, objective, training."""
 
 from brainaligner.aligner._head import HEAD_SETTINGS, LearnedHead, learn_head
-from brainaligner.aligner._material import AlignerMaterial, shift_brain
+from brainaligner.aligner._material import LEAST_SHIFT, AlignerMaterial, shift_brain
 from brainaligner.aligner._model import BrainAligner, TextTower, load_aligner
 from brainaligner.aligner._settings import AlignerSettings, LoraSettings, TuningOptions
 from brainaligner.aligner._tally import MaskedBits, masked_bits, unigram_bits
-from brainaligner.aligner._tune import Tuned, tune
+from brainaligner.aligner._tune import Tuned, check_tuning, tune
 
 __all__ = [
     "HEAD_SETTINGS",
+    "LEAST_SHIFT",
     "AlignerMaterial",
     "AlignerSettings",
     "BrainAligner",
@@ -18,6 +19,7 @@ __all__ = [
     "TextTower",
     "Tuned",
     "TuningOptions",
+    "check_tuning",
     "learn_head",
     "load_aligner",
     "masked_bits",

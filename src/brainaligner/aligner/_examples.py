@@ -81,6 +81,13 @@ def _text_limit(aligner: BrainAligner, settings: AlignerSettings) -> int:
     return limit
 
 
+def check_inputs(aligner: BrainAligner, *, settings: AlignerSettings, with_brain: bool) -> None:
+    """Refuse settings of inputs that a model cannot follow."""
+    _text_limit(aligner, settings)
+    if with_brain:
+        _check_places(aligner, settings)
+
+
 def _check_brain(
     aligner: BrainAligner, material: AlignerMaterial, settings: AlignerSettings
 ) -> None:
@@ -93,6 +100,10 @@ def _check_brain(
             wanted=f"width {aligner.brain_width}, as the aligner was loaded with",
             do="Load the aligner with the width of these vectors.",
         )
+    _check_places(aligner, settings)
+
+
+def _check_places(aligner: BrainAligner, settings: AlignerSettings) -> None:
     for name, is_used, wanted in _wanted_inputs(aligner.tower, settings):
         if is_used:
             raise InputError(

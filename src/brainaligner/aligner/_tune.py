@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from brainaligner.aligner._examples import read_examples
+from brainaligner.aligner._examples import check_inputs, read_examples
 from brainaligner.aligner._layout import Examples
 from brainaligner.aligner._material import AlignerMaterial
 from brainaligner.aligner._model import BrainAligner
-from brainaligner.aligner._parts import merge_lora, moved, trainee
+from brainaligner.aligner._parts import merge_lora, moved, trained_parts, trainee
 from brainaligner.aligner._settings import AlignerSettings, TuningOptions
 from brainaligner.aligner._working_folder import (
     WEIGHTS,
@@ -114,6 +114,21 @@ def tune(
     finished = _with_weights(copied, best)
     merge_lora(finished)
     return _tuned(aligner, finished, state, settings, with_brain, steps=sides[0].n_steps)
+
+
+def check_tuning(
+    aligner: BrainAligner, *, settings: AlignerSettings, with_brain: bool, options: TuningOptions
+) -> None:
+    """Refuse what `tune` would refuse for these settings, before material and head are there.
+
+    Raises
+    ------
+    InputError
+        If the model or the machine cannot follow the settings.
+    """
+    _check_device(settings, options)
+    trained_parts(aligner, settings=settings, with_brain=with_brain)
+    check_inputs(aligner, settings=settings, with_brain=with_brain)
 
 
 def _tuned(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,12 +81,12 @@ class BrainLM:
 
 
 def brainlm_info(folder: Path) -> BrainLMInfo:
-    """Describe the checkpoint in a folder; no weights are read.
+    """Describe the checkpoint in a folder; of its weights, the table of contents is read.
 
     Raises
     ------
     InputError
-        If config.json or the weights are missing, config.json cannot be read, or the model is
+        If config.json or the weights are missing or cut short, or the model is
         of the Nystromformer kind (old_13M).
     """
     path = folder / "config.json"
@@ -98,6 +99,7 @@ def brainlm_info(folder: Path) -> BrainLMInfo:
     weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if weights is None:
         raise _unreadable(folder, "no weights")
+    _check_whole(weights)
     config = config_from_json(str(path), given)
     return BrainLMInfo(folder, config, weights, str(given.get(_NOTE, "")))
 
@@ -201,6 +203,23 @@ def _random_weight(name: str, shape: torch.Size, rng: torch.Generator) -> Tensor
     if "norm" in name:
         return torch.ones(shape)
     return 0.02 * torch.randn(shape, generator=rng)
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file that was cut short, by its table of contents alone."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix != ".safetensors":
+        with path.open("rb") as file:
+            start = file.read(2)
+        if start[:1] == b"\x80" or (start == b"PK" and zipfile.is_zipfile(path)):
+            return
+        raise _unreadable(path, "a file that is cut short, or nothing that torch wrote")
+    try:
+        with safe_open(path, "pt"):
+            pass
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, f"a file that fails ({error})") from error
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from importlib import resources
 
 import numpy as np
 
-from brainaligner.core import InputError
+from brainaligner.core import InputError, StoryGroup
 from brainaligner.report._inputs import RunReport
 from brainaligner.report._table import ALL_SUBJECTS, Column, Row, Table
 from brainaligner.report._words import MISSING, number, plain, rows_cut
@@ -87,6 +87,14 @@ def _row_name(line: Mapping[str, str], table: int) -> str | None:
     return line["mask_rate"] if of_brainlm else None
 
 
+def _mask_rate(row: str) -> str:
+    """A row of table 2 as the report writes it: 0.3 is 0.30."""
+    try:
+        return f"{float(row):.2f}"
+    except ValueError:
+        return row
+
+
 def published_table(report: RunReport, layout: PublishedLayout) -> Table:
     """Lay out our numbers as the report does: whole stories heard once, r over targets.
 
@@ -109,7 +117,7 @@ def published_table(report: RunReport, layout: PublishedLayout) -> Table:
     for name, arms in layout.rows.items():
         ours = _cells(report, arms)
         rows.append(_row(report, name, "ours", ours, _spread(report, arms)))
-        theirs = known.get(name)
+        theirs = known.get(name if layout.table == 1 else _mask_rate(name))
         if theirs is not None:
             rows.append(_row(report, name, "report", theirs))
             difference = _difference(report, ours, theirs)
@@ -144,7 +152,7 @@ def _cells(report: RunReport, arms: Sequence[str]) -> dict[tuple[str, str], floa
 
 
 def _of_arm(report: RunReport, arm: str) -> dict[tuple[str, str], float]:
-    group = next((g for g in report.groups if g.presentations == "single"), report.groups[0])
+    group = _group(report)
     found = {s: report.find(arm, s, group.name, 0) for s in report.subjects}
     scored = {s: result.summary for s, result in found.items() if result is not None}
     if not scored:
@@ -160,6 +168,11 @@ def _of_arm(report: RunReport, arm: str) -> dict[tuple[str, str], float]:
             values = [cells[subject, measure] for subject in report.subjects]
             cells[ALL_SUBJECTS, measure] = float(np.mean(values))
     return cells
+
+
+def _group(report: RunReport) -> StoryGroup:
+    """The stories heard once; where there are none, the first others."""
+    return next((g for g in report.groups if g.presentations == "single"), report.groups[0])
 
 
 def _spread(report: RunReport, arms: Sequence[str]) -> float | None:
@@ -180,13 +193,23 @@ def _difference(report: RunReport, ours: Cells, theirs: Cells) -> dict[tuple[str
 
 def _notes(report: RunReport, layout: PublishedLayout) -> tuple[tuple[str, str], ...]:
     theirs = {s for cells in published_numbers(layout.table).values() for s, _ in cells}
-    same = theirs - {ALL_SUBJECTS} == set(report.subjects)
+    theirs -= {ALL_SUBJECTS}
+    heard = "averaged over repeats" if _group(report).presentations == "repeated" else "heard once"
     return (
-        ("Ours", f"{report.label}, single presentations; {plain(report.fact('delays'))} delays"),
-        (
-            "Report",
-            "voxels of UTS01 to UTS03 in ds003020, as published"
-            + ("" if same else "; other subjects than ours, so no difference is shown"),
-        ),
+        ("Ours", f"{report.label}, {heard}; {plain(report.fact('delays'))} delays"),
+        ("Report", f"voxels of UTS01 to UTS03 in ds003020, as published{_match(report, theirs)}"),
         ("With Z", f"the same with the nuisance block; {MISSING} where it was not run"),
     )
+
+
+def _match(report: RunReport, theirs: set[str]) -> str:
+    """What differs between the report's subjects and targets and ours."""
+    said = ""
+    if not theirs & set(report.subjects):
+        said = "; other subjects than ours, so no difference is shown"
+    elif theirs != set(report.subjects):
+        said = "; not the same subjects as ours, so differences stand under shared ones alone"
+    kinds = {result.scores.space.kind for result in report.results}
+    if not said.endswith("shown") and kinds != {"voxels"}:
+        said += f"; ours are {', '.join(sorted(kinds))}, so differences are not of one kind"
+    return said

@@ -19,7 +19,7 @@ from brainaligner.brain import (
 from brainaligner.study._brain_task import BrainTask, DesignsOfStories, random_recipe
 from brainaligner.study._config import ArmConfig
 from brainaligner.study._designs import ArmDesign
-from brainaligner.study._disk import read_json, read_npz, write_json, write_npz
+from brainaligner.study._disk import read_json, read_npz, reading_artifact, write_json, write_npz
 from brainaligner.study._features import ensure_features
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
@@ -36,9 +36,10 @@ def ensure_brain(
         ensure_features([task.features], stimuli, store=store, options=options, reporter=reporter)
     folder = store.ensure(task.recipe, lambda target: _encode(target, task, options, reporter))
     facts = read_json(folder / "provenance.json")
-    facts |= {name: tuple(facts[name]) for name in ("fitted_on", "chosen_on")}
-    columns = facts["columns"]
-    provenance = Provenance(**facts | {"columns": None if columns is None else tuple(columns)})
+    with reading_artifact(folder / "provenance.json"):
+        facts |= {name: tuple(facts[name]) for name in ("fitted_on", "chosen_on")}
+        columns = facts["columns"]
+        provenance = Provenance(**facts | {"columns": None if columns is None else tuple(columns)})
     return BrainVectors(read_npz(folder / "vectors.npz"), provenance)
 
 

@@ -15,7 +15,6 @@ from brainaligner.brain import (
     brainlm_info,
     vector_width,
 )
-from brainaligner.core import InputError
 from brainaligner.data import Dataset
 from brainaligner.study._designs import ArmDesign
 from brainaligner.study._features import FeatureSpace, feature_space
@@ -23,11 +22,10 @@ from brainaligner.study._parcels import ParcelFile, parcel_series, read_parcel_f
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
-from brainaligner.study._tuning_config import BRAINLM, BrainConfig
+from brainaligner.study._tuning_config import BrainConfig
 
 VERSION = 1
 RANDOM_VERSION = 1
-NEED_FEATURES = ("encoding_selection", "split_half_reliability")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,14 +131,14 @@ class BrainTask:
         """Responses of the source."""
         return SubjectRecording(self.prepared.dataset, self.source)
 
-    @property
+    @cached_property
     def repeated(self) -> tuple[str, ...]:
         """Stories with single presentations that the encoder looks at."""
         if self.config.kind != "high_ev":
             return ()
-        dataset = self.prepared.dataset
-        heard = dataset.stories(self.source)
-        return tuple(story for story in heard if dataset.presentations(story) > 1)
+        dataset, recording, first = self.prepared.dataset, self.recording, slice(0, 1)
+        several = [s for s in dataset.stories(self.source) if dataset.presentations(s) > 1]
+        return tuple(s for s in several if recording.repeats(s, first) is not None)
 
     @cached_property
     def features(self) -> FeatureSpace | None:
@@ -164,14 +162,14 @@ class BrainTask:
     def width(self) -> int:
         """Numbers per TR at most: as many as there are targets, where none are chosen."""
         if self.config.brainlm is not None:
-            return self.config.brainlm.width(self._brainlm_config())
+            return self.config.brainlm.width(self.brainlm_config())
         assert self.config.encoder is not None
         return vector_width(self.config.encoder, self.recording.n_targets)
 
     def operations(self, rows: int) -> float:
         """Estimate the floating-point operations that the encoder takes."""
         if self.config.brainlm is not None:
-            config = self._brainlm_config()
+            config = self.brainlm_config()
             width, tokens = config.hidden_size, config.n_tokens + 1
             per_token = 24.0 * width**2 + 4.0 * tokens * width
             windows = rows / self.config.brainlm.hop
@@ -182,37 +180,12 @@ class BrainTask:
         fits = 5.0  # folds within the training stories
         return fits * (2.0 * rows * columns * (columns + 2 * self.recording.n_targets))
 
-    def _brainlm_config(self) -> BrainLMConfig:
+    def brainlm_config(self) -> BrainLMConfig:
+        """Geometry of the fMRI foundation model."""
         if self.config.random is not None:
             return self.config.random
         assert self.config.checkpoint is not None
         return brainlm_info(Path(self.config.checkpoint).expanduser()).config
-
-    def check(self) -> None:
-        """Refuse a dataset that lacks what the encoder needs, before any work.
-
-        Raises
-        ------
-        InputError
-        """
-        fault = self._lacking()
-        if fault is not None:
-            raise InputError(
-                f"brains.{self.name}, {self.source}",
-                got=f"{fault[0]} ({self.recording.n_targets} {self.recording.kind})",
-                wanted=f"{fault[1]}: {self.config.kind} needs them",
-                do="Add them, or leave this brain encoder out.",
-            )
-
-    def _lacking(self) -> tuple[str, str] | None:
-        kind = self.config.kind
-        if kind == "high_ev" and not self.repeated:
-            return "no story with single presentations", "repeats"
-        if kind == BRAINLM and self.series is None:
-            return "no parcels", "'parcels', a file of 'brainaligner data parcels'"
-        if kind in NEED_FEATURES and self.features is None:
-            return "no features", "'features', an entry of the study"
-        return None
 
     @cached_property
     def series(self) -> ParcelSeries | None:

@@ -138,6 +138,7 @@ class StudyConfig:
             check_name(f"tunings.{name}", name)
         object.__setattr__(self, "features", self._with_models())
         self._check_references()
+        self._check_published()
 
     def _with_models(self) -> dict[str, FeatureConfig]:
         """Features with the model that each entry reads."""
@@ -175,6 +176,15 @@ class StudyConfig:
         for table in self.published:
             for row, arm_name in (*table.rows.items(), *table.with_nuisance.items()):
                 known(f"published table {table.table}, row {row}", arm_name, self.arms)
+
+    def _check_published(self) -> None:
+        if self.published and 0 not in self.evaluation.cuts:
+            raise InputError(
+                "published",
+                got=f"evaluation.cuts {list(self.evaluation.cuts)}",
+                wanted="0 among them: published tables show whole stories",
+                do="Add 0 to evaluation.cuts, or leave the published tables out.",
+            )
 
     def _check_plain(self, place: str, feature: str) -> None:
         if self.features[feature].tuning is not None:

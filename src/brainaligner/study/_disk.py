@@ -141,7 +141,7 @@ def reading_artifact(path: Path) -> Iterator[None]:
         yield
     except BrainAlignerError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise BrainAlignerError(
             f"{path}: damaged artifact ({' '.join(str(error).split())}). "
             f"Remove the folder {path.parent} and run the same command again."

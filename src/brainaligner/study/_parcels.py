@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,27 +52,45 @@ def read_parcel_file(path: Path, subject: str) -> ParcelFile:
     """
     from scipy.sparse import csr_array
 
+    arrays = _arrays(path)
+    coordinates = _coordinates(path, arrays)
+    parts = {part: arrays[f"{subject}/{part}"] for part in _PARTS if f"{subject}/{part}" in arrays}
+    digest = ":".join(array_digest(np.asarray(part)) for part in [coordinates, *parts.values()])
+    if not parts:
+        return ParcelFile(None, coordinates, digest)
+    try:
+        data, indices, indptr, shape = (parts[part] for part in _PARTS)
+        weights = csr_array((data, indices, indptr), shape=tuple(int(n) for n in shape))
+        weights.check_format(full_check=True)  # an index out of range would end the process
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(path, f"a matrix of {subject} that does not fit ({error})") from None
+    if weights.shape[0] != len(coordinates):
+        raise _unreadable(path, f"{weights.shape[0]} parcels, {len(coordinates)} coordinates")
+    if not np.isfinite(weights.data).all():
+        raise _unreadable(path, f"weights of {subject} that are not finite")
+    return ParcelFile(weights, coordinates, digest)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, AttributeError, TypeError, EOFError) as error:
         raise _unreadable(path, f"a file that cannot be read ({error})") from None
-    if "coordinates" not in arrays:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise _unreadable(path, f"a damaged file ({error})") from None
+
+
+def _coordinates(path: Path, arrays: Mapping[str, np.ndarray]) -> Float64[np.ndarray, "parcel 3"]:
+    """Centres of the parcels, checked."""
+    found = arrays.get("coordinates")
+    if found is None:
         raise _unreadable(path, "no coordinates of parcels")
-    coordinates = np.asarray(arrays["coordinates"], dtype=np.float64)
-    parts = [arrays.get(f"{subject}/{part}") for part in _PARTS]
-    found = [part for part in parts if part is not None]
-    digest = ":".join(array_digest(np.asarray(part)) for part in [coordinates, *found])
-    if len(found) < len(_PARTS):
-        return ParcelFile(None, coordinates, digest)
-    data, indices, indptr, shape = found
-    try:
-        weights = csr_array((data, indices, indptr), shape=tuple(int(n) for n in shape))
-    except ValueError as error:
-        raise _unreadable(path, f"a matrix of {subject} that does not fit ({error})") from None
-    if weights.shape[0] != len(coordinates) or not np.isfinite(weights.data).all():
-        raise _unreadable(path, f"{weights.shape[0]} parcels, {len(coordinates)} coordinates")
-    return ParcelFile(weights, coordinates, digest)
+    if found.ndim != 2 or found.shape[1] != 3 or found.dtype.kind not in "fiu":
+        raise _unreadable(path, f"coordinates of shape {found.shape}, {found.dtype}")
+    if not np.isfinite(found).all():
+        raise _unreadable(path, "coordinates that are not finite")
+    return found.astype(np.float64)
 
 
 def _unreadable(path: Path, got: str) -> InputError:

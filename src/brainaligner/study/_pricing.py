@@ -69,6 +69,9 @@ def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
             for tuning, spaces in plan.tunings_of(run, subject):
                 yield tuning.head_recipe, _of_head(tuning, store)
                 if tuning.brain is not None:
+                    if tuning.brain.features is not None:
+                        selecting = tuning.brain.features
+                        yield selecting.recipe, _of_features(plan, selecting, store)
                     yield tuning.brain.recipe, _of_brain(tuning.brain, store)
                 yield tuning.recipe, _of_tuning(tuning, store)
                 for space in spaces:
@@ -101,7 +104,7 @@ def _weights(info: ModelInfo) -> float:
 
 
 def _tokens(texts: set[RowText]) -> float:
-    return sum(TOKENS_PER_WORD * len(text.text.split()) + 3 for text in texts if text.own)
+    return sum((TOKENS_PER_WORD * len(text.text.split()) + 3 for text in texts if text.own), 0.0)
 
 
 def _of_head(task: TuningTask, store: Store) -> PricedStage:
@@ -115,7 +118,7 @@ def _of_head(task: TuningTask, store: Store) -> PricedStage:
 
 def _training_tokens(task: TuningTask) -> float:
     texts = task.texts(task.division.stories).values()
-    return sum(_tokens({text}) for rows in texts for text in rows)
+    return sum((_tokens({text}) for rows in texts for text in rows), 0.0)
 
 
 def _head(info: ModelInfo, mask_rate: float) -> float:

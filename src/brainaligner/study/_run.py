@@ -39,7 +39,7 @@ from brainaligner.study._region_stage import ensure_regions
 from brainaligner.study._scoring import ArmScores, ensure_scores
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
 from brainaligner.study._store import Store
-from brainaligner.study._tuning import TuningFacts, ensure_tuning
+from brainaligner.study._tuning import TuningFacts, check_tunings, ensure_tuning
 from brainaligner.study._words import model_words
 from brainaligner.text import ModelInfo
 
@@ -80,7 +80,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
     if config.dataset.simulation is None:
         with reporting() as reporter:
             data = data_folder(config, options.data)
-            plan = _plan(config, data, infos, store, reporter)
+            plan = _plan(config, data, infos, store, options, reporter)
     else:
         _refuse_simulation(config, options)
     with _results_folder(folder, store), reporting(folder / _LOG) as reporter:
@@ -89,7 +89,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
             reporter.line(f"model {name}: {words}")
         if plan is None:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
-            plan = _plan(config, tree, infos, store, reporter)
+            plan = _plan(config, tree, infos, store, options, reporter)
         ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, store, options, reporter)
         write_outputs(plan, fitted, ceilings, store=store, folder=folder)
@@ -132,8 +132,10 @@ def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedSta
                 config, infos, store=store.open(), options=options, reporter=reporter
             )
         prepared = prepare(config, open_study_dataset(config, data), infos, progress=reporter)
+    plan = make_plan(prepared, store=store)
+    check_tunings(plan.tunings, store=store, options=options)
     speed = SHARE_OF_PEAK * operations_per_second(options.device)
-    return price(make_plan(prepared, store=store), store), speed
+    return price(plan, store), speed
 
 
 def _refuse_simulation(config: StudyConfig, options: RunOptions) -> None:
@@ -200,10 +202,12 @@ def _plan(
     data: Path,
     infos: Mapping[str, ModelInfo],
     store: Store,
+    options: RunOptions,
     reporter: Reporter,
 ) -> Plan:
     prepared = prepare(config, open_study_dataset(config, data), infos, progress=reporter)
     plan = make_plan(prepared, store=store)
+    check_tunings(plan.tunings, store=store, options=options)
     check_free_space(store.folder.parent, bytes_needed(plan, store))
     return plan
 

@@ -156,7 +156,8 @@ def plan_rows(stages: Sequence[PricedStage], speed: float) -> list[list[str]]:
     rows = [[s.stage, s.what, *_costs(s.flop, s.memory, s.disk, speed)] for s in todo]
     done = [[s.stage, s.what, "done", "", ""] for s in stages if s.done]
     memory = max((stage.memory for stage in todo), default=0.0)
-    flop, disk = sum(stage.flop for stage in todo), sum(stage.disk for stage in todo)
+    flop = sum((stage.flop for stage in todo), 0.0)
+    disk = sum((stage.disk for stage in todo), 0.0)
     return [*done, *rows, ["all", "", *_costs(flop, memory, disk, speed)]]
 
 

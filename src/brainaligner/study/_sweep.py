@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +67,7 @@ def sweep_variants(
     variants = []
     for values in itertools.product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
-        changes = [f"{key}={value}" for key, value in chosen.items()]
+        changes = [f"{key}={json.dumps(value, default=str)}" for key, value in chosen.items()]
         config = load_study(study, overrides=[*overrides, *changes])
         variants.append(Variant(chosen, replace(config, name=_name(config.name, chosen))))
     names = [variant.config.name for variant in variants]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from brainaligner.aligner import LEAST_SHIFT
 from brainaligner.evaluation import Finding
 from brainaligner.report import Column, PublishedLayout, RunReport, Table, published_table
 from brainaligner.study._plan import Plan
@@ -13,6 +14,7 @@ _BITS = ("true", "shifted", "none", "plain", "unigram")
 _NOTES = (
     ("Bits", "per masked token on the aligner's own validation stories, same masks throughout"),
     ("True, shifted, none", "of the tuned model, with that brain beside the words"),
+    ("Shifted", f"by {LEAST_SHIFT} rows or more; n/a where a story has under {2 * LEAST_SHIFT}"),
     ("Plain", "of the model before tuning, without brain"),
     ("Unigram", "from word frequencies of the aligner's training stories alone"),
     ("Moved", "||w - w0|| / ||w0|| of the group of weights that moved most"),

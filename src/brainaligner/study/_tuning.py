@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from brainaligner.aligner import (
+    LEAST_SHIFT,
     AlignerMaterial,
     BrainAligner,
     TuningOptions,
+    check_tuning,
     learn_head,
     load_aligner,
     masked_bits,
@@ -19,11 +21,11 @@ from brainaligner.aligner import (
     unigram_bits,
 )
 from brainaligner.study._brain import ensure_brain
-from brainaligner.study._disk import read_json, write_json
+from brainaligner.study._disk import read_json, reading_artifact, write_json
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._store import Store
-from brainaligner.study._tuning_task import BITS_SEED, CHECKPOINT, TuningTask
+from brainaligner.study._tuning_task import BITS_SEED, CHECKPOINT, TuningTask, TuningTasks
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class TuningFacts:
         ``||w - w0|| / ||w0||`` of each trained group of weights.
     bits : mapping of str to float
         Bits per masked token on the aligner's validation stories: with the true brain, a
-        shifted one, none; of the plain model; and of word frequencies alone.
+        shifted one (where each of these stories is long enough to be shifted), none; of the
+        plain model; and of word frequencies alone.
     head_learned : bool
         Whether the checkpoint had no masked-LM head, so that one was learned first.
     model : str
@@ -58,6 +61,28 @@ class TuningFacts:
     bits: Mapping[str, float]
     head_learned: bool
     model: str
+
+
+def check_tunings(tasks: TuningTasks, *, store: Store, options: RunOptions) -> None:
+    """Refuse tunings that their model or this machine cannot follow; finished ones pass.
+
+    Raises
+    ------
+    InputError
+    """
+    loaded: dict[str, BrainAligner] = {}
+    for task in tasks.values():
+        if store.has(task.recipe):
+            continue
+        model = task.config.model
+        if model not in loaded:
+            loaded[model] = load_aligner(model, brain_width=None)
+        check_tuning(
+            loaded[model],
+            settings=task.settings,
+            with_brain=task.brain is not None,
+            options=_tuning_options(options),
+        )
 
 
 def ensure_tuning(
@@ -79,7 +104,8 @@ def read_tuning(task: TuningTask, folder: Path) -> TuningFacts:
     facts = read_json(folder / "facts.json")
     kind = "none" if task.brain is None else task.brain.config.kind
     model = f"{task.recipe.stage}/{task.recipe.key}/{CHECKPOINT}"
-    return TuningFacts(task.name, task.subject, task.seed, kind, model=model, **facts)
+    with reading_artifact(folder / "facts.json"):
+        return TuningFacts(task.name, task.subject, task.seed, kind, model=model, **facts)
 
 
 def _learn_head(
@@ -121,7 +147,8 @@ def _tune(
 ) -> None:
     store, options, reporter = at
     head_facts = read_json(head / "facts.json")
-    source = str(head / CHECKPOINT) if head_facts["learned"] else task.config.model
+    with reading_artifact(head / "facts.json"):
+        source = str(head / CHECKPOINT) if head_facts["learned"] else task.config.model
     brain = None
     if task.brain is not None:
         vectors = ensure_brain(task.brain, store=store, options=options, reporter=reporter)
@@ -164,7 +191,8 @@ def _bits(
     found = {"none": bits(tuned, validation, brain="none")}
     if task.brain is not None:
         found["true"] = bits(tuned, validation, brain="true")
-        found["shifted"] = bits(tuned, validation, brain="shifted")
+        if min(len(rows) for rows in validation.texts.values()) >= 2 * LEAST_SHIFT:
+            found["shifted"] = bits(tuned, validation, brain="shifted")
     found["plain"] = bits(plain_model, AlignerMaterial(validation.texts), brain="none")
     return {name: one.bits for name, one in found.items()}
 

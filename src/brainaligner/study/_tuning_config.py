@@ -69,6 +69,18 @@ class BrainConfig:
                 wanted="one of them exactly where 'brainlm' stands",
                 do="Name the folder of the weights: checkpoint: brainlm/vitmae_650M.",
             )
+        if self.seed < 0:
+            raise InputError(
+                "brain encoder, seed", got=str(self.seed), wanted="0 or more", do="Correct it."
+            )
+        random = self.random
+        if random is not None and (random.hidden_size % 4 or random.decoder_hidden_size % 4):
+            raise InputError(
+                "brain encoder, random",
+                got=f"widths {random.hidden_size} and {random.decoder_hidden_size} (decoder)",
+                wanted="multiples of 4",
+                do="Choose such hidden sizes.",
+            )
 
     @property
     def kind(self) -> str:

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from brainaligner.aligner import (
-    AlignerSettings,
-)
+from brainaligner.aligner import AlignerSettings
 from brainaligner.core import InputError
 from brainaligner.study._arms import ArmRun
+from brainaligner.study._brain_check import check_brain
 from brainaligner.study._brain_task import AlignerDivision, BrainTask
 from brainaligner.study._features import TunedModel
 from brainaligner.study._prepare import Prepared
@@ -160,7 +159,7 @@ def _task(prepared: Prepared, name: str, subject: str, seed: int, *, store: Stor
     brain = None
     if config.brain is not None:
         brain = BrainTask(prepared, config.brain, subject, division, store)
-        brain.check()
+        check_brain(brain)
     return TuningTask(prepared, name, subject, seed, division, brain, store)
 
 
