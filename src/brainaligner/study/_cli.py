@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,17 +14,14 @@ import typer
 from rich.console import Console
 
 from brainaligner import __version__
-from brainaligner.core import BrainAlignerError, InputError
+from brainaligner.core import BrainAlignerError
 from brainaligner.study import _fetch_command
+from brainaligner.study._data_commands import add_data_commands
 from brainaligner.study._place_commands import add_place_commands
+from brainaligner.study._printing import EXIT_CODES, AsJson, Set, print_json, print_table
 
 if TYPE_CHECKING:
-    from brainaligner.data import Dataset
     from brainaligner.study._options import RunOptions
-
-EXIT_CODES = """Exit codes: 0 all went well; 1 something failed on the way; 2 bad input or a full
-disk, nothing half-written is left; 130 stopped by the user (run the same command again to go
-on)."""
 
 app = typer.Typer(
     name="brainaligner",
@@ -38,6 +34,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at data before any study runs on it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 add_place_commands(data_app)
+add_data_commands(data_app)
 studies_app = typer.Typer(help="The packaged studies.", invoke_without_command=True)
 app.add_typer(studies_app, name="studies")
 app.command("fetch", epilog=_fetch_command.EXAMPLES)(_fetch_command.fetch)
@@ -51,15 +48,6 @@ Data = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="Torch device: cpu, cuda, cuda:0, mps.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="CPU threads to use.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change one setting of the study: --set split.seed=1. May be given several times.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DEFAULT_OUT = Path("runs")
 
 
@@ -138,9 +126,9 @@ def _show_plan(study: str, options: RunOptions, overrides: list[str], *, as_json
 
     stages, speed = plan_study(load_study(study, overrides=overrides), options)
     if as_json:
-        _print_json({"operations_per_second": speed, "stages": [asdict(stage) for stage in stages]})
+        print_json({"operations_per_second": speed, "stages": [asdict(stage) for stage in stages]})
         return
-    _print_table(["stage", "what", "time", "memory", "disk"], plan_rows(stages, speed))
+    print_table(["stage", "what", "time", "memory", "disk"], plan_rows(stages, speed))
     for line in plan_lines(stages, speed):
         print(line)
 
@@ -218,19 +206,9 @@ def _show(folder: Path, *, as_json: bool) -> None:
 
     finished = read_run(folder)
     if as_json:
-        _print_json(finished)
+        print_json(finished)
     else:
         print_run(finished, folder, Console())
-
-
-def _print_json(content: object) -> None:
-    print(json.dumps(content, indent=1, allow_nan=False))
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from brainaligner.study._screen import list_table
-
-    Console().print(list_table(columns, rows))
 
 
 @studies_app.callback()
@@ -242,9 +220,9 @@ def studies(context: typer.Context, as_json: AsJson = False) -> None:
 
     titles = {name: load_study(name).title for name in preset_names()}
     if as_json:
-        _print_json(titles)
+        print_json(titles)
     else:
-        _print_table(["study", "what it does"], list(titles.items()))
+        print_table(["study", "what it does"], list(titles.items()))
 
 
 @studies_app.command("show", epilog="Example:\n\n  brainaligner studies show baseline > my.yaml")
@@ -255,86 +233,6 @@ def studies_show(name: Annotated[str, typer.Argument(help="Name of a packaged st
     print(preset_text(name), end="")
 
 
-@data_app.command(
-    "check",
-    epilog="Examples:\n\n  brainaligner data check my-folder\n\n"
-    "  brainaligner data check ds003020 --reader lebel2023\n\n" + EXIT_CODES,
-)
-def data_check(
-    folder: Annotated[Path, typer.Argument(help="Folder of the data.")],
-    reader: Annotated[str, typer.Option(help="How to read it.")] = "folder",
-    as_json: AsJson = False,
-) -> None:
-    """Say all that is wrong with a data folder, at once."""
-    from brainaligner.data import open_dataset
-    from brainaligner.study._progress import reporting
-
-    dataset = open_dataset(reader, folder.expanduser())
-    with reporting() as reporter:
-        problems = dataset.problems(progress=reporter)
-    if as_json:
-        _print_json([vars(problem) for problem in problems])
-    else:
-        for problem in problems:
-            print(
-                f"{problem.severity.upper()} {problem.where}: got {problem.got}; "
-                f"wanted {problem.wanted}. {problem.do}"
-            )
-        _print_contents(dataset)
-    n_errors = sum(problem.severity == "error" for problem in problems)
-    if n_errors:
-        raise InputError(
-            str(folder),
-            got=f"{n_errors} error{'s' if n_errors > 1 else ''}",
-            wanted="none",
-            do="Mend the lines marked ERROR; warnings and notes need no mending.",
-        )
-
-
-def _print_contents(dataset: Dataset) -> None:
-    for subject in dataset.subjects:
-        try:
-            stories = dataset.stories(subject)
-            rows = sum(dataset.n_rows(subject, story) for story in stories)
-            space = dataset.space(subject)
-        except InputError:
-            continue  # it stands among the problems
-        noun = "story" if len(stories) == 1 else "stories"
-        print(f"{subject}: {len(stories)} {noun}, {rows} rows, {space.size} {space.kind}")
-
-
-@data_app.command("readers")
-def data_readers() -> None:
-    """List the readers and what each expects."""
-    from brainaligner.data import READERS
-
-    rows = [
-        [name, (reader.__doc__ or "").strip().splitlines()[0]] for name, reader in READERS.items()
-    ]
-    _print_table(["reader", "reads"], rows)
-
-
-@data_app.command(
-    "simulate",
-    epilog="Examples:\n\n  brainaligner data simulate my-tree\n\n"
-    "  brainaligner data simulate my-tree --anatomy",
-)
-def data_simulate(
-    folder: Annotated[Path, typer.Argument(help="New folder for the tree.")],
-    study: Annotated[str, typer.Option(help="Study whose simulation is written.")] = "demo",
-    overrides: Set = None,
-    anatomy: Annotated[
-        bool, typer.Option("--anatomy", help="Add surfaces, transforms and FreeSurfer files.")
-    ] = False,
-) -> None:
-    """Write the SIMULATED ds003020 tree of a study, with its truth, into a folder."""
-    from brainaligner.study._run import write_simulation
-
-    more = ["dataset.simulation.anatomy=true"] if anatomy else []
-    write_simulation(study, [*(overrides or []), *more], folder)
-    print(f"simulated tree: {folder}")
-
-
 @app.command(epilog="Example:\n\n  brainaligner doctor --data ~/data\n\n" + EXIT_CODES)
 def doctor(data: Data = None, out: Out = DEFAULT_OUT, as_json: AsJson = False) -> None:
     """Show versions, devices, threads, memory, disk, datasets and models found."""
@@ -342,8 +240,8 @@ def doctor(data: Data = None, out: Out = DEFAULT_OUT, as_json: AsJson = False) -
 
     columns, rows = ("topic", "verdict", "found"), examine(data=data, out=out)
     if as_json:
-        _print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
-        _print_table(columns, rows)
+        print_table(columns, rows)
     if any(verdict == "fail" for _, verdict, _ in rows):
         raise typer.Exit(1)

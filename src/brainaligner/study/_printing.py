@@ -1,0 +1,35 @@
+"""What commands share: exit codes, options, and ways to print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+EXIT_CODES = """Exit codes: 0 all went well; 1 something failed on the way; 2 bad input or a full
+disk, nothing half-written is left; 130 stopped by the user (run the same command again to go
+on)."""
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one setting of the study: --set split.seed=1. May be given several times.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def print_json(content: object) -> None:
+    """Print JSON without NaN."""
+    print(json.dumps(content, indent=1, allow_nan=False))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a plain table."""
+    from brainaligner.study._screen import list_table
+
+    Console().print(list_table(columns, rows))
