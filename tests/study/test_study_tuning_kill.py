@@ -10,7 +10,7 @@ import pytest
 from study_trees import artifacts, command, environment, run_process, save_study
 from tuning_trees import recipes, save_listeners, tuned_study, tuning
 
-EPOCHS = 4
+EPOCHS = 6
 
 
 def _start(study: Path, out: Path) -> subprocess.Popen[str]:
