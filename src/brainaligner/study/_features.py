@@ -67,8 +67,8 @@ class FeatureSpace:
         The language model's name, or the folder in which a tuned one will lie.
     recipe : Recipe
     folder : Path
-    width : int
-        Features per row, before delays.
+    info : ModelInfo
+        Of the plain model: tuning changes no shape.
     """
 
     name: str
@@ -76,7 +76,12 @@ class FeatureSpace:
     source: str
     recipe: Recipe
     folder: Path
-    width: int
+    info: ModelInfo
+
+    @property
+    def width(self) -> int:
+        """Features per row, before delays."""
+        return self.info.width
 
     def rows(self, story: str) -> Float32[np.ndarray, "time feature"]:
         """Read one story's rows."""
@@ -138,7 +143,7 @@ def feature_space(
         source=str(tuned.folder) if tuned else info.name,
         recipe=recipe,
         folder=store.path(recipe),
-        width=info.width,
+        info=info,
     )
 
 

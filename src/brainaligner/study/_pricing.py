@@ -84,7 +84,6 @@ def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
 
 def _of_features(plan: Plan, space: FeatureSpace, store: Store) -> PricedStage:
     stimuli = plan.prepared.division.stimuli
-    info = next(i for i in plan.prepared.infos.values() if i.width == space.width)
     texts = [
         text
         for story, rows in stimuli.rows.items()
@@ -92,9 +91,9 @@ def _of_features(plan: Plan, space: FeatureSpace, store: Store) -> PricedStage:
             stimuli.transcripts[story], stimuli.clock, rows, settings=space.text
         )
     ]
-    flop = 2 * _weights(info) * _tokens(set(texts))
+    flop = 2 * _weights(space.info) * _tokens(set(texts))
     disk = 4.0 * sum(stimuli.rows.values()) * space.width
-    memory = 4.0 * _weights(info) + 2 * disk
+    memory = 4.0 * _weights(space.info) + 2 * disk
     return PricedStage("features", space.name, store.has(space.recipe), flop, disk, memory)
 
 

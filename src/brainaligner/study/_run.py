@@ -106,7 +106,8 @@ def _take_part(
         data = data_folder(config, options.data)
     else:
         data = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
-    _fit_all(_plan(config, data, infos, store, reporter), store, options, reporter)
+    plan = _plan(config, data, infos, store, options, reporter)
+    _fit_all(plan, store, options, reporter)
 
 
 def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedStage], float]:
