@@ -81,7 +81,7 @@ def test_the_reader_takes_both_ways(lebel_tree: Path, monkeypatch: pytest.Monkey
     with h5py.File(path, "r+") as file:
         file["data"][3, 5], file["individual_repeats"][1, 2, 6] = np.nan, np.inf
     fast = open_dataset("lebel2023", lebel_tree).repeats("UTS01", "souls", slice(2, 11))
-    monkeypatch.setattr(_archive, "plain_array", lambda *_: None)
+    monkeypatch.setattr(_archive, "_plain_layout", lambda *_: None)
     slow = open_dataset("lebel2023", lebel_tree).repeats("UTS01", "souls", slice(2, 11))
     assert fast is not None
     assert slow is not None
@@ -128,8 +128,18 @@ def test_a_file_that_is_cut_while_it_is_open_is_refused(tmp_path: Path) -> None:
         plain = plain_array(file, file["individual_repeats"])
         assert plain is not None
         os.truncate(path, path.stat().st_size - 4)
-        with pytest.raises(EOFError, match="4 bytes too early"):
-            read_plain_columns(plain, range(4990, 5000))
+        with path.open("rb") as raw, pytest.raises(EOFError, match="4 bytes too early"):
+            read_plain_columns(raw.fileno(), plain, range(4990, 5000))
+
+
+def test_a_file_that_is_written_anew_is_looked_at_anew(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.hf5")
+    before = hdf_columns(path, "data", slice(0, 3))
+    with h5py.File(path, "w") as file:
+        file["other"] = np.zeros(1000)
+        file["data"] = np.full((4, 7), 2.5)
+    assert before.shape[0] != 4
+    np.testing.assert_array_equal(hdf_columns(path, "data", slice(1, 3)), np.full((4, 2), 2.5))
 
 
 def test_a_system_that_gives_less_at_a_time(

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +20,7 @@ from jaxtyping import Float
 
 from brainaligner.core import InputError, array_digest, unknown_name
 from brainaligner.data._files import reading
-from brainaligner.data._plain import plain_array, read_plain_columns
+from brainaligner.data._plain import PlainArray, plain_array, read_plain_columns
 
 REPEATS = "repeats"
 _HEAD_BYTES = 4096
@@ -249,16 +250,29 @@ def hdf_columns(path: Path, key: str, columns: slice) -> Float[np.ndarray, "..."
     float64 becomes float32 on the way, so that memory holds the slice once. The array is the
     caller's own, to change in place.
     """
-    with reading(path, f"an intact dataset {key!r}"), h5py.File(path, "r") as file:
-        found = _dataset(path, file, key)
-        checked_header(
-            f"{path}, dataset {key!r}", ArrayHeader(found.shape, found.dtype), dims=found.ndim
-        )
-        wanted = range(found.shape[-1])[columns]
-        plain = plain_array(file, found) if wanted.step == 1 and len(wanted) else None
-        if plain is not None:
-            return read_plain_columns(plain, wanted)
-        return found.astype(np.float32)[..., columns]
+    with reading(path, f"an intact dataset {key!r}"):
+        status = path.stat()
+        plain = _plain_layout(path, key, (status.st_ino, status.st_size, status.st_mtime_ns))
+        wanted = range(plain.shape[-1])[columns] if plain is not None else range(0)
+        if plain is not None and wanted.step == 1 and len(wanted):
+            with path.open("rb", buffering=0) as raw:
+                return read_plain_columns(raw.fileno(), plain, wanted)
+        with h5py.File(path, "r") as file:
+            return _checked_dataset(path, file, key).astype(np.float32)[..., columns]
+
+
+@lru_cache(maxsize=1024)
+def _plain_layout(path: Path, key: str, _stamp: tuple[int, int, int]) -> PlainArray | None:
+    """Where a dataset's numbers lie; found once for each state of a file."""
+    with h5py.File(path, "r") as file:
+        return plain_array(file, _checked_dataset(path, file, key))
+
+
+def _checked_dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
+    found = _dataset(path, file, key)
+    header = ArrayHeader(found.shape, found.dtype)
+    checked_header(f"{path}, dataset {key!r}", header, dims=found.ndim)
+    return found
 
 
 ARCHIVES: dict[str, type[ResponseArchive]] = {

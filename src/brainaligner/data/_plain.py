@@ -22,12 +22,10 @@ _TYPES = {"<f4": h5py.h5t.IEEE_F32LE, "<f8": h5py.h5t.IEEE_F64LE}
 
 @dataclass(frozen=True)
 class PlainArray:
-    """Where the numbers of an array lie in an open file, in C order.
+    """Where the numbers of an array lie in a file, in C order.
 
     Parameters
     ----------
-    descriptor : int
-        Of the file, as long as the HDF5 library has it open.
     offset : int
         Of the first number, in bytes.
     shape : tuple of int
@@ -35,7 +33,6 @@ class PlainArray:
         Little-endian float32 or float64.
     """
 
-    descriptor: int
     offset: int
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -55,11 +52,13 @@ def plain_array(file: h5py.File, dataset: h5py.Dataset) -> PlainArray | None:
         return None
     if dataset.id.get_storage_size() != math.prod(dataset.shape) * dtype.itemsize:
         return None
-    return PlainArray(file.id.get_vfd_handle(), offset, tuple(dataset.shape), dtype)
+    return PlainArray(offset, tuple(dataset.shape), dtype)
 
 
-def read_plain_columns(plain: PlainArray, columns: range) -> Float32[np.ndarray, "..."]:
-    """Read neighbouring columns (last axis) as float32, NaN and all.
+def read_plain_columns(
+    descriptor: int, plain: PlainArray, columns: range
+) -> Float32[np.ndarray, "..."]:
+    """Read neighbouring columns (last axis) of an open file as float32, NaN and all.
 
     Raises
     ------
@@ -76,7 +75,7 @@ def read_plain_columns(plain: PlainArray, columns: range) -> Float32[np.ndarray,
             target = part.data.cast("B")
             at = plain.offset + (columns.start + start) * plain.dtype.itemsize
             for row in rows[:, start : start + _PIECE]:
-                _fill(plain.descriptor, target, at)
+                _fill(descriptor, target, at)
                 row[:] = part
                 at += width * plain.dtype.itemsize
     return found

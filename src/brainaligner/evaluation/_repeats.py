@@ -14,7 +14,7 @@ from brainaligner.evaluation._rows import target_blocks
 Repeats = Float[np.ndarray, "_repeat _time _target"]
 
 N_SE = 2.0
-"""Standard errors from 0 within which a signal power counts as none (science.md's rule)."""
+"""Standard errors from 0 within which a signal power counts as none, by convention."""
 _FLAT = 1e-7  # relative standard deviation under which float32 values are one constant
 _LEAST_BLOCKS = 4
 
