@@ -10,8 +10,8 @@ import types
 import pytest
 
 ROOMS = ("core", "data", "text", "encoding", "evaluation", "report", "study", "aligner")
-HEAVY = ("sklearn", "himalaya", "scipy", "transformers", "accelerate", "peft",
-         "nibabel", "nilearn", "matplotlib", "pydantic", "typer", "rich", "yaml", "requests")  # fmt: skip
+HEAVY = ("sklearn", "himalaya", "scipy", "transformers", "accelerate", "peft", "nibabel",
+         "nilearn", "matplotlib", "pydantic", "typer", "rich", "yaml", "requests")  # fmt: skip
 
 
 @pytest.mark.parametrize("room", ROOMS)
