@@ -30,7 +30,7 @@ from brainaligner.aligner._head import started_head
 from brainaligner.aligner._masking import FIXED
 from brainaligner.aligner._parts import merge_lora, trainee
 from brainaligner.aligner._tally import token_losses
-from brainaligner.core import InputError
+from brainaligner.core import BrainAlignerError, InputError
 from brainaligner.text import RowText
 
 Aligners = Callable[..., BrainAligner]
@@ -239,6 +239,12 @@ def test_bfloat16_stays_near_float32(tiny: Aligners, tmp_path: Path) -> None:
     assert {p.dtype for p in found[1].aligner.parameters()} == {torch.float32}
 
 
+def test_a_loss_that_is_not_a_number_ends_the_run(tiny: Aligners, tmp_path: Path) -> None:
+    wild = replace(FAST, learning_rate=1e30, warmup_steps=0, clip=0.0)
+    with pytest.raises(BrainAlignerError, match="Lower the learning rate"):
+        _tune(tiny(), wild, tmp_path)
+
+
 def test_what_cannot_be_tuned_is_refused(tiny: Aligners, tmp_path: Path) -> None:
     good, held = tell(TRAIN), tell(HELD)
     headless = load_headless(tiny, tmp_path)
@@ -249,6 +255,7 @@ def test_what_cannot_be_tuned_is_refused(tiny: Aligners, tmp_path: Path) -> None
         (headless, good, held, FAST, "without a masked-LM head"),
         (tiny(), good, held, replace(FAST, trained_layers=9), "at most 3"),
         (tiny(), good, held, replace(FAST, precision="float16"), "float16 on a CPU"),
+        (tiny(), good, held, replace(FAST, mask_rate=1e-9), "none of them with a hidden token"),
         (tiny(), tell(TRAIN, brain=False), tell(HELD, brain=False), bare, "something to train"),
     ]
     for aligner, training, validation, settings, said in wrong:
