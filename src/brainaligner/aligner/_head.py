@@ -19,7 +19,7 @@ from brainaligner.core import InputError, Progress, no_progress
 
 HEAD_SETTINGS = AlignerSettings(
     trained_layers=0,
-    learning_rate=1e-3,
+    learning_rate=2e-3,
     warmup_steps=None,
     warmup_share=0.05,
     dropout=0.0,
@@ -64,10 +64,10 @@ def learn_head(
 ) -> LearnedHead:
     """Learn a masked-LM head on the training stories' text; all other weights stay as they are.
 
-    The start is the unigram model: the output bias is the logarithm of the tokens' smoothed
-    frequencies in the training stories, and the head's last normalisation starts with weight 0,
-    so that states say nothing yet. The output matrix is the input embeddings where the model
-    ties them, and stays.
+    The output bias starts as the logarithm of the tokens' smoothed frequencies in the training
+    stories, all else as transformers draws it; the output matrix is the input embeddings where
+    the model ties them, and stays. (Starting at the unigram model itself, with weights of 0 in
+    the last normalisation, was tried on ds003020: 9.31 bits after 3 epochs in place of 8.83.)
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def learn_head(
 def started_head(
     aligner: BrainAligner, training: AlignerMaterial, *, settings: AlignerSettings
 ) -> BrainAligner:
-    """A copy whose fresh head predicts the tokens' frequencies."""
+    """A copy whose fresh head has the tokens' frequencies in its output bias."""
     started = copy.deepcopy(aligner)
     tower = started.tower
     output = tower.get_output_embeddings()
@@ -116,9 +116,5 @@ def started_head(
     with torch.no_grad():
         if output.bias is not None:
             output.bias.copy_(torch.from_numpy(logs))
-        for name in aligner.fresh:
-            part = tower.get_submodule(name.rpartition(".")[0])
-            if "norm" in type(part).__name__.lower() and name.endswith(".weight"):
-                part.weight.zero_()
     started.fresh = ()
     return started

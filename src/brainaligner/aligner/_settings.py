@@ -107,7 +107,7 @@ class AlignerSettings:
         Stop after that many epochs without a lower masked loss on the validation stories, whose
         masks are fixed. None never stops early. The best epoch's weights are kept in any case.
     seed : int
-        Of masks, batches, dropout and the drawn projection.
+        Of masks, batches, dropout and LoRA's start; `load_aligner` draws the projection.
 
     Raises
     ------

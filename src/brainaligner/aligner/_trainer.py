@@ -121,12 +121,13 @@ class AlignerTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add accuracy and speed to Trainer's own line."""
+        loss = logs.get("loss", logs.get("eval_loss", 0.0))
+        if not math.isfinite(loss):
+            raise BrainAlignerError(
+                f"tuning: the loss is {loss} at step {self.state.global_step}. Lower the learning "
+                "rate, clip gradients, or use float32."
+            )
         if "loss" in logs:
-            if not math.isfinite(logs["loss"]):
-                raise BrainAlignerError(
-                    f"tuning: the loss is {logs['loss']} at step {self.state.global_step}. Lower "
-                    "the learning rate, clip gradients, or use float32."
-                )
             logs |= self._seen_since()
         super().log(logs, start_time)
 

@@ -14,6 +14,7 @@ import torch
 
 from brainaligner.aligner._examples import check_inputs, read_examples
 from brainaligner.aligner._layout import Examples
+from brainaligner.aligner._masking import FIXED
 from brainaligner.aligner._material import AlignerMaterial
 from brainaligner.aligner._model import BrainAligner
 from brainaligner.aligner._parts import merge_lora, moved, trained_parts, trainee
@@ -104,6 +105,7 @@ def tune(
         read_examples(aligner, validation, settings=settings),
     )
     _check_device(settings, options)
+    _check_hidden(sides[1])
     with _own_random_numbers(settings.seed):
         copied = trainee(aligner, settings=settings, with_brain=with_brain)
         digest = run_digest(aligner, sides, settings=settings)
@@ -220,6 +222,16 @@ def _check_device(settings: AlignerSettings, options: TuningOptions) -> None:
     else:
         return
     raise InputError("tuning options: device", got=got, wanted="what this machine can do", do=do)
+
+
+def _check_hidden(validation: Examples) -> None:
+    if not any(validation.masked(i, FIXED)[1].any() for i in range(len(validation.lengths))):
+        raise InputError(
+            "aligner material: validation",
+            got=f"{len(validation.lengths)} rows with words, none of them with a hidden token",
+            wanted="at least one hidden token, to choose the epoch by",
+            do="Give more validation stories or raise mask_rate.",
+        )
 
 
 def _check_sides(

@@ -21,7 +21,7 @@ from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tuning_config import TuningConfig
 from brainaligner.text import RowText, story_texts
 
-HEAD_VERSION = 1
+HEAD_VERSION = 2
 TUNING_VERSION = 1
 CHECKPOINT = "model"
 BITS_SEED = 0
