@@ -3,6 +3,7 @@
 from brainaligner.core._arrays import all_finite, array_digest, frozen_array, zscore
 from brainaligner.core._clock import Clock
 from brainaligner.core._errors import BrainAlignerError, InputError, nearest_name, unknown_name
+from brainaligner.core._folds import story_folds
 from brainaligner.core._progress import Progress, no_progress
 from brainaligner.core._responses import Features, Responses
 from brainaligner.core._scores import Scores, StoryGroup
@@ -33,6 +34,7 @@ __all__ = [
     "frozen_array",
     "nearest_name",
     "no_progress",
+    "story_folds",
     "unknown_name",
     "zscore",
 ]

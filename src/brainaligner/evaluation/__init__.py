@@ -2,6 +2,7 @@
 
 from brainaligner.evaluation._blocks import block_length
 from brainaligner.evaluation._ceilings import CeilingSummary, ceiling_summary
+from brainaligner.evaluation._diagnostic import VERDICTS, Diagnostic, Verdict, worst_verdict
 from brainaligner.evaluation._fdr import fdr_bh, fdr_by
 from brainaligner.evaluation._findings import Finding, find_warnings
 from brainaligner.evaluation._groups import join_pieces, story_groups
@@ -35,8 +36,10 @@ from brainaligner.evaluation._summary import QUANTILES, ScoreBase, Summary, scor
 
 __all__ = [
     "QUANTILES",
+    "VERDICTS",
     "BlockPermutation",
     "CeilingSummary",
+    "Diagnostic",
     "EvaluationSettings",
     "Finding",
     "Interval",
@@ -46,6 +49,7 @@ __all__ = [
     "ScoreBase",
     "ShiftNull",
     "Summary",
+    "Verdict",
     "block_length",
     "block_moments",
     "block_permutation",
@@ -72,4 +76,5 @@ __all__ = [
     "split_half_reliability",
     "story_groups",
     "story_moments",
+    "worst_verdict",
 ]
