@@ -7,16 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Float64, Int64
-from scipy.sparse import csr_array
+from jaxtyping import Float64, Int32, Int64
 
 from brainaligner.core import InputError, frozen_array
 from brainaligner.evaluation._blocks import SHORTEST_BLOCK
 from brainaligner.evaluation._layout import BlockLayout, draw_permutations, target_block_rows
+from brainaligner.evaluation._permuted_sums import (
+    PERMUTATIONS_AT_ONCE,
+    block_pairs,
+    count_reached,
+)
 from brainaligner.evaluation._rows import Rows, centred_rows, paired_rows
 
 BLOCK_BYTES = 64 << 20
-_TIE = 1e-12  # sums this close, relative to |p| |y|, are one sum that was rounded twice
+_TIE = 1e-12  # sums this close, in units of |p| |y|, are one sum that was rounded twice
+_MOST_TARGETS = 256  # more at once do not fit into a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +58,7 @@ def block_permutation(
     seed: int,
     widen: bool = True,
     block_bytes: int = BLOCK_BYTES,
+    device: str = "cpu",
 ) -> BlockPermutation:
     r"""Test r of each target by permuting blocks of its prediction within each story.
 
@@ -85,7 +91,10 @@ def block_permutation(
 
     Permuted series are never formed. For each story ``C[b, c] = sum_t p_b[t] y_c[t]`` over
     its blocks b and c; a permutation is a sum of n entries of C, and all permutations of a
-    story are one product of a sparse 0-1 matrix with C.
+    story are one product of a sparse 0-1 matrix with C, (permutation, block x block) times
+    (block x block, target). The product is float32; each sum that lies nearer to the
+    observed one than float32 can err is added up again in float64. The count is therefore that
+    of float64.
 
     Parameters
     ----------
@@ -97,8 +106,10 @@ def block_permutation(
     widen : bool
         False gives plain permutations.
     block_bytes : int
-        Memory for the targets that are worked on at once. Permutations take 12 bytes
+        Memory for the targets that are worked on at once. Permutations take 4 bytes
         beside it for each of m times the blocks of all stories.
+    device : str
+        Torch device of the float32 products.
 
     Raises
     ------
@@ -114,7 +125,7 @@ def block_permutation(
     for block in np.unique(block_rows):
         layout = [BlockLayout(rows, int(block)) for rows in lengths]
         draws = draw_permutations(layout, n_permutations=n_permutations, seed=seed)
-        group = _Group(layout, [_sums_matrix(draw) for draw in draws])
+        group = _Group(layout, [block_pairs(draw) for draw in draws], device)
         wide = group.targets_at_once(block_bytes)
         for targets in _chunks(np.flatnonzero(block_rows == block), wide):
             sides = centred_rows(p, targets), centred_rows(y, targets)
@@ -122,26 +133,21 @@ def block_permutation(
     return BlockPermutation(r, p_value, block_rows, n_permutations)
 
 
-def _sums_matrix(draws: Int64[np.ndarray, "permutation block"]) -> csr_array:
-    """0-1 matrix (permutation, block x block) that picks the entries of C and adds them."""
-    m, n = draws.shape
-    entries = (draws * n + np.arange(n)).astype(np.int32).ravel()
-    starts = np.arange(0, m * n + 1, n, dtype=np.int32)
-    return csr_array((np.ones(1).repeat(m * n), entries, starts), shape=(m, n * n))
-
-
 @dataclass(frozen=True, eq=False)
 class _Group:
     """The permutations that all targets of one block length share."""
 
     layout: Sequence[BlockLayout]
-    pickers: Sequence[csr_array]
+    pairs: Sequence[Int32[np.ndarray, "permutation _block"]]
+    device: str
 
     def targets_at_once(self, block_bytes: int) -> int:
-        """How many targets fit into `block_bytes`: both sides, C, and the permuted sums."""
+        """How many targets fit into `block_bytes`: both sides, all C, and the permuted sums."""
         rows = sum(story.n_rows for story in self.layout)
-        entries = max(story.n_blocks**2 for story in self.layout)
-        return max(1, block_bytes // (8 * (4 * rows + 2 * entries + 2 * self.pickers[0].shape[0])))
+        entries = sum(story.n_blocks**2 for story in self.layout)
+        largest = max(story.n_blocks**2 for story in self.layout)
+        each = 8 * (6 * rows + 2 * entries + 3 * largest + 2 * PERMUTATIONS_AT_ONCE)
+        return min(_MOST_TARGETS, max(1, block_bytes // each))
 
     def test(
         self,
@@ -151,34 +157,43 @@ class _Group:
         widen: bool,
     ) -> tuple[Float64[np.ndarray, "target"], Float64[np.ndarray, "target"]]:
         """r and p of some targets, from rows that are centred over all stories."""
-        size = np.sqrt(np.einsum("tv,tv->v", p, p) * np.einsum("tv,tv->v", y, y))
-        size = np.where(size > 0, size, np.nan)
-        permuted, sums = self._sums(p, y)
-        if widen:
-            permuted = sums.mean + (permuted - sums.mean) * sums.widening
-        b = (permuted >= sums.observed - _TIE * size).sum(axis=0)
-        p_value = np.where(np.isfinite(size), (b + 1) / (len(permuted) + 1), np.nan)
-        return np.clip(np.einsum("tv,tv->v", p, y) / size, -1.0, 1.0), p_value
+        p, y, varies = *(rows / _size(rows) for rows in (p, y)), (p.any(axis=0) & y.any(axis=0))
+        cross, sums = self._sums(p, y)
+        threshold = sums.observed - _TIE
+        if widen:  # spreading the permuted sums is moving the threshold towards their mean
+            threshold = sums.mean + (threshold - sums.mean) / sums.widening
+        b = count_reached(self.pairs, cross, threshold, device=self.device)
+        p_value = (b + 1) / (len(self.pairs[0]) + 1)
+        r = np.clip(np.einsum("tv,tv->v", p, y), -1.0, 1.0)
+        return np.where(varies, r, np.nan), np.where(varies, p_value, np.nan)
 
     def _sums(
         self, p: Float64[np.ndarray, "time target"], y: Float64[np.ndarray, "time target"]
-    ) -> tuple[Float64[np.ndarray, "permutation target"], _MovedSums]:
-        """Sums of products over the rows that move: permuted, and what is known of them."""
-        permuted = np.zeros((self.pickers[0].shape[0], p.shape[1]))
+    ) -> tuple[list[Float64[np.ndarray, "_pair target"]], _MovedSums]:
+        """C of each story, and what is known of sums of products over the rows that move."""
+        crosses = []
         total = _MovedSums(*np.zeros((4, p.shape[1])))
         start = 0
-        for story, picker in zip(self.layout, self.pickers, strict=True):
+        for story in self.layout:
             rows = slice(start, start + story.n_rows)
             start += story.n_rows
-            cross = _cross_products(p[rows][story.rows], y[rows][story.rows])
-            permuted += picker @ cross
-            total = total.plus(_moved_sums(cross, story, p[rows], y[rows]))
-        return permuted, total
+            crosses.append(_cross_products(p[rows][story.rows], y[rows][story.rows]))
+            total = total.plus(_moved_sums(crosses[-1], story, p[rows], y[rows]))
+        return crosses, total
+
+
+def _size(rows: Float64[np.ndarray, "time target"]) -> Float64[np.ndarray, "target"]:
+    """Root of the sum of squares; 1 where that is 0."""
+    size = np.sqrt(np.einsum("tv,tv->v", rows, rows))
+    return np.where(size > 0, size, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class _MovedSums:
-    """Sum of products over moved rows: as observed, and its mean and variances when moved."""
+    """Sum of products over moved rows: as observed, and its mean and variances when moved.
+
+    Both sides have unit length, so that the sum over all rows is r.
+    """
 
     observed: Float64[np.ndarray, "target"]
     mean: Float64[np.ndarray, "target"]
