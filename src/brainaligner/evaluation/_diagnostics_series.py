@@ -131,9 +131,7 @@ def autocorrelation_diagnostic(
     rho = float(scipy.stats.spearmanr(r[known], autocorrelation[known]).statistic)
     figure = f"rank correlation {rho:.2f} (bound {AUTOCORRELATION_BOUND:g}); {text}"
     if rho > AUTOCORRELATION_BOUND:
-        advice = (
-            "The map follows how slow each target is, as a leak between neighbouring rows does."
-        )
+        advice = "The map follows how slow each target is, as leaks between neighbouring rows do."
         return made(12, where, "WARN", figure, advice)
     return made(12, where, "PASS", figure, "The map is more than a map of slowness.")
 
