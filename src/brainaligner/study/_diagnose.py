@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from brainaligner.core import StoryGroup
 from brainaligner.evaluation import (
     CeilingSummary,
+    NullKind,
     Summary,
     apart_diagnostics,
     autocorrelation_diagnostic,
@@ -38,7 +39,7 @@ from brainaligner.study._setup_checks import judge_readouts, judge_rows, judge_s
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._test_checks import TestChecks, ensure_test_checks
 
-DEFAULT_REFITS = ("other story", "noise")
+DEFAULT_REFITS: tuple[NullKind, ...] = ("other story", "noise")
 Checks = Mapping[tuple[str, str], TestChecks]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def judge_lags(plan: Plan, store: Store) -> Iterator[Judged]:
     for subject in plan.prepared.division.splits:
         task = plan.tasks[arm, subject][0]
         recipe = lag_recipe(task, training_stories(plan))
-        made = store.ensure(recipe, lambda target, task=task: _write(target, task, plan, store))
+        made = store.ensure(recipe, partial(_write, task=task, plan=plan, store=store))
         r = read_npz(made / "curve.npz")["r"]
         tr = plan.prepared.dataset.clock.tr
         yield judged(lag_diagnostic(f"{arm}, {subject}", OWN_DELAYS, r, tr=tr), [recipe])

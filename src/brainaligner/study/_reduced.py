@@ -145,12 +145,9 @@ class SmallFit:
         self, responses: Series, *, test: Sequence[Piece]
     ) -> tuple[list[np.ndarray], float]:
         """Fit these responses and predict some pieces; also mean r on the validation pieces."""
-        sides = (
-            ArrayStories(self.pieces(pieces), [responses[p.story][p.rows] for p in pieces])
-            for pieces in (self.fold.train, self.fold.validation)
-        )
         (block,) = stream_ridge(
-            *sides,
+            self._stories(self.fold.train, responses),
+            self._stories(self.fold.validation, responses),
             self.pieces(test),
             settings=RidgeSettings(alphas=GRID),
             decomposition=self.decomposition,
@@ -158,6 +155,9 @@ class SmallFit:
         )
         inner = float(block.choice.validation_r.mean(axis=1).max())
         return list(block.predictions), inner
+
+    def _stories(self, pieces: Sequence[Piece], responses: Series) -> ArrayStories:
+        return ArrayStories(self.pieces(pieces), [responses[p.story][p.rows] for p in pieces])
 
 
 def joined(pieces: Sequence[Piece], rows: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -55,9 +56,9 @@ def judge_subjects(prepared: Prepared, store: Store) -> Iterator[Judged]:
         yield judged(advice)
     for subject in subjects:
         space = prepared.dataset.space(subject)
-        if prepared.config.dataset.reader == "lebel2023" and space.kind == "voxels":
-            if subject in DS003020_VOXELS:
-                yield judged(voxel_count_diagnostic(subject, space.size))
+        of_ds003020 = prepared.config.dataset.reader == "lebel2023" and space.kind == "voxels"
+        if of_ds003020 and subject in DS003020_VOXELS:
+            yield judged(voxel_count_diagnostic(subject, space.size))
 
 
 def _shared_stories(prepared: Prepared, pair: tuple[str, str]) -> tuple[str, ...]:
@@ -130,7 +131,9 @@ def judge_rows(prepared: Prepared, store: Store) -> Iterator[Judged]:
             for story in stories
         }
         recipe = Recipe("row_twins", VERSION, {"targets": len(some_targets(n_targets))}, inputs)
-        made = store.ensure(recipe, lambda target: _write_twins(target, prepared, subject, sides))
+        made = store.ensure(
+            recipe, partial(_write_twins, prepared=prepared, subject=subject, sides=sides)
+        )
         found = read_npz(made / "twins.npz")
         yield judged(row_twin_diagnostic(subject, found["best"], found["beside"]), [recipe])
 
@@ -154,7 +157,7 @@ def judge_readouts(prepared: Prepared, store: Store) -> Iterator[Judged]:
         recipe = _simulation_recipe(arm)
         ways.setdefault(recipe.key, (recipe, [], arm))[1].append(name)
     for recipe, names, arm in ways.values():
-        made = store.ensure(recipe, lambda target, arm=arm: _write_simulation(target, arm))
+        made = store.ensure(recipe, partial(_write_simulation, arm=arm))
         check = SimulationCheck(**read_json(made / "check.json"))
         where = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
         yield judged(simulation_diagnostic(where, check), [recipe])
