@@ -49,8 +49,8 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
     -------
     str
         HTML, in this order: banners, findings by severity, diagnostics, the result in
-        a sentence, what was run, tables (with noise ceilings and regions where there are any), figures,
-        maps, settings and recipe keys.
+        a sentence, what was run, tables (with noise ceilings and regions where there are any),
+        figures, maps, settings and recipe keys.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float64
 
 from brainaligner.core import StoryGroup
 from brainaligner.evaluation import (
@@ -20,23 +19,25 @@ from brainaligner.evaluation import (
     control_diagnostic,
     edge_diagnostic,
     inner_diagnostic,
-    null_diagnostic,
     onset_diagnostic,
     shape_diagnostics,
 )
+from brainaligner.report import Table
 from brainaligner.study._controls import nuisance_arms, untrained_arms
 from brainaligner.study._disk import read_npz
 from brainaligner.study._features import ensure_features
-from brainaligner.study._judged import Judged, judged
+from brainaligner.study._judged import Judged, Looks, judged
 from brainaligner.study._lag_stage import judge_lags, plain_arm, training_stories
-from brainaligner.study._null_stage import NullDraws, NullTask, ensure_null_refit
+from brainaligner.study._null_battery import null_battery
+from brainaligner.study._null_stage import NullTask, ensure_null_refit
+from brainaligner.study._null_verdicts import null_verdicts
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Ceilings, Fitted
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
 from brainaligner.study._readout import Readout
 from brainaligner.study._setup_checks import judge_readouts, judge_rows, judge_subjects
-from brainaligner.study._store import Recipe, Store
+from brainaligner.study._store import Store
 from brainaligner.study._test_checks import TestChecks, ensure_test_checks
 
 DEFAULT_REFITS: tuple[NullKind, ...] = ("other story", "noise")
@@ -75,17 +76,22 @@ def verdict_line(one: Judged) -> str:
 
 def judge_after(
     plan: Plan, fitted: Fitted, ceilings: Ceilings, *, store: Store, reporter: Reporter
-) -> tuple[Judged, ...]:
-    """Judge finished scores: numbers 2, 3, 6, 7, 8, 9, 11 and 12."""
+) -> Looks:
+    """Judge finished scores: numbers 2, 3, 6, 7, 8, 9, 11 and 12, and the null battery."""
     checks = {
         (arm, subject): ensure_test_checks(
             plan.prepared, subject, _groups(plan, arm, subject), fit.readouts, store=store
         )
         for (arm, subject), fit in fitted.cells.items()
     }
-    return (
+    more: tuple[Judged, ...] = ()
+    tables: tuple[tuple[str, Table], ...] = ()
+    if plan.prepared.config.nulls:
+        more, tables = null_battery(plan, fitted, checks, store=store, reporter=reporter)
+    diagnostics = (
         *_null_verdicts(plan, checks),
         *_refit_verdicts(plan, store, reporter),
+        *more,
         *_control_verdicts(plan, fitted),
         *_ceiling_verdicts(fitted, ceilings),
         *_shape_verdicts(fitted),
@@ -93,6 +99,7 @@ def judge_after(
         *_start_verdicts(plan, checks),
         *_map_verdicts(plan, checks),
     )
+    return Looks(diagnostics, tables)
 
 
 def in_order(found: Sequence[Judged]) -> tuple[Judged, ...]:
@@ -105,15 +112,6 @@ def in_order(found: Sequence[Judged]) -> tuple[Judged, ...]:
 def _groups(plan: Plan, arm: str, subject: str) -> tuple[StoryGroup, ...]:
     run = next(run for run in plan.runs if run.name == arm)
     return plan.groups_of(run, subject)
-
-
-def _label(plan: Plan) -> str:
-    return str(next(iter(plan.prepared.division.splits.values())).label)
-
-
-def _strict(plan: Plan, groups: Sequence[StoryGroup], name: str) -> bool:
-    single = all(g.presentations == "single" for g in groups if g.name == name)
-    return single and _label(plan) == "held-out stories"
 
 
 def _null_verdicts(plan: Plan, checks: Checks) -> Iterator[Judged]:
@@ -147,26 +145,6 @@ def _refit_verdicts(plan: Plan, store: Store, reporter: Reporter) -> Iterator[Ju
     }
     recipes = [task.recipe for task in tasks.values()]
     yield from null_verdicts(plan, f"{arm}, fitted again", draws, recipes)
-
-
-def null_verdicts(
-    plan: Plan, what: str, draws: Mapping[str, NullDraws], recipes: Sequence[Recipe]
-) -> Iterator[Judged]:
-    """Number 2 for each group of stories: draws are averaged over subjects first."""
-    groups = [g for own in plan.prepared.division.groups.values() for g in own]
-    for name in dict.fromkeys(group for found in draws.values() for group in found):
-        found = [by_group[name] for by_group in draws.values() if name in by_group]
-        verdict = null_diagnostic(
-            f"{what}, {name}", _over_subjects(found), strict=_strict(plan, groups, name)
-        )
-        yield judged(verdict, recipes)
-
-
-def _over_subjects(
-    found: Sequence[Mapping[str, np.ndarray]],
-) -> dict[str, Float64[np.ndarray, "draw"]]:
-    kinds = dict.fromkeys(kind for draws in found for kind in draws)
-    return {k: np.mean([draws[k] for draws in found if k in draws], axis=0) for k in kinds}
 
 
 def _summaries(fitted: Fitted, arm: str) -> dict[str, Summary]:

@@ -98,7 +98,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, store, options, reporter)
         after = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
-        looked_at = Looks(in_order((*before, *after)))
+        looked_at = Looks(in_order((*before, *after.diagnostics)), after.tables)
         write_outputs(plan, fitted, ceilings, looked_at, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
