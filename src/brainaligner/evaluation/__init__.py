@@ -18,7 +18,7 @@ from brainaligner.evaluation._diagnostics_series import (
     lag_diagnostic,
     null_diagnostic,
     null_mean,
-    row_twin_diagnostic,
+    story_twin_diagnostic,
 )
 from brainaligner.evaluation._diagnostics_setup import (
     DS003020_VOXELS,
@@ -39,6 +39,7 @@ from brainaligner.evaluation._intervals import (
     mean_interval,
     resampling_moments,
 )
+from brainaligner.evaluation._likeness import StoryLikeness, kernel_alignment, story_likeness
 from brainaligner.evaluation._moments import (
     Moments,
     block_moments,
@@ -47,15 +48,13 @@ from brainaligner.evaluation._moments import (
     story_moments,
 )
 from brainaligner.evaluation._null_scores import (
-    kernel_alignment,
+    centred_story,
     lag_one_autocorrelation,
     mean_correlation,
     null_scores,
-    row_twins,
 )
 from brainaligner.evaluation._null_series import (
     NULL_KINDS,
-    NullKind,
     null_series,
     possible_nulls,
 )
@@ -87,11 +86,11 @@ __all__ = [
     "Interval",
     "Moments",
     "NoiseCeiling",
-    "NullKind",
     "RegionScore",
     "ScoreBase",
     "ShiftNull",
     "SimulationCheck",
+    "StoryLikeness",
     "Summary",
     "Verdict",
     "apart_diagnostics",
@@ -101,6 +100,7 @@ __all__ = [
     "block_permutation",
     "ceiling_diagnostic",
     "ceiling_summary",
+    "centred_story",
     "complete_diagnostics",
     "control_diagnostic",
     "correlation_from_moments",
@@ -131,8 +131,6 @@ __all__ = [
     "possible_nulls",
     "region_scores",
     "resampling_moments",
-    "row_twin_diagnostic",
-    "row_twins",
     "score_group",
     "shape_diagnostics",
     "share_above",
@@ -140,7 +138,9 @@ __all__ = [
     "simulation_diagnostic",
     "split_half_reliability",
     "story_groups",
+    "story_likeness",
     "story_moments",
+    "story_twin_diagnostic",
     "subjects_diagnostic",
     "voxel_count_diagnostic",
     "worst_verdict",

@@ -19,7 +19,7 @@ from brainaligner.evaluation._diagnostics_series import (
     autocorrelation_diagnostic,
     lag_diagnostic,
     null_diagnostic,
-    row_twin_diagnostic,
+    story_twin_diagnostic,
 )
 from brainaligner.evaluation._diagnostics_setup import (
     edge_diagnostic,
@@ -29,7 +29,7 @@ from brainaligner.evaluation._diagnostics_setup import (
 )
 
 DIAGNOSTIC_RULES: dict[int, tuple[Callable[..., Any], ...]] = {
-    1: (row_twin_diagnostic,),
+    1: (story_twin_diagnostic,),
     2: (null_diagnostic,),
     3: (control_diagnostic,),
     5: (subjects_diagnostic, voxel_count_diagnostic),

@@ -9,7 +9,6 @@ from jaxtyping import Float, Float32, Float64
 
 from brainaligner.evaluation._null_series import (
     MIN_SHIFT,
-    NullKind,
     Series,
     null_series,
     possible_nulls,
@@ -25,13 +24,14 @@ def null_scores(
     n_draws: int = 20,
     seed: int = 0,
     names: Mapping[str, str] | None = None,
-) -> dict[NullKind, Float64[np.ndarray, "draw"]]:
+) -> dict[str, Float64[np.ndarray, "draw"]]:
     """Mean r over targets of null predictions, for every kind and draw.
 
     A readout is a fixed filter of its features, so what it makes of shifted features, or of
     features with random phases, is its own prediction shifted, or with those phases: this is
     what null features score through a readout that is already fitted. Shifted predictions are
-    scored by :func:`shift_null`, which puts right that shifts near 0 are left out.
+    scored by :func:`shift_null`, which puts right that shifts near 0 are left out. Each series
+    is brought to mean 0 within its story first: a story's level outlives every null.
 
     Parameters
     ----------
@@ -47,19 +47,25 @@ def null_scores(
     InputError
         If the two sides do not fit each other, or a value is not finite.
     """
-    p, y = paired_rows(list(predictions.values()), list(responses.values()))
+    paired_rows(list(predictions.values()), list(responses.values()))
+    series = {story: centred_story(values) for story, values in predictions.items()}
+    p, y = list(series.values()), [centred_story(values) for values in responses.values()]
     target = _standardised(np.concatenate(y))
-    found: dict[NullKind, np.ndarray] = {}
+    found: dict[str, np.ndarray] = {}
     for kind in possible_nulls(len(predictions)):
         if kind == "shifted":
             found[kind] = shift_null(p, y, n_draws=n_draws, min_shift=MIN_SHIFT, seed=seed).mean_r
             continue
         draws = (
-            null_series(predictions, kind, draw=draw, seed=seed, names=names)
-            for draw in range(n_draws)
+            null_series(series, kind, draw=draw, seed=seed, names=names) for draw in range(n_draws)
         )
         found[kind] = np.array([_mean_r(list(drawn.values()), target) for drawn in draws])
     return found
+
+
+def centred_story(values: Float[np.ndarray, "time column"]) -> Float[np.ndarray, "time column"]:
+    """Rows of one story less their mean, in the precision that they have."""
+    return np.asarray(values - values.mean(axis=0, dtype=np.float64), dtype=values.dtype)
 
 
 def mean_correlation(predictions: Sequence[np.ndarray], responses: Sequence[np.ndarray]) -> float:
@@ -110,62 +116,3 @@ def lag_one_autocorrelation(stories: Sequence[np.ndarray]) -> Float64[np.ndarray
         product += np.einsum("tv,tv->v", centred[1:], centred[:-1])
         square += np.einsum("tv,tv->v", centred, centred) * (len(values) - 1) / len(values)
     return product / np.where(square > 0, square, np.nan)
-
-
-def row_twins(
-    tested: Sequence[np.ndarray], trained: Sequence[np.ndarray]
-) -> tuple[Float32[np.ndarray, "row"], Float32[np.ndarray, "row"]]:
-    """For each test row, how like the most similar training row is, and its own next row.
-
-    Rows are compared by their correlation over targets, after each target was brought to mean
-    0 and variance 1 over all rows.
-
-    Parameters
-    ----------
-    tested, trained : sequences of float arrays, shape (time, target)
-        Responses of test and training stories.
-
-    Returns
-    -------
-    best, beside : float32 arrays, shape (row,) and (row less one for each story,)
-    """
-    everything = np.concatenate([*tested, *trained]).astype(np.float32)
-    mean, deviation = everything.mean(axis=0), everything.std(axis=0)
-    scale = np.where(deviation > 0, deviation, np.inf).astype(np.float32)
-    one = [_unit_rows((values - mean) / scale) for values in tested]
-    pool = _unit_rows((np.concatenate(list(trained)) - mean) / scale)
-    best = np.concatenate([_largest(rows, pool) for rows in one])
-    beside = np.concatenate([np.einsum("tv,tv->t", rows[1:], rows[:-1]) for rows in one])
-    return best, beside
-
-
-def _largest(rows: np.ndarray, pool: np.ndarray) -> np.ndarray:
-    """Largest product with any row of the pool, a block of rows at a time."""
-    blocks = range(0, len(rows), 256)
-    return np.concatenate([(rows[i : i + 256] @ pool.T).max(axis=1) for i in blocks])
-
-
-def _unit_rows(values: np.ndarray) -> np.ndarray:
-    centred = np.asarray(values, dtype=np.float32)
-    centred = centred - centred.mean(axis=1, keepdims=True)
-    size = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.asarray(centred / np.where(size > 0, size, np.inf), dtype=np.float32)
-
-
-def kernel_alignment(
-    first: Float[np.ndarray, "time _target"], second: Float[np.ndarray, "time _target"]
-) -> float:
-    """Linear centred kernel alignment of two response matrices to the same rows, 0 to 1.
-
-    ``<K, L> / (|K| |L|)`` with ``K = X X'`` of columns brought to mean 0: order, sign and
-    rotation of the columns do not change it (Kornblith et al. 2019, arXiv:1905.00414).
-    NaN where one has no variance.
-    """
-    k, n = _kernel(first), _kernel(second)
-    size = float(np.linalg.norm(k) * np.linalg.norm(n))
-    return float((k * n).sum()) / size if size > 0 else float("nan")
-
-
-def _kernel(values: np.ndarray) -> np.ndarray:
-    centred = values - values.mean(axis=0, dtype=np.float64)
-    return np.asarray(centred @ centred.T, dtype=np.float64)

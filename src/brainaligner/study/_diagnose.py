@@ -9,7 +9,6 @@ import numpy as np
 from brainaligner.core import StoryGroup
 from brainaligner.evaluation import (
     CeilingSummary,
-    NullKind,
     Summary,
     apart_diagnostics,
     autocorrelation_diagnostic,
@@ -36,11 +35,11 @@ from brainaligner.study._outputs import Ceilings, Fitted
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
 from brainaligner.study._readout import Readout
-from brainaligner.study._setup_checks import judge_readouts, judge_rows, judge_subjects
+from brainaligner.study._setup_checks import judge_readouts, judge_stories, judge_subjects
 from brainaligner.study._store import Store
 from brainaligner.study._test_checks import TestChecks, ensure_test_checks
 
-DEFAULT_REFITS: tuple[NullKind, ...] = ("other story", "noise")
+DEFAULT_REFITS: tuple[str, ...] = ("other story", "noise")
 Checks = Mapping[tuple[str, str], TestChecks]
 
 
@@ -57,7 +56,7 @@ def judge_before(
     presentations = {story: prepared.dataset.presentations(story) for story in stimuli.rows}
     found = (
         *judge_subjects(prepared, store),
-        *judge_rows(prepared, store),
+        *judge_stories(prepared, store),
         *judge_readouts(prepared, store),
         *judge_lags(plan, store),
         *(judged(d) for d in apart_diagnostics(prepared.division.groups, presentations)),

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from brainaligner.core import StoryGroup
-from brainaligner.evaluation import NullKind, mean_correlation, null_series, possible_nulls
+from brainaligner.evaluation import centred_story, mean_correlation, null_series, possible_nulls
 from brainaligner.study._disk import read_npz, write_npz
 from brainaligner.study._judged import MOST_TARGETS, one_thread
 from brainaligner.study._progress import Reporter
@@ -55,7 +55,7 @@ class NullTask:
     groups: tuple[StoryGroup, ...]
     train: tuple[str, ...]
     side: Side
-    kinds: tuple[NullKind, ...]
+    kinds: tuple[str, ...]
 
     @property
     def recipe(self) -> Recipe:
@@ -120,7 +120,7 @@ Arrays = dict[str, np.ndarray]
 
 def _null_r(
     task: NullTask, series: Arrays, responses: Arrays
-) -> Iterator[tuple[NullKind, dict[str, float]]]:
+) -> Iterator[tuple[str, dict[str, float]]]:
     """Kind and mean r of each group, draw after draw."""
     delays = task.tasks[0].design.arm.design.delays
     names = _names(task, series)
@@ -154,7 +154,8 @@ def _score(task: NullTask, fits: list[SmallFit], responses: Arrays) -> dict[str,
         predicted += fit.predict(responses, test=test)[0]
     p = joined(pieces, predicted)
     y = joined(pieces, [responses[piece.story][piece.rows] for piece in pieces])
+    sides = [{story: centred_story(rows) for story, rows in side.items()} for side in (p, y)]
     return {
-        group.name: mean_correlation([p[s] for s in group.stories], [y[s] for s in group.stories])
+        group.name: mean_correlation(*([side[s] for s in group.stories] for side in sides))
         for group in task.groups
     }

@@ -15,19 +15,20 @@ from brainaligner.evaluation import (
     DS003020_VOXELS,
     Diagnostic,
     SimulationCheck,
+    StoryLikeness,
     kernel_alignment,
     pearson_r,
-    row_twin_diagnostic,
-    row_twins,
     share_above,
     shift_null,
     simulation_diagnostic,
+    story_likeness,
+    story_twin_diagnostic,
     subjects_diagnostic,
     voxel_count_diagnostic,
 )
 from brainaligner.study._config import ArmConfig
-from brainaligner.study._disk import read_json, read_npz, write_json, write_npz
-from brainaligner.study._judged import Judged, judged, one_thread, some_targets
+from brainaligner.study._disk import read_json, write_json
+from brainaligner.study._judged import MOST_TARGETS, Judged, judged, one_thread, some_targets
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
@@ -35,7 +36,6 @@ from brainaligner.text import add_delays
 
 VERSION = 1
 _COMPARED = 2  # stories in which two subjects are compared
-_FEWEST_TARGETS = 50  # under which rows of different times look alike by chance
 _STORY_ROWS = 120
 _N_STORIES = {"train": 10, "validation": 2, "test": 4}
 _N_FEATURES, _N_PLANTED, _N_NULL = 10, 60, 60
@@ -117,37 +117,37 @@ def _equal_stories(prepared: Prepared, pair: tuple[str, str]) -> int:
     return sum(first[story] == second[story] for story in first if story in second)
 
 
-def judge_rows(prepared: Prepared, store: Store) -> Iterator[Judged]:
-    """Number 1, by content: whether test rows have their neighbours among training rows."""
+def judge_stories(prepared: Prepared, store: Store) -> Iterator[Judged]:
+    """Number 1, by content: whether a test story's responses run along a training story's."""
     for subject, split in prepared.division.splits.items():
-        n_targets = prepared.dataset.space(subject).size
-        if n_targets < _FEWEST_TARGETS or not isinstance(split, Split):
+        if not isinstance(split, Split):
             continue
-        sides = {"train": split.train, "test": split.test + split.test_repeated}
+        sides = {
+            "test": split.test + split.test_repeated,
+            "train": split.train + split.validation,
+        }
         digests = prepared.digests[subject]
         inputs = {
             f"responses/{side}/{story}": digests[story]
             for side, stories in sides.items()
             for story in stories
         }
-        recipe = Recipe("row_twins", VERSION, {"targets": len(some_targets(n_targets))}, inputs)
-        made = store.ensure(
-            recipe, partial(_write_twins, prepared=prepared, subject=subject, sides=sides)
-        )
-        found = read_npz(made / "twins.npz")
-        yield judged(row_twin_diagnostic(subject, found["best"], found["beside"]), [recipe])
+        recipe = Recipe("story_likeness", VERSION, {"targets": MOST_TARGETS}, inputs)
+        write = partial(_write_story_likeness, prepared=prepared, subject=subject, sides=sides)
+        made = store.ensure(recipe, write)
+        found = StoryLikeness(**read_json(made / "likeness.json"))
+        yield judged(story_twin_diagnostic(subject, found), [recipe])
 
 
-def _write_twins(
+def _write_story_likeness(
     folder: Path, prepared: Prepared, subject: str, sides: Mapping[str, tuple[str, ...]]
 ) -> None:
     targets = some_targets(prepared.dataset.space(subject).size)
     tested, trained = (
-        [prepared.dataset.responses(subject, story).values[:, targets] for story in sides[side]]
+        {s: prepared.dataset.responses(subject, s).values[:, targets] for s in sides[side]}
         for side in ("test", "train")
     )
-    best, beside = row_twins(tested, trained)
-    write_npz(folder / "twins.npz", {"best": best, "beside": beside})
+    write_json(folder / "likeness.json", plain(story_likeness(tested, trained)))
 
 
 def judge_readouts(prepared: Prepared, store: Store) -> Iterator[Judged]:
