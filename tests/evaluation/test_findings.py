@@ -16,49 +16,11 @@ REAL = Summary(
     interval=Interval(0.07, 0.1, 0.95, "studentised bootstrap over stories", 14, False),
     share_above_null=0.7, null_mean=0.0, null_sd=0.01,
 )  # fmt: skip
-SHUFFLED = replace(REAL, mean=0.1973, median=0.1952, skew=0.05)
-
-
-def subjects(summary, *means):
-    """The same summary in several subjects, each with its mean and the median beside it."""
-    gap = summary.mean - summary.median
-    return [
-        replace(summary, subject=f"UTS0{i}", mean=mean, median=mean - gap)
-        for i, mean in enumerate(means, start=1)
-    ]
 
 
 def test_honest_scores_get_no_remark():
-    assert find_warnings(subjects(REAL, 0.084, 0.114, 0.139)) == ()
+    assert find_warnings([REAL, replace(REAL, subject="UTS02")]) == ()
     assert find_warnings([]) == ()
-
-
-def test_numbers_like_those_of_a_shuffled_split_are_called_so():
-    (finding,) = find_warnings(subjects(SHUFFLED, 0.1961, 0.1960, 0.1997))
-    assert finding.severity == "warn"
-    assert finding.where == "frozen, test, 0 rows cut"
-    assert "looks like a shuffled split or a selected voxel set" in finding.text
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"median": 0.19}, {"median": 0.205}, {"skew": 0.3}, {"skew": -0.3}, {"skew": float("nan")}],
-)
-def test_one_subject_that_looks_real_ends_the_suspicion(change):
-    summaries = subjects(SHUFFLED, 0.1973, 0.1973, 0.1973)
-    summaries[1] = replace(summaries[1], **change)
-    assert find_warnings(summaries) == ()
-
-
-@pytest.mark.parametrize("means", [(0.19, 0.20, 0.21), (0.1973,), (0.19, 0.1941)])
-def test_subjects_that_differ_or_one_alone_are_not_suspect(means):
-    assert find_warnings(subjects(SHUFFLED, *means)) == ()
-
-
-def test_arms_groups_and_cuts_are_looked_at_apart():
-    first, second = subjects(SHUFFLED, 0.1973, 0.1973)
-    for change in ({"arm": "tuned"}, {"group": "wheretheressmoke"}, {"rows_cut": 10}):
-        assert find_warnings([first, replace(second, **change)]) == ()
 
 
 def test_constant_targets_are_counted():

@@ -137,6 +137,7 @@ def tuned_study(
         "defaults": {"design": {"delays": [1, 2]}, "ridge": {"alphas": [1.0, 100.0, 10000.0]}},
         "arms": {name: {"features": [name]} for name in ("plain", *tunings)},
         "evaluation": {"n_bootstrap": 20, "n_shifts": 20, "cuts": [0, 5]},
+        "controls": [],
     }
     return merged(study, more)
 

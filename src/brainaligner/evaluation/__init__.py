@@ -3,6 +3,31 @@
 from brainaligner.evaluation._blocks import block_length
 from brainaligner.evaluation._ceilings import CeilingSummary, ceiling_summary
 from brainaligner.evaluation._diagnostic import VERDICTS, Diagnostic, Verdict, worst_verdict
+from brainaligner.evaluation._diagnostic_names import DIAGNOSTIC_NAMES
+from brainaligner.evaluation._diagnostics import DIAGNOSTIC_RULES, complete_diagnostics
+from brainaligner.evaluation._diagnostics_scores import (
+    apart_diagnostics,
+    ceiling_diagnostic,
+    control_diagnostic,
+    inner_diagnostic,
+    onset_diagnostic,
+    shape_diagnostics,
+)
+from brainaligner.evaluation._diagnostics_series import (
+    autocorrelation_diagnostic,
+    lag_diagnostic,
+    null_diagnostic,
+    null_mean,
+    story_twin_diagnostic,
+)
+from brainaligner.evaluation._diagnostics_setup import (
+    DS003020_VOXELS,
+    SimulationCheck,
+    edge_diagnostic,
+    simulation_diagnostic,
+    subjects_diagnostic,
+    voxel_count_diagnostic,
+)
 from brainaligner.evaluation._fdr import fdr_bh, fdr_by
 from brainaligner.evaluation._findings import Finding, find_warnings
 from brainaligner.evaluation._groups import join_pieces, story_groups
@@ -14,12 +39,24 @@ from brainaligner.evaluation._intervals import (
     mean_interval,
     resampling_moments,
 )
+from brainaligner.evaluation._likeness import StoryLikeness, kernel_alignment, story_likeness
 from brainaligner.evaluation._moments import (
     Moments,
     block_moments,
     correlation_from_moments,
     pearson_r,
     story_moments,
+)
+from brainaligner.evaluation._null_scores import (
+    centred_story,
+    lag_one_autocorrelation,
+    mean_correlation,
+    null_scores,
+)
+from brainaligner.evaluation._null_series import (
+    NULL_KINDS,
+    null_series,
+    possible_nulls,
 )
 from brainaligner.evaluation._permutation import BlockPermutation, block_permutation
 from brainaligner.evaluation._regions import RegionScore, region_scores
@@ -35,6 +72,10 @@ from brainaligner.evaluation._shift_null import ShiftNull, draw_shifts, share_ab
 from brainaligner.evaluation._summary import QUANTILES, ScoreBase, Summary, score_group
 
 __all__ = [
+    "DIAGNOSTIC_NAMES",
+    "DIAGNOSTIC_RULES",
+    "DS003020_VOXELS",
+    "NULL_KINDS",
     "QUANTILES",
     "VERDICTS",
     "BlockPermutation",
@@ -48,33 +89,59 @@ __all__ = [
     "RegionScore",
     "ScoreBase",
     "ShiftNull",
+    "SimulationCheck",
+    "StoryLikeness",
     "Summary",
     "Verdict",
+    "apart_diagnostics",
+    "autocorrelation_diagnostic",
     "block_length",
     "block_moments",
     "block_permutation",
+    "ceiling_diagnostic",
     "ceiling_summary",
+    "centred_story",
+    "complete_diagnostics",
+    "control_diagnostic",
     "correlation_from_moments",
     "draw_shifts",
     "draw_weights",
+    "edge_diagnostic",
     "fdr_bh",
     "fdr_by",
     "find_warnings",
+    "inner_diagnostic",
     "interval_from_moments",
     "join_ceilings",
     "join_pieces",
+    "kernel_alignment",
+    "lag_diagnostic",
+    "lag_one_autocorrelation",
     "mean_and_influence",
+    "mean_correlation",
     "mean_interval",
     "noise_ceiling",
     "normalised_correlation",
+    "null_diagnostic",
+    "null_mean",
+    "null_scores",
+    "null_series",
+    "onset_diagnostic",
     "pearson_r",
+    "possible_nulls",
     "region_scores",
     "resampling_moments",
     "score_group",
+    "shape_diagnostics",
     "share_above",
     "shift_null",
+    "simulation_diagnostic",
     "split_half_reliability",
     "story_groups",
+    "story_likeness",
     "story_moments",
+    "story_twin_diagnostic",
+    "subjects_diagnostic",
+    "voxel_count_diagnostic",
     "worst_verdict",
 ]

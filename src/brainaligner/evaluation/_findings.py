@@ -9,11 +9,6 @@ from typing import Literal
 from brainaligner.evaluation._intervals import FEWEST_STORIES
 from brainaligner.evaluation._summary import Summary
 
-# Bounds beyond which real cortex lies: its r is skewed, and people differ.
-MEAN_MEDIAN_GAP = 0.03
-LEAST_SKEW = 0.2
-SUBJECT_GAP = 0.02
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -49,7 +44,6 @@ def find_warnings(
     """
     found = [
         *(finding for summary in summaries for finding in _of_one(summary)),
-        *_of_shape(summaries),
         *(
             Finding("warn", where, f"chosen at the edge of its grid: {text}")
             for where, text in (edges or {}).items()
@@ -83,28 +77,3 @@ def _of_one(summary: Summary) -> Iterator[Finding]:
             f"fewer than {FEWEST_STORIES} stories ({summary.n_stories}): the interval is "
             "conditional on them",
         )
-
-
-def _of_shape(summaries: Sequence[Summary]) -> Iterator[Finding]:
-    """Subjects that are alike, each with a symmetric r: no real cortex looks so."""
-    alike: dict[tuple[str, str, int], list[Summary]] = {}
-    for summary in summaries:
-        alike.setdefault((summary.arm, summary.group, summary.rows_cut), []).append(summary)
-    for (arm, group, cut), members in alike.items():
-        means = [member.mean for member in members]
-        if len(members) < 2 or not all(_is_symmetric(member) for member in members):
-            continue
-        gap = (max(means) - min(means)) / abs(sum(means) / len(means))
-        if gap < SUBJECT_GAP:
-            yield Finding(
-                "warn",
-                f"{arm}, {group}, {cut} rows cut",
-                f"looks like a shuffled split or a selected voxel set: mean and median differ by "
-                f"less than {MEAN_MEDIAN_GAP:.0%}, |skew| is under {LEAST_SKEW}, and "
-                f"{len(members)} subjects lie within {gap:.1%} of each other",
-            )
-
-
-def _is_symmetric(summary: Summary) -> bool:
-    gap = abs(summary.mean - summary.median)
-    return gap < MEAN_MEDIAN_GAP * abs(summary.mean) and abs(summary.skew) < LEAST_SKEW

@@ -7,6 +7,7 @@ from brainaligner.report._cortex import (
     fsaverage5_sphere,
     no_map_reason,
 )
+from brainaligner.report._diagnostic_rows import DiagnosticRow, diagnostic_rows, verdict_counts
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._flat_pixels import FlatHemisphere, FlatPixels, flat_pixels
 from brainaligner.report._inputs import ABOUT_NEEDED, Result, RunReport
@@ -20,6 +21,7 @@ from brainaligner.report._words import headline
 __all__ = [
     "ABOUT_NEEDED",
     "Column",
+    "DiagnosticRow",
     "FlatHemisphere",
     "FlatPixels",
     "MapSettings",
@@ -30,6 +32,7 @@ __all__ = [
     "arm_figure",
     "ceiling_table",
     "cortex_figure",
+    "diagnostic_rows",
     "flat_pixels",
     "flatmap_image",
     "fsaverage5_coordinates",
@@ -48,4 +51,5 @@ __all__ = [
     "render_page",
     "results_table",
     "table_tsv",
+    "verdict_counts",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from brainaligner.core import InputError, Scores, StoryGroup
-from brainaligner.evaluation import CeilingSummary, Finding, RegionScore, Summary
+from brainaligner.evaluation import CeilingSummary, Diagnostic, Finding, RegionScore, Summary
 
 ABOUT_NEEDED = ("clock", "delays", "ridge")
 
@@ -91,6 +91,8 @@ class RunReport:
         The study file.
     recipes : tuple of (name, key)
         What each number was computed from.
+    diagnostics : tuple of Diagnostic
+        The standard checks, in the order in which they are shown.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class RunReport:
     findings: tuple[Finding, ...] = ()
     settings_text: str = ""
     recipes: tuple[tuple[str, str], ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_missing_facts(self.about)

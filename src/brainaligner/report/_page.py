@@ -9,6 +9,11 @@ from brainaligner.core import Scores
 from brainaligner.evaluation import Finding
 from brainaligner.report._beside import ceiling_table, region_table
 from brainaligner.report._cortex import colour_limits, cortex_figure, no_map_reason
+from brainaligner.report._diagnostic_rows import (
+    PLACES_SHOWN,
+    diagnostic_rows,
+    verdict_counts,
+)
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._inputs import Result, RunReport
 from brainaligner.report._table import Table, results_table
@@ -43,9 +48,9 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
     Returns
     -------
     str
-        HTML, in this order: banners, findings by severity, the result in a sentence,
-        what was run, tables (with noise ceilings and regions where there are any), figures,
-        maps, settings and recipe keys.
+        HTML, in this order: banners, findings by severity, diagnostics, the result in
+        a sentence, what was run, tables (with noise ceilings and regions where there are any),
+        figures, maps, settings and recipe keys.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -63,6 +68,9 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
         banners=banners(report),
         findings=_by_severity(report.findings),
         notes_shown=NOTES_SHOWN,
+        diagnostic_rows=diagnostic_rows(report.diagnostics),
+        verdict_counts=verdict_counts(report.diagnostics),
+        places_shown=PLACES_SHOWN,
         headline=headline(report),
         tables=[
             *((rows_cut(cut), *_tables(report, cut)) for cut in report.cuts),

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from brainaligner import __version__
 from brainaligner.core import BrainAlignerError
-from brainaligner.study import _fetch_command
+from brainaligner.study import _fetch_command, _recipe_command
 from brainaligner.study._data_commands import add_data_commands
 from brainaligner.study._place_commands import add_place_commands
 from brainaligner.study._printing import EXIT_CODES, AsJson, Set, print_json, print_table
@@ -100,6 +100,9 @@ def run(
     target_block: Annotated[
         int, typer.Option(help="Voxels fitted at a time; bounds the memory of the ridge.")
     ] = 8_192,
+    nulls: Annotated[
+        bool, typer.Option("--nulls", help="Score null features and responses of every arm too.")
+    ] = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what it would take, and run nothing.")
     ] = False,
@@ -113,10 +116,11 @@ def run(
     from brainaligner.study._options import RunOptions
 
     options = RunOptions(out, data, device, threads, batch_tokens, target_block)
+    changes = [*(overrides or []), *(["nulls=true"] if nulls else [])]
     if plan:
-        _show_plan(study, options, overrides or [], as_json=as_json)
+        _show_plan(study, options, changes, as_json=as_json)
     else:
-        _run_and_show(study, options, overrides or [], as_json=as_json)
+        _run_and_show(study, options, changes, as_json=as_json)
 
 
 def _show_plan(study: str, options: RunOptions, overrides: list[str], *, as_json: bool) -> None:
@@ -209,6 +213,9 @@ def _show(folder: Path, *, as_json: bool) -> None:
         print_json(finished)
     else:
         print_run(finished, folder, Console())
+
+
+app.command("recipe", epilog=_recipe_command.EXAMPLES)(_recipe_command.recipe)
 
 
 @studies_app.callback()

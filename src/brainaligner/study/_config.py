@@ -18,6 +18,8 @@ from brainaligner.study._dataset_config import (
 from brainaligner.study._tuning_config import BrainConfig, PublishedConfig, TuningConfig
 from brainaligner.text import DesignSettings, TextSettings
 
+CONTROLS = ("nuisance-alone", "untrained")
+
 
 @dataclass(frozen=True)
 class FeatureConfig:
@@ -31,11 +33,36 @@ class FeatureConfig:
     tuning : str, optional
         Entry of the study's ``tunings``: each subject's features come from a model tuned for
         this subject.
+    untrained : bool or int, optional
+        A network of the model's architecture with weights drawn from its own initialiser, by
+        this seed (``true`` is seed 0): what words' forms alone give, without any learning.
     """
 
     model: str = ""
     text: TextSettings = field(default_factory=TextSettings)
     tuning: str | None = None
+    untrained: bool | int | None = None
+
+    def __post_init__(self) -> None:
+        drawn = self.untrained is not None and self.untrained is not False
+        seed = int(self.untrained or 0) if self.untrained is not True else 0
+        object.__setattr__(self, "untrained", seed if drawn else None)
+        if drawn and self.tuning is not None:
+            raise InputError(
+                "features",
+                got=f"untrained weights and the tuning {self.tuning!r}",
+                wanted="one of them",
+                do="Leave one out: a tuned model has learned something.",
+            )
+        if seed < 0:
+            raise InputError(
+                "features, untrained", got=str(seed), wanted="0 or more", do="Correct the seed."
+            )
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the weights where they are drawn; None where they are the checkpoint's."""
+        return None if self.untrained is None else int(self.untrained)
 
 
 @dataclass(frozen=True)
@@ -105,6 +132,11 @@ class StudyConfig:
     tunings : mapping of str to TuningConfig
     published : tuple of PublishedConfig
         Tables in the layout of the published report.
+    controls : tuple of str
+        Models without meaning that are scored beside the arms, below them, where the study has
+        none of its own: of ``"nuisance-alone"`` and ``"untrained"``.
+    nulls : bool
+        Score null features and null responses of every arm as well.
     """
 
     name: str
@@ -117,6 +149,8 @@ class StudyConfig:
     brains: Mapping[str, BrainConfig] = field(default_factory=dict)
     tunings: Mapping[str, TuningConfig] = field(default_factory=dict)
     published: tuple[PublishedConfig, ...] = ()
+    controls: tuple[str, ...] = CONTROLS
+    nulls: bool = False
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -136,6 +170,8 @@ class StudyConfig:
             check_name(f"brains.{name}", name)
         for name in self.tunings:
             check_name(f"tunings.{name}", name)
+        for control in self.controls:
+            known("controls", control, CONTROLS)
         object.__setattr__(self, "features", self._with_models())
         self._check_references()
         self._check_published()
@@ -187,10 +223,12 @@ class StudyConfig:
             )
 
     def _check_plain(self, place: str, feature: str) -> None:
-        if self.features[feature].tuning is not None:
+        named = self.features[feature]
+        if named.tuning is not None or named.seed is not None:
+            kind = "a tuned model" if named.tuning is not None else "an untrained network"
             raise InputError(
                 place,
-                got=f"{feature!r}, features of a tuned model",
+                got=f"{feature!r}, features of {kind}",
                 wanted="features of a model as it comes",
                 do="Name another entry.",
             )

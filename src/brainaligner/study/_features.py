@@ -69,6 +69,8 @@ class FeatureSpace:
     folder : Path
     info : ModelInfo
         Of the plain model: tuning changes no shape.
+    untrained : int, optional
+        Seed of weights that are drawn, not read.
     """
 
     name: str
@@ -77,6 +79,7 @@ class FeatureSpace:
     recipe: Recipe
     folder: Path
     info: ModelInfo
+    untrained: int | None = None
 
     @property
     def width(self) -> int:
@@ -135,16 +138,26 @@ def feature_space(
         Read in the plain model's place.
     """
     settings = plain(feature.text) | {"layer": feature.text.resolve_layer(info)}
-    source = {"tuning": tuned.recipe.key} if tuned else {"model": info.digest}
-    recipe = Recipe("features", VERSION, {"text": settings}, source | stimuli.digests())
+    drawn = {} if feature.seed is None else {"untrained": feature.seed}
+    source = {"tuning": tuned.recipe.key} if tuned else _model_source(feature, info)
+    recipe = Recipe("features", VERSION, {"text": settings} | drawn, source | stimuli.digests())
+    label = f"untrained, seed {feature.seed}" if drawn else tuned.name if tuned else ""
     return FeatureSpace(
-        name=f"{name} ({tuned.name})" if tuned else name,
+        name=f"{name} ({label})" if label else name,
         text=feature.text,
         source=str(tuned.folder) if tuned else info.name,
         recipe=recipe,
         folder=store.path(recipe),
         info=info,
+        untrained=feature.seed,
     )
+
+
+def _model_source(feature: FeatureConfig, info: ModelInfo) -> dict[str, str]:
+    """What stands for a plain model in a recipe; an untrained one has no weights of its own."""
+    if feature.seed is None:
+        return {"model": info.digest}
+    return {"architecture": info.architecture_digest}
 
 
 def ensure_features(
@@ -178,7 +191,7 @@ def ensure_features(
 def _groups_by_pass(spaces: Iterable[FeatureSpace]) -> list[list[FeatureSpace]]:
     groups: dict[tuple[Hashable, ...], list[FeatureSpace]] = {}
     for space in spaces:
-        shared = (space.source, *(plain(space.text) | {"layer": None}).values())
+        shared = (space.source, space.untrained, *(plain(space.text) | {"layer": None}).values())
         groups.setdefault(shared, []).append(space)
     return list(groups.values())
 
@@ -195,7 +208,9 @@ def _states(
         story: story_texts(stimuli.transcripts[story], clock, n_rows, settings=settings)
         for story, n_rows in stimuli.rows.items()
     }
-    model = load_language_model(space.source, device=options.device, dtype=settings.dtype)
+    model = load_language_model(
+        space.source, device=options.device, dtype=settings.dtype, untrained=space.untrained
+    )
     states = row_states(
         model,
         texts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._disk import replace_file, write_npz
 from brainaligner.study._doctor import software_versions
 from brainaligner.study._files import study_yaml
+from brainaligner.study._judged import Looks
 from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import Readout
@@ -32,7 +33,7 @@ from brainaligner.study._tables import more_tables, tuning_findings
 from brainaligner.study._tuning import TuningFacts
 from brainaligner.study._words import feature_words, grid_words, ridge_words, split_words
 
-VERSION = 3
+VERSION = 4
 FILES = ("study.yaml", "scores.npz", "table.tsv", "regions.tsv", "report.html", "run.json")
 
 
@@ -78,7 +79,13 @@ Ceilings = Mapping[tuple[str, str], StoryCeilings]
 
 
 def write_outputs(
-    plan: Plan, fitted: Fitted, ceilings: Ceilings, *, store: Store, folder: Path
+    plan: Plan,
+    fitted: Fitted,
+    ceilings: Ceilings,
+    looks: Looks,
+    *,
+    store: Store,
+    folder: Path,
 ) -> None:
     """Make the report (once for each content) and put its files into the run's folder.
 
@@ -87,13 +94,15 @@ def write_outputs(
     plan : Plan
     fitted : Fitted
     ceilings : mapping of (subject, story) to StoryCeilings
+    looks : Looks
+        Diagnostics and further tables.
     store : Store
     folder : Path
         The run's folder. Files that would not change are left alone; a table of regions
         that another run left goes where there are none.
     """
-    recipe = _report_recipe(plan.prepared, fitted, ceilings)
-    made = store.ensure(recipe, lambda target: _write_files(target, plan, fitted, ceilings))
+    recipe = _report_recipe(plan.prepared, fitted, ceilings, looks)
+    made = store.ensure(recipe, lambda target: _write_files(target, plan, fitted, ceilings, looks))
     for name in FILES:
         target = folder / name
         if not (made / name).exists():
@@ -104,12 +113,13 @@ def write_outputs(
             replace_file(target, content)
 
 
-def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings) -> Recipe:
+def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings, looks: Looks) -> Recipe:
     settings = {
         "study": plain(prepared.config),
         "findings": plain(_known_findings(prepared)),
         "spaces": _places(prepared),
         "tunings": plain(fitted.tunings),
+        "looks": plain(looks),
         "regions": {
             subject: region_digests(regions) for subject, regions in prepared.regions.items()
         },
@@ -139,11 +149,19 @@ def _places(prepared: Prepared) -> dict[str, list[object]]:
     }
 
 
-def _write_files(folder: Path, plan: Plan, fitted: Fitted, ceilings: Ceilings) -> None:
+def _write_files(
+    folder: Path, plan: Plan, fitted: Fitted, ceilings: Ceilings, looks: Looks
+) -> None:
     prepared = plan.prepared
-    report = _run_report(plan, fitted, ceilings)
-    more = more_tables(plan, report, fitted.tunings)
+    report = replace(
+        _run_report(plan, fitted, ceilings),
+        diagnostics=tuple(one.diagnostic for one in looks.diagnostics),
+    )
+    more = [*more_tables(plan, report, fitted.tunings), *looks.tables]
     record = run_record(report, prepared.regions, more=more, tunings=fitted.tunings)
+    record["diagnostics"] = [
+        {**plain(one.diagnostic), "recipes": list(one.recipes)} for one in looks.diagnostics
+    ]
     arrays = {
         f"{scores.arm}/{scores.subject}/{base_name(scores.group.name, scores.rows_cut)}": scores.r
         for fit in fitted.cells.values()

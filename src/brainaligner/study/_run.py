@@ -12,10 +12,13 @@ from brainaligner.core import InputError
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
+from brainaligner.study._controls import with_controls
 from brainaligner.study._dataset_config import STORE
+from brainaligner.study._diagnose import in_order, judge_after, judge_before
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study
+from brainaligner.study._judged import Looks
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Ceilings, Fit, Fitted, write_outputs
 from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
@@ -69,6 +72,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         For whatever can be refused, before any work; then nothing is written.
     """
     options.activate()
+    config = with_controls(config)
     infos = model_infos(config, device=options.device)
     models = {name: model_words(info) for name, info in infos.items()}  # reads every file
     store = Store(options.out / STORE, rank=options.rank)
@@ -90,9 +94,12 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         if plan is None:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
             plan = _plan(config, tree, infos, store, options, reporter)
+        before = judge_before(plan, store=store, options=options, reporter=reporter)
         ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, store, options, reporter)
-        write_outputs(plan, fitted, ceilings, store=store, folder=folder)
+        after = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
+        looked_at = Looks(in_order((*before, *after.diagnostics)), after.tables)
+        write_outputs(plan, fitted, ceilings, looked_at, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
 
@@ -122,6 +129,7 @@ def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedSta
         Operations per second that this machine is taken to reach.
     """
     options.activate()
+    config = with_controls(config)
     infos = model_infos(config, device=options.device)
     store = Store(options.out / STORE)
     with reporting() as reporter:

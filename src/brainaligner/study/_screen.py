@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from brainaligner.study._screen_diagnostics import diagnostic_lines
+
 if TYPE_CHECKING:
     from brainaligner.study._pricing import PricedStage
 
@@ -39,6 +41,8 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
         rows = [r for r in run["results"] if (r["group"], r["rows_cut"]) == (group, cut)]
         for table in _tables(rows):
             console.print(table)
+    for line in diagnostic_lines(run.get("diagnostics", ())):
+        _say(console, line, "bold red" if line.startswith("FAIL") else "")
     _say(console, f"page: {folder / 'report.html'}", "")
 
 

@@ -29,8 +29,10 @@ def feature_words(name: str, feature: FeatureConfig) -> str:
     layer = "last layer" if text.layer == -1 else f"layer {text.layer}"
     pooled = "the TR's own tokens" if text.pooling == "own" else "all tokens"
     way = "Lanczos-resampled word states" if text.resample == "lanczos" else f"mean of {pooled}"
+    drawn = "" if feature.seed is None else f" untrained (weights drawn, seed {feature.seed})"
     return (
-        f"{name}: {feature.model}, {layer}, {context}, {way}, special tokens {text.special_tokens}"
+        f"{name}: {feature.model}{drawn}, {layer}, {context}, {way}, special tokens "
+        f"{text.special_tokens}"
     )
 
 

@@ -92,6 +92,13 @@ def checkpoint_files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(config + weights + vocabulary + extras))
 
 
+def architecture_files(folder: Path) -> tuple[Path, ...]:
+    """List the files that decide what a model computes, weights apart: config and tokenizer."""
+    return tuple(
+        sorted(_present(folder, _CONFIG + _VOCABULARIES) + _present(folder, _TOKENIZER_EXTRAS))
+    )
+
+
 def files_digest(files: Iterable[Path]) -> str:
     """SHA-256 over the content of files, each under its bare file name; paths do not enter."""
     whole = hashlib.sha256()

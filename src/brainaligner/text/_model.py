@@ -11,15 +11,16 @@ from typing import Any, Literal
 
 import torch
 
-from brainaligner.core import InputError, unknown_name
+from brainaligner.core import InputError
+from brainaligner.text._device import DTYPES, checked_device
+from brainaligner.text._drawing import draw_module
 from brainaligner.text._folder import (
+    architecture_files,
     checkpoint_files,
     complete_folder,
     files_digest,
     model_folder,
 )
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 # Their position embeddings start at pad_token_id + 1, so that many places are never used.
 _POSITIONS_AFTER_PAD = (
@@ -70,6 +71,14 @@ class ModelInfo:
         Reads (for a hub model: fetches) all these files, hence only on demand.
         """
         return files_digest(checkpoint_files(complete_folder(self.name, self.folder)))
+
+    @cached_property
+    def architecture_digest(self) -> str:
+        """SHA-256 of config and tokenizer: all that an untrained network of this kind has.
+
+        Trained weights do not enter.
+        """
+        return files_digest(architecture_files(complete_folder(self.name, self.folder)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +149,9 @@ def model_info(name: str) -> ModelInfo:
     )
 
 
-def load_language_model(name: str, *, device: str = "cpu", dtype: str = "float32") -> LanguageModel:
+def load_language_model(
+    name: str, *, device: str = "cpu", dtype: str = "float32", untrained: int | None = None
+) -> LanguageModel:
     """Load a model and its tokenizer for reading, without its language-model head.
 
     Nothing in the checkpoint is executed: remote code is never trusted, and a ``.bin`` file
@@ -154,6 +165,10 @@ def load_language_model(name: str, *, device: str = "cpu", dtype: str = "float32
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     dtype : {"float32", "bfloat16", "float16"}
         float16 is refused on a CPU.
+    untrained : int, optional
+        Seed with which the model's own initialiser draws all weights: a network of the same
+        architecture that has learned nothing. Where nothing is said, the weights are the
+        checkpoint's.
 
     Raises
     ------
@@ -161,13 +176,16 @@ def load_language_model(name: str, *, device: str = "cpu", dtype: str = "float32
         If a file is missing or damaged, weights are missing from the checkpoint, there is no
         fast tokenizer, or the device is not there.
     """
-    place = _checked_device(device, dtype)
+    place = checked_device(device, dtype)
     info = model_info(name)
     folder = complete_folder(name, info.folder)
     checkpoint_files(folder)
     with quiet_transformers():
         tokenizer = load_tokenizer(folder)
-        module = _load_module(folder, DTYPES[dtype]).to(place)
+        if untrained is None:
+            module = _load_module(folder, DTYPES[dtype]).to(place)
+        else:
+            module = draw_module(folder, DTYPES[dtype], untrained).to(place)
     n_embeddings = module.get_input_embeddings().num_embeddings
     if len(tokenizer) > n_embeddings:
         raise unreadable(
@@ -218,36 +236,6 @@ def read_weights(auto: str, folder: Path, dtype: torch.dtype) -> tuple[Any, list
     except (OSError, ValueError, RuntimeError, KeyError, UnpicklingError, SafetensorError) as error:
         raise unreadable(folder, f"weights that fail ({_first_line(error)})") from error
     return module, sorted(report["missing_keys"])
-
-
-def _checked_device(device: str, dtype: str) -> torch.device:
-    if dtype not in DTYPES:
-        raise unknown_name("language model", "dtype", dtype, DTYPES)
-    try:
-        place = torch.device(device)
-    except RuntimeError:
-        place = None
-    counts = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-    }
-    if place is None or (place.index or 0) >= counts.get(place.type, 0):
-        raise InputError(
-            "device",
-            got=repr(device),
-            wanted="a device that this machine has: "
-            + ", ".join(f"{kind} ({n})" for kind, n in counts.items() if n),
-            do="Choose one of these, for example 'cpu'.",
-        )
-    if place.type == "cpu" and dtype == "float16":
-        raise InputError(
-            "dtype",
-            got="float16 on a CPU",
-            wanted="float32 or bfloat16",
-            do="Use float32, or a GPU.",
-        )
-    return place
 
 
 def _max_tokens(config: Any) -> int:

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float32, Int
 
 from brainaligner.core import InputError, Progress, no_progress
+from brainaligner.text._device import DTYPES
 from brainaligner.text._hidden import ReadLayers, layer_reader
-from brainaligner.text._model import DTYPES, LanguageModel
+from brainaligner.text._model import LanguageModel
 from brainaligner.text._settings import TextSettings, resolve_layer
 from brainaligner.text._tokens import TokenRow, token_rows
 from brainaligner.text._windows import RowText

@@ -1,0 +1,159 @@
+"""Diagnostics of series: stories seen twice, nulls, lags and autocorrelation (1, 2, 10 and 12)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float, Float64
+
+from brainaligner.evaluation._diagnostic import Diagnostic
+from brainaligner.evaluation._diagnostic_names import made
+from brainaligner.evaluation._likeness import StoryLikeness
+
+NULL_ERRORS = 3.0
+NULL_SIZE = 0.005
+LAG_SECONDS = (4.0, 6.0)
+LAG_NOISE = 3.0
+AUTOCORRELATION_BOUND = 0.8
+LEAST_AUTOCORRELATION = 0.1
+FEWEST_TARGETS = 30
+TWIN_WARN, TWIN_FAIL = 0.2, 0.3
+TWIN_SPREADS = 7.0
+
+
+def null_diagnostic(
+    where: str, draws: Mapping[str, Float64[np.ndarray, "draw"]], *, strict: bool
+) -> Diagnostic:
+    """Number 2: mean r that features without a tie to the responses score.
+
+    Off where, for any kind of null, the mean over draws lies more than 3 standard errors from 0
+    (as many of Student's t with the draws' degrees of freedom as 3 are of a normal) and more
+    than .005: a mean below that moves no conclusion, and 20 draws of many kinds and arms pass
+    3 standard errors by chance.
+
+    Parameters
+    ----------
+    where : str
+    draws : mapping of kind to float64 array, shape (draw,)
+        Mean r over targets in each draw.
+    strict : bool
+        Whether it is off by FAIL (single-presentation test stories held out) or WARN.
+    """
+    rows = {kind: (*null_mean(values), values.size) for kind, values in draws.items()}
+    known = {kind: row for kind, row in rows.items() if math.isfinite(row[0])}
+    if not known:
+        return made(2, where, "NOT RUN", "no null could be scored", "The stories are too short.")
+    worst = max(known, key=lambda kind: abs(known[kind][0]) / max(known[kind][1], 1e-12))
+    figure = "; ".join(f"{kind} {mean:+.4f} ± {se:.4f}" for kind, (mean, se, _) in known.items())
+    figure += f" (bound {NULL_ERRORS:g} standard errors and {NULL_SIZE:g})"
+    if any(is_off(*row) for row in known.values()):
+        advice = f"Features of no meaning ({worst}) score: rows of test stories were seen."
+        if not strict:
+            advice = "A single story, or repeats, can do this by chance: read it with care."
+        return made(2, where, "FAIL" if strict else "WARN", figure, advice)
+    return made(2, where, "PASS", figure, "Features without a tie to the responses score nothing.")
+
+
+def null_mean(values: Float64[np.ndarray, "draw"]) -> tuple[float, float]:
+    """Mean of some draws and its standard error; NaN where there are fewer than two."""
+    known = values[np.isfinite(values)]
+    if known.size < 2:
+        return math.nan, math.nan
+    return float(known.mean()), float(known.std(ddof=1) / math.sqrt(known.size))
+
+
+def is_off(mean: float, error: float, n_draws: int) -> bool:
+    """Whether a null mean is too far from 0."""
+    tail = float(scipy.stats.norm.sf(NULL_ERRORS))
+    bound = float(scipy.stats.t.isf(tail, max(n_draws - 1, 1))) * error
+    return abs(mean) > max(bound, NULL_SIZE)
+
+
+def lag_diagnostic(
+    where: str, delays: Sequence[int], r: Float[np.ndarray, "delay"], *, tr: float
+) -> Diagnostic:
+    """Number 10: mean r of single delays on the row's own clock; BOLD lags words by 4 to 6 s.
+
+    A peak counts that lies above the delays before the words (negative ones) by three of their
+    standard deviations; otherwise no delay stands out.
+
+    Parameters
+    ----------
+    where : str
+    delays : sequence of int
+        In rows, on the row's own clock; some negative.
+    r : float array, shape (delay,)
+    tr : float
+        Repetition time, in seconds.
+    """
+    peak = delays[int(np.argmax(r))]
+    first, last = math.floor(LAG_SECONDS[0] / tr), math.ceil(LAG_SECONDS[1] / tr)
+    before = np.array([value for delay, value in zip(delays, r, strict=True) if delay < 0])
+    curve = ", ".join(f"{d} {v:.3f}" for d, v in zip(delays, r, strict=True))
+    figure = f"peak at {peak} of {curve} (bounds {first} to {last} TRs)"
+    if float(np.max(r)) < before.mean() + LAG_NOISE * max(float(before.std(ddof=1)), 1e-3):
+        advice = "No delay stands out: these features hardly predict the validation stories."
+        return made(10, where, "WARN", figure, advice)
+    if first <= peak <= last:
+        return made(10, where, "PASS", figure, "r peaks where BOLD follows the words.")
+    advice = "Check the clock and the alignment of stories: BOLD follows words by 4 to 6 s."
+    return made(10, where, "WARN", figure, advice)
+
+
+def autocorrelation_diagnostic(
+    where: str,
+    r: Float[np.ndarray, "target"],
+    autocorrelation: Float[np.ndarray, "target"],
+) -> Diagnostic:
+    """Number 12: rank correlation, over targets, of r with lag-1 autocorrelation of responses.
+
+    WARN over .8, where slowness alone would order the map, and where the responses have hardly
+    any autocorrelation: BOLD has, and rows that were shuffled have none.
+
+    Parameters
+    ----------
+    where : str
+    r : float array, shape (target,)
+        Of the single-presentation test stories.
+    autocorrelation : float array, shape (target,)
+        Of the same responses, within stories.
+    """
+    known = np.isfinite(r) & np.isfinite(autocorrelation)
+    level = float(np.median(autocorrelation[known])) if known.any() else math.nan
+    text = f"median autocorrelation {level:.2f} (bound {LEAST_AUTOCORRELATION:g})"
+    if known.any() and level < LEAST_AUTOCORRELATION:
+        advice = "BOLD is slow, these responses are not: are the rows in the order of time?"
+        return made(12, where, "WARN", text, advice)
+    if known.sum() < FEWEST_TARGETS or np.ptp(r[known]) == 0:
+        advice = f"A map needs at least {FEWEST_TARGETS} targets to be compared."
+        return made(12, where, "NOT RUN", f"{int(known.sum())} targets; {text}", advice)
+    rho = float(scipy.stats.spearmanr(r[known], autocorrelation[known]).statistic)
+    figure = f"rank correlation {rho:.2f} (bound {AUTOCORRELATION_BOUND:g}); {text}"
+    if rho > AUTOCORRELATION_BOUND:
+        advice = "The map follows how slow each target is, as leaks between neighbouring rows do."
+        return made(12, where, "WARN", figure, advice)
+    return made(12, where, "PASS", figure, "The map is more than a map of slowness.")
+
+
+def story_twin_diagnostic(where: str, found: StoryLikeness) -> Diagnostic:
+    """Number 1, by content: whether a test story's responses run along a training story's.
+
+    WARN over .2, FAIL over .3, where that is also over seven times what pairs of stories have at
+    any alignment (root mean square): few rows and targets are alike by chance. On the real
+    recordings that were looked at, the most alike pair of different stories has .14.
+    """
+    figure = (
+        f"r {found.r:.3f} of {found.tested} with {found.trained}, moved by {found.lag} rows, the "
+        f"most alike pair (bounds {TWIN_WARN:g}, {TWIN_FAIL:g}; all pairs {found.spread:.3f})"
+    )
+    chance = TWIN_SPREADS * found.spread
+    if found.r > max(TWIN_FAIL, chance):
+        advice = "Responses to this test story stand among the training stories: find the copy."
+        return made(1, where, "FAIL", figure, advice)
+    if found.r > max(TWIN_WARN, chance):
+        advice = "These two stories run alike: look whether they are one, or share a part."
+        return made(1, where, "WARN", figure, advice)
+    return made(1, where, "PASS", figure, "No test story runs along a training story.")
