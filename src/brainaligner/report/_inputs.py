@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from brainaligner.core import InputError, Scores, StoryGroup
 from brainaligner.evaluation import CeilingSummary, Diagnostic, Finding, RegionScore, Summary
 
+NOT_VALID = "NOT VALID"
 ABOUT_NEEDED = ("clock", "delays", "ridge")
 
 
@@ -93,6 +94,8 @@ class RunReport:
         What each number was computed from.
     diagnostics : tuple of Diagnostic
         The standard checks, in the order in which they are shown.
+    audit : str
+        The audit's verdict in a line; one that begins with `NOT_VALID` is put before everything.
 
     Raises
     ------
@@ -111,6 +114,7 @@ class RunReport:
     settings_text: str = ""
     recipes: tuple[tuple[str, str], ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    audit: str = ""
 
     def __post_init__(self) -> None:
         _refuse_missing_facts(self.about)

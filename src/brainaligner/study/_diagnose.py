@@ -21,11 +21,10 @@ from brainaligner.evaluation import (
     onset_diagnostic,
     shape_diagnostics,
 )
-from brainaligner.report import Table
 from brainaligner.study._controls import nuisance_arms, untrained_arms
 from brainaligner.study._disk import read_npz
 from brainaligner.study._features import ensure_features
-from brainaligner.study._judged import Judged, Looks, judged
+from brainaligner.study._judged import Judged, Tables, judged
 from brainaligner.study._lag_stage import judge_lags, plain_arm, training_stories
 from brainaligner.study._null_battery import null_battery
 from brainaligner.study._null_stage import NullTask, ensure_null_refit
@@ -75,7 +74,7 @@ def verdict_line(one: Judged) -> str:
 
 def judge_after(
     plan: Plan, fitted: Fitted, ceilings: Ceilings, *, store: Store, reporter: Reporter
-) -> Looks:
+) -> tuple[tuple[Judged, ...], Tables]:
     """Judge finished scores: numbers 2, 3, 6, 7, 8, 9, 11 and 12, and the null battery."""
     checks = {
         (arm, subject): ensure_test_checks(
@@ -84,7 +83,7 @@ def judge_after(
         for (arm, subject), fit in fitted.cells.items()
     }
     more: tuple[Judged, ...] = ()
-    tables: tuple[tuple[str, Table], ...] = ()
+    tables: Tables = ()
     if plan.prepared.config.nulls:
         more, tables = null_battery(plan, fitted, checks, store=store, reporter=reporter)
     diagnostics = (
@@ -98,7 +97,7 @@ def judge_after(
         *_start_verdicts(plan, checks),
         *_map_verdicts(plan, checks),
     )
-    return Looks(diagnostics, tables)
+    return diagnostics, tables
 
 
 def in_order(found: Sequence[Judged]) -> tuple[Judged, ...]:

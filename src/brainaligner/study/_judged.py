@@ -9,9 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from brainaligner.evaluation import Diagnostic
+from brainaligner.evaluation import Audit, Diagnostic
 from brainaligner.report import Table
 from brainaligner.study._store import Recipe
+
+Tables = tuple[tuple[str, Table], ...]
+"""Further tables of a page, by name."""
 
 MOST_TARGETS = 200
 """Targets that costly checks look at; all where there are fewer."""
@@ -42,10 +45,12 @@ class Looks:
         By number, the worst first.
     tables : tuple of (name, Table)
         Further tables of the page, such as the null battery's.
+    audit : Audit
     """
 
-    diagnostics: tuple[Judged, ...] = ()
-    tables: tuple[tuple[str, Table], ...] = ()
+    diagnostics: tuple[Judged, ...]
+    tables: Tables
+    audit: Audit
 
 
 def judged(diagnostic: Diagnostic, recipes: Iterable[Recipe] = ()) -> Judged:

@@ -10,8 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from brainaligner.core import Scores, array_digest
-from brainaligner.evaluation import CeilingSummary, Finding, ceiling_summary, find_warnings
+from brainaligner.evaluation import (
+    Audit,
+    CeilingSummary,
+    Finding,
+    ceiling_summary,
+    find_warnings,
+)
 from brainaligner.report import Result, RunReport, regions_tsv, render_page, table_tsv
+from brainaligner.study._audit_words import audit_findings, audit_record, audit_words
 from brainaligner.study._ceiling_stage import StoryCeilings
 from brainaligner.study._ceilings import MEASURES
 from brainaligner.study._config import StudyConfig
@@ -96,6 +103,7 @@ def write_outputs(
     ceilings : mapping of (subject, story) to StoryCeilings
     looks : Looks
         Diagnostics and further tables.
+        With any fault of its audit, page, tables and scores say that they are not valid.
     store : Store
     folder : Path
         The run's folder. Files that would not change are left alone; a table of regions
@@ -152,13 +160,14 @@ def _places(prepared: Prepared) -> dict[str, list[object]]:
 def _write_files(
     folder: Path, plan: Plan, fitted: Fitted, ceilings: Ceilings, looks: Looks
 ) -> None:
-    prepared = plan.prepared
+    prepared, audit = plan.prepared, looks.audit
     report = replace(
-        _run_report(plan, fitted, ceilings),
+        _run_report(plan, fitted, ceilings, audit),
         diagnostics=tuple(one.diagnostic for one in looks.diagnostics),
     )
     more = [*more_tables(plan, report, fitted.tunings), *looks.tables]
     record = run_record(report, prepared.regions, more=more, tunings=fitted.tunings)
+    record["audit"] = audit_record(audit)
     record["diagnostics"] = [
         {**plain(one.diagnostic), "recipes": list(one.recipes)} for one in looks.diagnostics
     ]
@@ -167,7 +176,8 @@ def _write_files(
         for fit in fitted.cells.values()
         for scores, _ in fit.scores.results
     }
-    write_npz(folder / "scores.npz", arrays | _ceiling_arrays(ceilings))
+    stamp = {"NOT VALID": np.array(audit.reason)} if audit.faults else {}
+    write_npz(folder / "scores.npz", arrays | _ceiling_arrays(ceilings) | stamp)
     texts = {
         "report.html": render_page(report, more=more),
         "table.tsv": table_tsv(report),
@@ -189,7 +199,7 @@ def _ceiling_arrays(ceilings: Ceilings) -> dict[str, np.ndarray]:
     }
 
 
-def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings) -> RunReport:
+def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) -> RunReport:
     prepared, config = plan.prepared, plan.prepared.config
     entries = {run.name: run.entry for run in plan.runs}
     results = [
@@ -221,7 +231,8 @@ def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings) -> RunReport:
         simulated=config.dataset.reader == SIMULATED,
         label=next(iter(prepared.division.splits.values())).label,
         results=tuple(results),
-        findings=_findings(plan, fitted),
+        findings=(*audit_findings(audit), *_findings(plan, fitted)),
+        audit=audit_words(audit),
         settings_text=study_yaml(config),
         recipes=tuple(recipes),
     )

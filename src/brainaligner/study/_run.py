@@ -10,6 +10,7 @@ from pathlib import Path
 
 from brainaligner.core import InputError
 from brainaligner.study._arms import ArmRun
+from brainaligner.study._audit import Auditor
 from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._controls import with_controls
@@ -97,8 +98,10 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         before = judge_before(plan, store=store, options=options, reporter=reporter)
         ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, store, options, reporter)
-        after = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
-        looked_at = Looks(in_order((*before, *after.diagnostics)), after.tables)
+        after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
+        audit = Auditor(plan, store, device=options.device).audit(reporter)
+        reporter.line(f"audit: {audit.verdict}{': ' if audit.reason else ''}{audit.reason}")
+        looked_at = Looks(in_order((*before, *after)), tables, audit)
         write_outputs(plan, fitted, ceilings, looked_at, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
