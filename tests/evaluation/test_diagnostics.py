@@ -268,7 +268,7 @@ SOUND = SimulationCheck(0.5, 0.48, 0.001, 0.005, 0.05)
     [
         ({}, "PASS"),
         ({"recovered": 0.3}, "WARN"),
-        ({"null_mean": 0.02}, "FAIL"),
+        ({"null_mean": 0.03}, "FAIL"),
         ({"null_share": 0.3}, "FAIL"),
         ({"recovered": float("nan")}, "WARN"),
     ],

@@ -134,6 +134,7 @@ def tiny_study(checkpoint: Path, data: Path) -> dict[str, Any]:
         "arms": {"first": {"features": ["one"]}, "second": {"features": ["two"]}},
         "evaluation": {"n_bootstrap": 20, "n_shifts": 20, "cuts": [0, 5]},
         "controls": [],
+        "null_draws": 2,
     }
 
 

@@ -138,6 +138,7 @@ def tuned_study(
         "arms": {name: {"features": [name]} for name in ("plain", *tunings)},
         "evaluation": {"n_bootstrap": 20, "n_shifts": 20, "cuts": [0, 5]},
         "controls": [],
+        "null_draws": 2,
     }
     return merged(study, more)
 

@@ -17,6 +17,8 @@ LEAST_SKEW = 0.2
 SUBJECT_GAP = 0.02
 # Inner validation r above test r.
 INNER_WARN, INNER_FAIL = 0.02, 0.05
+ROWS_FOR_ONE = 3  # rows of BOLD that count as one, and targets that count at most
+TARGETS_COUNTED = 10
 # Share of r that has to be left without the first rows of each story.
 KEPT = {10: 0.8, 50: 0.7}
 LEAST_R = 0.01
@@ -126,9 +128,11 @@ def _is_symmetric(summary: Summary) -> bool:
 def inner_diagnostic(where: str, inner: float, test: Summary, *, inner_rows: int) -> Diagnostic:
     """Number 9: mean r where alpha was chosen, less mean r on the test stories.
 
-    WARN over .02, FAIL over .05 where the gap is also more than twice its standard error
-    (of the test mean, from its interval, and of the inner one by its share of rows): few short
-    stories differ by that much by chance. A test r that lies as far above is a WARN too.
+    WARN over .02, FAIL over .05 where the gap is also more than twice its standard error: few
+    short stories differ by that much by chance. The error is that of the test mean, from its
+    interval, and of the inner one by its share of rows; and what chance gives two means over
+    ten independent targets, three rows counted as one. A test r that lies as far above is a
+    WARN too.
 
     Parameters
     ----------
@@ -143,7 +147,7 @@ def inner_diagnostic(where: str, inner: float, test: Summary, *, inner_rows: int
     if not math.isfinite(gap):
         advice = "No r was measured where alpha was chosen, as only one was given."
         return made(9, where, "NOT RUN", "no inner r", advice)
-    error = _standard_error(test) * math.sqrt(1 + test.n_rows / max(inner_rows, 1))
+    error = _gap_error(test, inner_rows)
     figure = (
         f"{signed(gap)} ({inner:.3f} less {test.mean:.3f}, standard error {error:.3f}; bounds "
         f"{INNER_WARN:g}, {INNER_FAIL:g})"
@@ -159,6 +163,15 @@ def inner_diagnostic(where: str, inner: float, test: Summary, *, inner_rows: int
         advice = "Test stories score above validation ones: look for test rows seen in training."
         return made(9, where, "WARN", figure, advice)
     return made(9, where, "PASS", figure, "Validation and test stories agree.")
+
+
+def _gap_error(test: Summary, inner_rows: int) -> float:
+    """Standard error of the difference of two means over targets, on so many rows each."""
+    inner = max(inner_rows, 1)
+    sampled = _standard_error(test) * math.sqrt(1 + test.n_rows / inner)
+    rows = ROWS_FOR_ONE / inner + ROWS_FOR_ONE / test.n_rows
+    chance = math.sqrt(rows / max(min(test.n_scored, TARGETS_COUNTED), 1))
+    return math.hypot(sampled, chance)
 
 
 def _standard_error(summary: Summary) -> float:

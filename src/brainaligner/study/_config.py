@@ -137,6 +137,8 @@ class StudyConfig:
         none of its own: of ``"nuisance-alone"`` and ``"untrained"``.
     nulls : bool
         Score null features and null responses of every arm as well.
+    null_draws : int
+        Draws behind every null mean, at least 2.
     """
 
     name: str
@@ -151,6 +153,7 @@ class StudyConfig:
     published: tuple[PublishedConfig, ...] = ()
     controls: tuple[str, ...] = CONTROLS
     nulls: bool = False
+    null_draws: int = 20
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -170,6 +173,13 @@ class StudyConfig:
             check_name(f"brains.{name}", name)
         for name in self.tunings:
             check_name(f"tunings.{name}", name)
+        if self.null_draws < 2:
+            raise InputError(
+                "null_draws",
+                got=str(self.null_draws),
+                wanted="2 or more",
+                do="Use 20: a mean needs its standard error.",
+            )
         for control in self.controls:
             known("controls", control, CONTROLS)
         object.__setattr__(self, "features", self._with_models())

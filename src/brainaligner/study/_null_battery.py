@@ -15,7 +15,7 @@ from brainaligner.report import Column, Table
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._judged import Judged, some_targets
 from brainaligner.study._lag_stage import training_stories
-from brainaligner.study._null_stage import N_DRAWS, NullDraws, NullTask, Side, ensure_null_refit
+from brainaligner.study._null_stage import NullDraws, NullTask, Side, ensure_null_refit
 from brainaligner.study._null_verdicts import is_strict, null_verdicts, over_subjects
 from brainaligner.study._outputs import Fit, Fitted
 from brainaligner.study._plan import Plan
@@ -34,8 +34,7 @@ OTHER = "another subject's responses"
 _NOTES = (
     (
         "Numbers",
-        f"mean r over targets, mean of {N_DRAWS} draws ± its standard error; an honest readout "
-        "gives 0",
+        "mean r over targets, mean of all draws ± its standard error; an honest readout gives 0",
     ),
     (
         "Shifted",

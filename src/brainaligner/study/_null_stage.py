@@ -28,7 +28,6 @@ from brainaligner.study._reduced import (
 from brainaligner.study._store import Recipe, Store
 
 VERSION = 1
-N_DRAWS = 20
 Side = Literal["features", "responses"]
 NullDraws = dict[str, dict[str, Float64[np.ndarray, "draw"]]]
 """Mean r in each draw, by group and kind."""
@@ -58,6 +57,11 @@ class NullTask:
     kinds: tuple[str, ...]
 
     @property
+    def draws(self) -> int:
+        """Draws of each kind."""
+        return self.tasks[0].prepared.config.null_draws
+
+    @property
     def recipe(self) -> Recipe:
         """All responses enter, those of test stories too: only this table reads what follows."""
         first = self.tasks[0]
@@ -67,7 +71,7 @@ class NullTask:
         settings = {
             "side": self.side,
             "kinds": self.kinds,
-            "draws": N_DRAWS,
+            "draws": self.draws,
             "delays": first.design.arm.design.delays,
             "alphas": GRID,
             "targets": MOST_TARGETS,
@@ -111,7 +115,7 @@ def _write(folder: Path, task: NullTask, store: Store, reporter: Reporter) -> No
         for done, (kind, r) in enumerate(_null_r(task, used, responses), start=1):
             for group, value in r.items():
                 draws.setdefault(f"{group}/{kind}", []).append(value)
-            reporter(f"null {task.side}", done, N_DRAWS * len(task.kinds))
+            reporter(f"null {task.side}", done, task.draws * len(task.kinds))
     write_npz(folder / "nulls.npz", {name: np.array(values) for name, values in draws.items()})
 
 
@@ -126,7 +130,7 @@ def _null_r(
     names = _names(task, series)
     plain = _fits(task, small_designs(series, delays)) if task.side == "responses" else []
     for kind in (kind for kind in task.kinds if kind in possible_nulls(len(series))):
-        for draw in range(N_DRAWS):
+        for draw in range(task.draws):
             if task.side == "features":
                 null = null_series(series, kind, draw=draw, names=names)
                 yield kind, _score(task, _fits(task, small_designs(null, delays)), responses)

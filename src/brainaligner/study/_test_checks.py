@@ -18,7 +18,7 @@ from brainaligner.evaluation import (
 )
 from brainaligner.study._disk import read_json, read_npz, write_json, write_npz
 from brainaligner.study._judged import MOST_TARGETS, some_targets
-from brainaligner.study._null_stage import N_DRAWS, NullDraws, read_draws
+from brainaligner.study._null_stage import NullDraws, read_draws
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import Readout
 from brainaligner.study._scoring import Groups, test_rows
@@ -76,7 +76,7 @@ def _recipe(
     prepared: Prepared, subject: str, groups: Groups, readouts: Sequence[Readout]
 ) -> Recipe:
     settings = {
-        "draws": N_DRAWS,
+        "draws": prepared.config.null_draws,
         "targets": MOST_TARGETS,
         "left_out": LEFT_OUT,
         "groups": [[group.name, *group.stories] for group in groups],
@@ -104,7 +104,7 @@ def _write(
     for group in groups:
         p = {story: predictions[story] for story in group.stories}
         y = {story: responses[story] for story in group.stories}
-        found = null_scores(p, y, n_draws=N_DRAWS, names=names)
+        found = null_scores(p, y, n_draws=prepared.config.null_draws, names=names)
         nulls |= {f"{group.name}/{kind}": values for kind, values in found.items()}
         starts[group.name] = _without_start(group, p, y)
         rows = [np.concatenate(list(side.values())) for side in (p, y)]
