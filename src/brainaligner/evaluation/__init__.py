@@ -72,6 +72,12 @@ from brainaligner.evaluation._null_series import (
     null_series,
     possible_nulls,
 )
+from brainaligner.evaluation._openings import (
+    MOST_CONFIGURATIONS,
+    Opening,
+    configurations_seen,
+    opened_stories,
+)
 from brainaligner.evaluation._permutation import BlockPermutation, block_permutation
 from brainaligner.evaluation._regions import RegionScore, region_scores
 from brainaligner.evaluation._repeats import (
@@ -90,6 +96,7 @@ __all__ = [
     "DIAGNOSTIC_RULES",
     "DS003020_VOXELS",
     "FAULTS",
+    "MOST_CONFIGURATIONS",
     "MOST_SHARED",
     "NULL_KINDS",
     "QUANTILES",
@@ -108,6 +115,7 @@ __all__ = [
     "Moments",
     "NearRows",
     "NoiseCeiling",
+    "Opening",
     "ReadAgain",
     "RegionScore",
     "ScoreBase",
@@ -127,6 +135,7 @@ __all__ = [
     "ceiling_summary",
     "centred_story",
     "complete_diagnostics",
+    "configurations_seen",
     "control_diagnostic",
     "correlation_from_moments",
     "design_faults",
@@ -157,6 +166,7 @@ __all__ = [
     "null_scores",
     "null_series",
     "onset_diagnostic",
+    "opened_stories",
     "overlap_faults",
     "pearson_r",
     "possible_nulls",

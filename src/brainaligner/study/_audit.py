@@ -18,6 +18,7 @@ from brainaligner.study._dataset_config import SIMULATED, STORE
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._features import FeatureSpace
 from brainaligner.study._files import load_study
+from brainaligner.study._ledger import ledger_faults
 from brainaligner.study._options import RunOptions
 from brainaligner.study._plan import Plan, make_plan
 from brainaligner.study._prepare import data_folder, model_infos, open_study_dataset, prepare
@@ -67,6 +68,7 @@ class Auditor:
             found += self._arm(arm)
             reporter("audit", done, len(pairs))
         found += self._features(truth)
+        found += ledger_faults(self.plan, self.store)
         faults = {f.name for f in found if isinstance(f, Fault)}
         return make_audit(found, proven=() if faults - {"not-cross-fitted"} else PROVEN)
 

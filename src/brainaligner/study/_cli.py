@@ -108,6 +108,10 @@ def run(
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what it would take, and run nothing.")
     ] = False,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm", help="Run it once more, on stories that were never scored."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a study: tuned models, features, ridge, scores, table and page.
@@ -122,7 +126,7 @@ def run(
     if plan:
         _show_plan(study, options, changes, as_json=as_json)
     else:
-        _run_and_show(study, options, changes, as_json=as_json)
+        _run_and_show(study, options, changes, confirm=confirm, as_json=as_json)
 
 
 def _show_plan(study: str, options: RunOptions, overrides: list[str], *, as_json: bool) -> None:
@@ -179,12 +183,21 @@ def demo(out: Out = DEFAULT_OUT, device: Device = "cpu", threads: Threads = None
     _run_and_show("demo", RunOptions(out, None, device, threads), [], as_json=False)
 
 
-def _run_and_show(study: str, options: RunOptions, overrides: list[str], *, as_json: bool) -> None:
+def _run_and_show(
+    study: str,
+    options: RunOptions,
+    overrides: list[str],
+    *,
+    confirm: bool = False,
+    as_json: bool,
+) -> None:
+    from brainaligner.study._confirm_run import confirm_study
     from brainaligner.study._files import load_study
     from brainaligner.study._run import run_study
 
     with _stoppable():
-        folder = run_study(load_study(study, overrides=overrides), options)
+        run = confirm_study if confirm else run_study
+        folder = run(load_study(study, overrides=overrides), options)
     if options.rank == 0:
         _show(folder, as_json=as_json)
         exit_if_not_valid(folder)

@@ -139,6 +139,9 @@ class StudyConfig:
         Score null features and null responses of every arm as well.
     null_draws : int
         Draws behind every null mean, at least 2.
+    confirms : str, optional
+        Name of the study that this one runs again, on stories that were never scored; set by
+        ``run --confirm``.
     """
 
     name: str
@@ -154,6 +157,7 @@ class StudyConfig:
     controls: tuple[str, ...] = CONTROLS
     nulls: bool = False
     null_draws: int = 20
+    confirms: str | None = None
 
     def __post_init__(self) -> None:
         check_name("name", self.name)

@@ -46,11 +46,14 @@ class Looks:
     tables : tuple of (name, Table)
         Further tables of the page, such as the null battery's.
     audit : Audit
+    openings : int
+        Configurations, this one among them, whose scores on these test stories were seen.
     """
 
     diagnostics: tuple[Judged, ...]
     tables: Tables
     audit: Audit
+    openings: int
 
 
 def judged(diagnostic: Diagnostic, recipes: Iterable[Recipe] = ()) -> Judged:

@@ -161,13 +161,16 @@ def _write_files(
     folder: Path, plan: Plan, fitted: Fitted, ceilings: Ceilings, looks: Looks
 ) -> None:
     prepared, audit = plan.prepared, looks.audit
+    report = _run_report(plan, fitted, ceilings, audit)
     report = replace(
-        _run_report(plan, fitted, ceilings, audit),
+        report,
+        about=(*report.about, *_openings(prepared.config, looks.openings)),
         diagnostics=tuple(one.diagnostic for one in looks.diagnostics),
     )
     more = [*more_tables(plan, report, fitted.tunings), *looks.tables]
     record = run_record(report, prepared.regions, more=more, tunings=fitted.tunings)
     record["audit"] = audit_record(audit)
+    record["openings"] = looks.openings
     record["diagnostics"] = [
         {**plain(one.diagnostic), "recipes": list(one.recipes)} for one in looks.diagnostics
     ]
@@ -188,6 +191,14 @@ def _write_files(
     for name, text in texts.items():
         if text:
             (folder / name).write_text(text, encoding="utf-8")
+
+
+def _openings(config: StudyConfig, count: int) -> tuple[tuple[str, str], ...]:
+    """How often these test stories were looked at, for the reader."""
+    noun = "configuration" if count == 1 else "configurations"
+    seen = ("test stories scored by", f"{count} {noun}, this one among them")
+    confirms = ("confirms", f"{config.confirms}, on stories that were never scored")
+    return (seen,) if config.confirms is None else (confirms, seen)
 
 
 def _ceiling_arrays(ceilings: Ceilings) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study
 from brainaligner.study._judged import Looks
+from brainaligner.study._ledger import record_opening, seen_by
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Ceilings, Fit, Fitted, write_outputs
 from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
@@ -101,7 +102,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
         audit = Auditor(plan, store, device=options.device).audit(reporter)
         reporter.line(f"audit: {audit.verdict}{': ' if audit.reason else ''}{audit.reason}")
-        looked_at = Looks(in_order((*before, *after)), tables, audit)
+        looked_at = Looks(in_order((*before, *after)), tables, audit, seen_by(plan, store))
         write_outputs(plan, fitted, ceilings, looked_at, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
@@ -265,6 +266,7 @@ def _fit(
         for task in plan.tasks[run.name, subject]
     ]
     groups = plan.groups_of(run, subject)
+    record_opening(plan, store)
     scores = ensure_scores(plan.prepared, run.name, subject, groups, readouts, store=store)
     reporter.line(f"{run.name}, {subject}: {_first_means(scores)}")
     regions = ensure_regions(plan.prepared, subject, readouts, scores, store=store)

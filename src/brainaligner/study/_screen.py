@@ -43,6 +43,9 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
             console.print(table)
     for line in diagnostic_lines(run.get("diagnostics", ())):
         _say(console, line, "bold red" if line.startswith("FAIL") else "")
+    seen = run.get("openings")
+    if seen:
+        _say(console, f"test scores of these stories: seen by {seen} configurations so far", "")
     _say(console, f"page: {folder / 'report.html'}", "")
 
 

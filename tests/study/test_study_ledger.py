@@ -1,0 +1,119 @@
+"""Each configuration that sees test scores is counted, and a last one is confirmed."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from brainaligner.evaluation import Opening, configurations_seen, opened_stories
+from brainaligner.study._ledger import Ledger
+
+STUDY_TIME = "2026-01-01T00:00:00+00:00"
+
+
+def opening(configuration, *stories):
+    return Opening(STUDY_TIME, "study", configuration, frozenset(stories))
+
+
+def ledger_lines(out):
+    return (out / "store" / "openings.jsonl").read_text(encoding="utf-8").splitlines()
+
+
+def run_json(folder):
+    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+
+
+def test_configurations_count_once_and_only_where_stories_meet():
+    seen = [opening("a", "s1", "s2"), opening("a", "s1"), opening("b", "s2"), opening("c", "s9")]
+    assert configurations_seen(seen, {"s1"}) == 1
+    assert configurations_seen(seen, {"s1", "s2"}) == 2
+    assert configurations_seen(seen, {"s3"}) == 0
+    assert opened_stories(seen) == {"s1", "s2", "s9"}
+
+
+def test_a_ledger_gives_back_what_was_added(tmp_path):
+    ledger = Ledger(tmp_path)
+    assert ledger.openings() == ()
+    first, second = opening("a", "s1"), opening("b", "s1", "s2")
+    ledger.add(first)
+    ledger.add(second)
+    ledger.add(opening("a", "s1"))
+    assert ledger.openings() == (first, second)
+
+
+@pytest.mark.parametrize("torn", [b'{"when": "2026', b"\xff\xfe", b"[]", b'{"when": 3}\n'])
+def test_a_torn_line_costs_nothing_else(tmp_path, torn):
+    ledger = Ledger(tmp_path)
+    ledger.add(opening("a", "s1"))
+    with (tmp_path / "openings.jsonl").open("ab") as file:
+        file.write(torn)
+    ledger.add(opening("b", "s1"))
+    assert [one.configuration for one in ledger.openings()] == ["a", "b"]
+
+
+def test_many_writers_lose_no_line(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: Ledger(tmp_path).add(opening(f"c{i % 20}", "s")), range(60)))
+    found = [one.configuration for one in Ledger(tmp_path).openings()]
+    assert sorted(found) == sorted({f"c{i}" for i in range(20)})
+
+
+def test_a_run_is_counted_once_and_a_third_configuration_is_warned_of(cli, study_file, out):
+    assert len(ledger_lines(out)) == 1
+    study = study_file()
+    assert cli("run", study, "--out", out).code == 0
+    assert len(ledger_lines(out)) == 1
+    assert run_json(out / "tiny")["openings"] == 1
+    alphas = "defaults.ridge.alphas"
+    assert cli("run", study, "--out", out, "--set", f"{alphas}=[1,10]").code == 0
+    done = cli("run", study, "--out", out, "--set", f"{alphas}=[1,50]")
+    assert done.code == 0
+    assert "seen by 3 configurations" in done.out
+    record = run_json(out / "tiny")
+    assert record["openings"] == 3
+    warned = [w for w in record["audit"]["warnings"] if w["name"] == "test-set-opened"]
+    assert "3 configurations" in warned[0]["figure"]
+    page = (out / "tiny" / "report.html").read_text(encoding="utf-8")
+    assert "3 configurations, this one among them" in page
+
+
+def test_other_cuts_of_the_same_predictions_are_no_new_configuration(cli, study_file, out):
+    changed = study_file({"evaluation": {"cuts": [0]}})
+    assert cli("run", changed, "--out", out).code == 0
+    assert len(ledger_lines(out)) == 1
+
+
+def test_a_confirmation_scores_only_stories_that_nobody_scored(cli, study_file, out):
+    study = study_file()
+    opened = opened_stories(Ledger(out / "store").openings())
+    assert cli("run", study, "--out", out, "--confirm").code == 0
+    first, second = Ledger(out / "store").openings()
+    assert first.confirms is None
+    assert not opened & second.stories
+    train, validation, test = second.confirms
+    assert (len(train), len(validation), len(test)) == (3, 1, 2)
+    record = run_json(out / "tiny-confirm")
+    assert record["openings"] == 1
+    assert record["about"]["confirms"] == "tiny, on stories that were never scored"
+    scored = {story for group in record["results"] for story in [group["group"]]}
+    assert scored == {"test"}
+
+
+def test_a_study_is_confirmed_once(cli, study_file, out):
+    study = study_file()
+    assert cli("run", study, "--out", out, "--confirm").code == 0
+    before = ledger_lines(out)
+    assert cli("run", study, "--out", out, "--confirm").code == 0
+    assert ledger_lines(out) == before
+
+
+def test_a_confirmation_is_refused_when_all_stories_were_scored(cli, study_file, out):
+    study = study_file()
+    assert cli("run", study, "--out", out, "--confirm").code == 0
+    other = [study, "--out", out, "--set", "defaults.ridge.alphas=[1,10]"]
+    assert cli("run", *other, "--set", "split.seed=5").code == 0
+    left = opened_stories(Ledger(out / "store").openings())
+    refused = cli("run", *other, "--set", "split.counts=[2,1,3]", "--confirm")
+    assert refused.code == 2
+    assert "stories that were never scored" in refused.err
+    assert opened_stories(Ledger(out / "store").openings()) == left
