@@ -8,7 +8,6 @@ import numpy as np
 
 from brainaligner.core import StoryGroup
 from brainaligner.evaluation import (
-    CeilingSummary,
     Summary,
     apart_diagnostics,
     autocorrelation_diagnostic,
@@ -175,16 +174,20 @@ def _control_verdicts(plan: Plan, fitted: Fitted) -> Iterator[Judged]:
 
 
 def _ceiling_verdicts(fitted: Fitted, ceilings: Ceilings) -> Iterator[Judged]:
+    """Number 6, for each arm and repeated story; a missing ceiling is said once for all arms."""
+    lacking: set[str] = set()
     for (arm, subject), fit in fitted.cells.items():
         for scores, summary in fit.scores.results:
             if summary.presentations != "repeated" or summary.rows_cut:
                 continue
-            made = ceilings.get((subject, scores.group.stories[0]))
+            where, made = f"{subject}, {summary.group}", ceilings.get((subject, summary.group))
             found = made.by_cut.get(0) if made is not None else None
-            ceiling: CeilingSummary | None = ceiling_summary(scores, found) if found else None
-            where = f"{arm}, {subject}, {summary.group}"
-            of_ceiling = [made.recipe] if made is not None and found else []
-            yield judged(ceiling_diagnostic(where, ceiling), [fit.scores.recipe, *of_ceiling])
+            if made is not None and found is not None:
+                verdict = ceiling_diagnostic(f"{arm}, {where}", ceiling_summary(scores, found))
+                yield judged(verdict, [fit.scores.recipe, made.recipe])
+            elif where not in lacking:
+                lacking.add(where)
+                yield judged(ceiling_diagnostic(where, None))
 
 
 def _shape_verdicts(fitted: Fitted) -> Iterator[Judged]:
