@@ -61,9 +61,7 @@ class RankChoice:
         return f"The projection was chosen at {' and '.join(ends)}: extend the grid beyond it."
 
 
-def best_rank(
-    settings: ReducedRankSettings, score: Callable[[int, int], float]
-) -> RankChoice:
+def best_rank(settings: ReducedRankSettings, score: Callable[[int, int], float]) -> RankChoice:
     """Choose from the grid by a score; of equal scores the lowest rank and the largest alpha.
 
     Parameters
@@ -144,9 +142,7 @@ def one_stage_r(
         train, fit, ridge=ridge, decomposition=decomposition, target_block=target_block
     ):
         width = targets.stop - targets.start
-        read = [
-            read_responses(validation, i, targets, (len(designs[i]), width)) for i in stories
-        ]
+        read = [read_responses(validation, i, targets, (len(designs[i]), width)) for i in stories]
         measured = torch.tensor(np.concatenate(read, dtype=np.float64))
         for k, rank in enumerate(grid):
             predicted = rows[:, :rank] @ torch.tensor(loadings[:rank])

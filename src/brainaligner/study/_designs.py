@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -15,6 +16,41 @@ from brainaligner.study._features import FeatureSpace, Stimuli
 from brainaligner.text import design_bands, design_rows, nuisance_columns
 
 _KEEP_BYTES = 2**30
+
+
+class StoryRows(Protocol):
+    """Anything that has the design rows of a story."""
+
+    def story(self, story: str, n_rows: int) -> Float32[np.ndarray, "time feature"]:
+        """All rows of one story."""
+        ...
+
+
+class Design(StoryRows, Protocol):
+    """What a readout reads: an arm's features, or what a projection makes of them."""
+
+    @property
+    def arm(self) -> ArmConfig:
+        """The arm."""
+        ...
+
+    @property
+    def shift(self) -> int:
+        """Rows by which the clock of the arm's first features is moved."""
+        ...
+
+    @property
+    def n_feature_columns(self) -> int:
+        """Columns without Z; at most that many."""
+        ...
+
+    def forget(self) -> None:
+        """Give back the memory of all stories."""
+        ...
+
+    def inputs(self) -> dict[str, str]:
+        """All that the design follows from, for recipes."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +123,7 @@ class ArmDesign:
 class PieceDesigns:
     """Designs of pieces, in the form that the ridge reads them."""
 
-    design_of: ArmDesign
+    design_of: StoryRows
     pieces: Sequence[Piece]
     rows: Mapping[str, int]
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from brainaligner.core import InputError
+from brainaligner.study._arm_readout import ensure_arm_readout
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
@@ -34,7 +35,6 @@ from brainaligner.study._pricing import (
     price,
 )
 from brainaligner.study._progress import Reporter, SilentReporter, reporting
-from brainaligner.study._readout import ensure_readout
 from brainaligner.study._region_stage import ensure_regions
 from brainaligner.study._scoring import ArmScores, ensure_scores
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
@@ -250,7 +250,7 @@ def _fit(
     plan: Plan, run: ArmRun, subject: str, store: Store, options: RunOptions, reporter: Reporter
 ) -> Fit:
     readouts = [
-        ensure_readout(task, store=store, options=options, reporter=reporter)
+        ensure_arm_readout(task, store=store, options=options, reporter=reporter)
         for task in plan.tasks[run.name, subject]
     ]
     groups = plan.groups_of(run, subject)
