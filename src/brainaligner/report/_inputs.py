@@ -91,6 +91,8 @@ class RunReport:
         The study file.
     recipes : tuple of (name, key)
         What each number was computed from.
+    listeners : tuple of Result
+        What the other listeners' responses predict: a reference beside each table, no arm.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class RunReport:
     findings: tuple[Finding, ...] = ()
     settings_text: str = ""
     recipes: tuple[tuple[str, str], ...] = ()
+    listeners: tuple[Result, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_missing_facts(self.about)

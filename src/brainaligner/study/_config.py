@@ -15,6 +15,7 @@ from brainaligner.study._dataset_config import (
     SplitConfig,
     check_name,
 )
+from brainaligner.study._listener_config import ListenersConfig
 from brainaligner.study._tuning_config import BrainConfig, PublishedConfig, TuningConfig
 from brainaligner.text import DesignSettings, TextSettings
 
@@ -132,6 +133,8 @@ class StudyConfig:
     tunings : mapping of str to TuningConfig
     published : tuple of PublishedConfig
         Tables in the layout of the published report.
+    other_listeners : ListenersConfig
+        The reference from the other subjects' responses, beside every table.
     """
 
     name: str
@@ -144,6 +147,7 @@ class StudyConfig:
     brains: Mapping[str, BrainConfig] = field(default_factory=dict)
     tunings: Mapping[str, TuningConfig] = field(default_factory=dict)
     published: tuple[PublishedConfig, ...] = ()
+    other_listeners: ListenersConfig = field(default_factory=ListenersConfig)
 
     def __post_init__(self) -> None:
         check_name("name", self.name)

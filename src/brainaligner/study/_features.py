@@ -135,6 +135,8 @@ def feature_space(
         Read in the plain model's place.
     """
     settings = plain(feature.text) | {"layer": feature.text.resolve_layer(info)}
+    if feature.text.context_from == "sound":
+        del settings["context_from"]  # it came later: stores made before it stay good
     source = {"tuning": tuned.recipe.key} if tuned else {"model": info.digest}
     recipe = Recipe("features", VERSION, {"text": settings}, source | stimuli.digests())
     return FeatureSpace(

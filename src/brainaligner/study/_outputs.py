@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._disk import replace_file, write_npz
 from brainaligner.study._doctor import software_versions
 from brainaligner.study._files import study_yaml
+from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import Readout
@@ -32,7 +33,7 @@ from brainaligner.study._tables import more_tables, tuning_findings
 from brainaligner.study._tuning import TuningFacts
 from brainaligner.study._words import feature_words, grid_words, ridge_words, split_words
 
-VERSION = 3
+VERSION = 4
 FILES = ("study.yaml", "scores.npz", "table.tsv", "regions.tsv", "report.html", "run.json")
 
 
@@ -68,10 +69,13 @@ class Fitted:
     ----------
     cells : mapping of (run, subject) to Fit
     tunings : tuple of TuningFacts
+    listeners : mapping of subject to Fit
+        The other-listener reference, where there is one.
     """
 
     cells: Mapping[tuple[str, str], Fit]
     tunings: tuple[TuningFacts, ...] = ()
+    listeners: Mapping[str, Fit] = field(default_factory=dict)
 
 
 Ceilings = Mapping[tuple[str, str], StoryCeilings]
@@ -117,6 +121,7 @@ def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings) -> Re
     inputs = {
         f"scores/{arm}/{subject}": f.scores.recipe.key for (arm, subject), f in fitted.cells.items()
     }
+    inputs |= {f"other-listeners/{s}": f.scores.recipe.key for s, f in fitted.listeners.items()}
     made = {f"ceilings/{s}/{story}": found.recipe.key for (s, story), found in ceilings.items()}
     return Recipe("report", VERSION, settings, inputs | made)
 
@@ -196,6 +201,11 @@ def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings) -> RunReport:
         for (subject, story), found in ceilings.items()
         if found.by_cut
     ]
+    recipes += [
+        (f"{LISTENERS}, {subject}: {recipe.stage}", recipe.key)
+        for subject, fit in fitted.listeners.items()
+        for recipe in fit.recipes
+    ]
     return RunReport(
         title=config.title or config.name,
         study=config.name,
@@ -206,6 +216,11 @@ def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings) -> RunReport:
         findings=_findings(plan, fitted),
         settings_text=study_yaml(config),
         recipes=tuple(recipes),
+        listeners=tuple(
+            Result(scores, summary, fit.readouts[0].alpha)
+            for fit in fitted.listeners.values()
+            for scores, summary in fit.scores.results
+        ),
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from brainaligner.core import InputError, StoryGroup
 from brainaligner.study._arms import ArmRun, arm_runs
 from brainaligner.study._designs import ArmDesign, Design
 from brainaligner.study._features import FeatureSpace, feature_space
+from brainaligner.study._listeners import listener_tasks
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._projected import ProjectedDesign, projection_bytes
 from brainaligner.study._projection_task import ProjectionTask
@@ -36,6 +37,8 @@ class Plan:
         Features that any arm reads.
     tasks : mapping of (run, subject) to tuple of ReadoutTask
         One task for each fold.
+    listeners : mapping of subject to tuple of ReadoutTask
+        The other-listener reference, where there is one.
     """
 
     prepared: Prepared
@@ -43,6 +46,7 @@ class Plan:
     tunings: TuningTasks
     spaces: Mapping[SpaceKey, FeatureSpace]
     tasks: Mapping[tuple[str, str], tuple[ReadoutTask, ...]]
+    listeners: Mapping[str, tuple[ReadoutTask, ...]] = field(default_factory=dict)
 
     def plain_spaces(self) -> list[FeatureSpace]:
         """Features of models as they come."""
@@ -83,7 +87,8 @@ def make_plan(prepared: Prepared, *, store: Store) -> Plan:
     runs = arm_runs(prepared.config)
     tunings = plan_tunings(prepared, runs, store=store)
     spaces = _spaces(prepared, runs, tunings, store)
-    plan = Plan(prepared, runs, tunings, spaces, _tasks(prepared, runs, spaces, store))
+    tasks = _tasks(prepared, runs, spaces, store)
+    plan = Plan(prepared, runs, tunings, spaces, tasks, listener_tasks(prepared))
     for run in runs:
         for subject in prepared.division.splits:
             plan.groups_of(run, subject)
@@ -165,6 +170,7 @@ def bytes_needed(plan: Plan, store: Store) -> int:
     rows = sum(plan.prepared.division.stimuli.rows.values())
     missing = {s.recipe.key: s for s in plan.spaces.values() if not store.has(s.recipe)}
     features = sum(4 * rows * space.width for space in missing.values())
-    readouts = sum(readout_bytes(task, store) for tasks in plan.tasks.values() for task in tasks)
+    fits = (*plan.tasks.values(), *plan.listeners.values())
+    readouts = sum(readout_bytes(task, store) for tasks in fits for task in tasks)
     tunings = sum(tuning_bytes(task, store) for task in plan.tunings.values())
     return features + readouts + tunings + projection_bytes(plan.tasks.values()) + SMALLEST_RUN

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._features import FeatureSpace
+from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._plan import Plan
 from brainaligner.study._projected import ProjectedDesign
 from brainaligner.study._readout import ReadoutTask, decomposition_recipe, readout_recipe
@@ -83,6 +84,11 @@ def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
                     yield task.design.recipe, _of_projection(task.design, run.name, store)
                 yield decomposition_recipe(task), _of_decomposition(task, place, store)
                 yield readout_recipe(task), _of_readout(task, place, store)
+    for subject, tasks in plan.listeners.items():
+        for task in tasks:
+            place = f"{LISTENERS}, {subject}"
+            yield decomposition_recipe(task), _of_decomposition(task, place, store)
+            yield readout_recipe(task), _of_readout(task, place, store)
 
 
 def _of_features(plan: Plan, space: FeatureSpace, store: Store) -> PricedStage:

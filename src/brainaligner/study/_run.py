@@ -17,6 +17,7 @@ from brainaligner.study._dataset_config import STORE
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study
+from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Ceilings, Fit, Fitted, write_outputs
 from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
@@ -35,6 +36,7 @@ from brainaligner.study._pricing import (
     price,
 )
 from brainaligner.study._progress import Reporter, SilentReporter, reporting
+from brainaligner.study._readout import ensure_readout
 from brainaligner.study._region_stage import ensure_regions
 from brainaligner.study._scoring import ArmScores, ensure_scores
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
@@ -243,7 +245,25 @@ def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) 
             fitted[run.name, subject] = _fit(plan, run, subject, store, options, reporter)
         for subject in plan.prepared.division.splits:
             plan.tasks[run.name, subject][0].design.forget()
-    return Fitted(fitted, tuple(tuned.values()))
+    return Fitted(fitted, tuple(tuned.values()), _fit_listeners(plan, store, options, reporter))
+
+
+def _fit_listeners(
+    plan: Plan, store: Store, options: RunOptions, reporter: Reporter
+) -> dict[str, Fit]:
+    """The other-listener reference of each subject that has one."""
+    found = {}
+    for subject, tasks in plan.listeners.items():
+        readouts = [
+            ensure_readout(task, store=store, options=options, reporter=reporter) for task in tasks
+        ]
+        groups = plan.prepared.division.groups[subject]
+        scores = ensure_scores(plan.prepared, LISTENERS, subject, groups, readouts, store=store)
+        reporter.line(f"{LISTENERS}, {subject}: {_first_means(scores)}")
+        found[subject] = Fit(readouts, scores, None)
+        for task in tasks:
+            task.design.forget()
+    return found
 
 
 def _fit(

@@ -26,7 +26,8 @@ def feature_words(name: str, feature: FeatureConfig) -> str:
         (text.context_words, "words"),
     ):
         if amount:
-            context = f"{amount:g} {unit} of left context, at most {text.max_tokens} tokens"
+            begins = " from row 0 on" if text.context_from == "first_row" else ""
+            context = f"{amount:g} {unit} of left context{begins}, at most {text.max_tokens} tokens"
     layer = "last layer" if text.layer == -1 else f"layer {text.layer}"
     pooled = "the TR's own tokens" if text.pooling == "own" else "all tokens"
     way = "Lanczos-resampled word states" if text.resample == "lanczos" else f"mean of {pooled}"
@@ -62,7 +63,10 @@ def ridge_words(arm: ArmConfig) -> str:
     scaling = f"scaled within {arm.design.scaling}" if arm.design.scaling != "none" else "unscaled"
     intercept = "with intercept" if ridge.intercept else "no intercept"
     how = f"{shared} by mean r on {where}, penalty alpha ||W||^2, features {scaling}, {intercept}"
-    return how if arm.reduced_rank is None else f"{_reduced_words(arm.reduced_rank, where)}; {how}"
+    if arm.reduced_rank is None:
+        return how
+    words = _reduced_words(arm.reduced_rank, where)
+    return words if arm.reduced_rank.form == "one-stage" else f"{words}; {how}"
 
 
 def _reduced_words(settings: ReducedRankSettings, where: str) -> str:
@@ -79,8 +83,8 @@ def _reduced_words(settings: ReducedRankSettings, where: str) -> str:
         "then a ridge for each subject on it" if settings.form == "two-stage" else "no ridge after"
     )
     return (
-        f"{settings.form} reduced-rank regression over all subjects' targets, {fitted}, rank {ranks}, "
-        f"first alpha {alphas}{chosen}, {last}"
+        f"{settings.form} reduced-rank regression over all subjects' targets, {fitted}, rank "
+        f"{ranks}, first alpha {alphas}{chosen}, {last}"
     )
 
 
