@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from brainaligner.encoding._aligned import fold_rotations
 from brainaligner.encoding._banded import BandedFit, fit_banded
 from brainaligner.encoding._choice import AlphaChoice, edge_warning, join_choices
 from brainaligner.encoding._decompose import Decomposition, decompose
 from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
+from brainaligner.encoding._rank_choice import RankChoice, best_rank, one_stage_r, second_stage_r
+from brainaligner.encoding._reduced_rank import ReducedRank, fit_reduced_rank, one_stage_blocks
+from brainaligner.encoding._reduced_rank_settings import ReducedRankSettings
 from brainaligner.encoding._ridge import fit_ridge, stream_ridge
 from brainaligner.encoding._settings import WIDE_GRID, BandedSettings, RidgeSettings
+from brainaligner.encoding._stacked import StackedStories
 from brainaligner.encoding._stories import ArrayDesigns, ArrayStories, Designs, Stories
 
 if TYPE_CHECKING:
@@ -24,17 +29,27 @@ __all__ = [
     "BandedSettings",
     "Decomposition",
     "Designs",
+    "RankChoice",
+    "ReducedRank",
+    "ReducedRankSettings",
     "RidgeBlock",
     "RidgeEncoder",
     "RidgeFit",
     "RidgeSettings",
+    "StackedStories",
     "Stories",
+    "best_rank",
     "decompose",
     "edge_warning",
     "fit_banded",
+    "fit_reduced_rank",
     "fit_ridge",
+    "fold_rotations",
     "join_choices",
+    "one_stage_blocks",
+    "one_stage_r",
     "predict",
+    "second_stage_r",
     "stream_ridge",
 ]
 

@@ -95,7 +95,7 @@ class Basis(abc.ABC):
         """Weights of the features as they came in, and constants, at one alpha per target."""
         own = self.decomposition
         scale = torch.tensor(own.scale, device=self.device)
-        weights = self._weights(self.shrinkage(alpha).T * block.values) / scale[:, None]
+        weights = self.weights(self.shrinkage(alpha).T * block.values) / scale[:, None]
         rounded = weights.to(dtype)
         return rounded, block.mean - torch.tensor(own.centre).to(scale) @ rounded.double()
 
@@ -119,7 +119,8 @@ class Basis(abc.ABC):
     ) -> tuple[Matrix64, Float64[torch.Tensor, "target"]]: ...
 
     @abc.abstractmethod
-    def _weights(self, coefficients: Matrix64) -> Matrix64: ...
+    def weights(self, coefficients: Matrix64) -> Matrix64:
+        """Weights of the standardised features: ``V c``, or ``X_train' U c`` in the dual form."""
 
 
 @final
@@ -149,7 +150,8 @@ class PrimalBasis(Basis):
         assert cross is not None
         return self.vectors.T @ cross, total
 
-    def _weights(self, coefficients: Matrix64) -> Matrix64:
+    def weights(self, coefficients: Matrix64) -> Matrix64:
+        """``V c``."""
         return self.vectors @ coefficients
 
 
@@ -184,7 +186,8 @@ class DualBasis(Basis):
             total += responses.sum(0)
         return values, total
 
-    def _weights(self, coefficients: Matrix64) -> Matrix64:
+    def weights(self, coefficients: Matrix64) -> Matrix64:
+        """``X_train' U c``; reads each training design once."""
         n_features = self.decomposition.n_features
         weights = coefficients.new_zeros((n_features, coefficients.shape[1]))
         for i in range(len(self.train)):

@@ -151,7 +151,7 @@ def stream_ridge(
     check_features((validation, wanted), decomposition.n_features)
     basis = basis_on(decomposition, train, products=_products(settings), device=on)
     scorer = _scorer(basis, validation, settings)
-    blocks = _target_blocks(train.n_targets, target_block)
+    blocks = target_blocks(train.n_targets, target_block)
     return _fitted_blocks(_Task(basis, scorer, settings, progress), blocks, wanted, keep_bytes)
 
 
@@ -222,6 +222,7 @@ def _scorer(basis: Basis, validation: Stories | None, settings: RidgeSettings) -
     return unscored(settings.alphas)
 
 
-def _target_blocks(n_targets: int, target_block: int) -> list[slice]:
+def target_blocks(n_targets: int, target_block: int) -> list[slice]:
+    """Cut targets into consecutive blocks of at most `target_block`."""
     starts = range(0, n_targets, target_block)
     return [slice(start, min(start + target_block, n_targets)) for start in starts]

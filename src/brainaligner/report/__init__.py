@@ -11,6 +11,7 @@ from brainaligner.report._diagnostic_rows import DiagnosticRow, diagnostic_rows,
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._flat_pixels import FlatHemisphere, FlatPixels, flat_pixels
 from brainaligner.report._inputs import ABOUT_NEEDED, NOT_VALID, Result, RunReport
+from brainaligner.report._listeners import listener_table
 from brainaligner.report._maps import MapSettings, flatmap_image, fsaverage5_image, map_limits
 from brainaligner.report._page import render_page
 from brainaligner.report._published import PublishedLayout, published_numbers, published_table
@@ -40,6 +41,7 @@ __all__ = [
     "fsaverage5_image",
     "fsaverage5_sphere",
     "headline",
+    "listener_table",
     "map_limits",
     "no_map_reason",
     "published_numbers",

@@ -96,6 +96,8 @@ class RunReport:
         The standard checks, in the order in which they are shown.
     audit : str
         The audit's verdict in a line; one that begins with `NOT_VALID` is put before everything.
+    listeners : tuple of Result
+        What the other listeners' responses predict: a reference beside each table, no arm.
 
     Raises
     ------
@@ -115,6 +117,7 @@ class RunReport:
     recipes: tuple[tuple[str, str], ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     audit: str = ""
+    listeners: tuple[Result, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_missing_facts(self.about)

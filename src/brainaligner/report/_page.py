@@ -16,6 +16,7 @@ from brainaligner.report._diagnostic_rows import (
 )
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._inputs import Result, RunReport
+from brainaligner.report._listeners import listener_table
 from brainaligner.report._table import Table, results_table
 from brainaligner.report._words import banners, headline, number, plain, ranked_arms, rows_cut
 
@@ -87,8 +88,8 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
 
 def _tables(report: RunReport, cut: int) -> tuple[list[Table], Table | None]:
     """What is shown of one cut, and what is folded away: the regions."""
-    ceilings = ceiling_table(report, cut=cut)
-    shown = [results_table(report, cut=cut), *([ceilings] if ceilings else [])]
+    beside = (listener_table(report, cut=cut), ceiling_table(report, cut=cut))
+    shown = [results_table(report, cut=cut), *(table for table in beside if table is not None)]
     return shown, region_table(report, cut=cut)
 
 

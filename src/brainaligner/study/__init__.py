@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
     from brainaligner.study._dataset_config import DatasetConfig, SimulationConfig, SplitConfig
     from brainaligner.study._files import load_study, preset_names, study_yaml
+    from brainaligner.study._listener_config import ListenersConfig
     from brainaligner.study._options import RunOptions
     from brainaligner.study._region_files import RegionsConfig
     from brainaligner.study._run import run_study
@@ -33,6 +34,7 @@ __all__ = [
     "DatasetConfig",
     "FeatureConfig",
     "HeadConfig",
+    "ListenersConfig",
     "PublishedConfig",
     "Recipe",
     "RegionsConfig",
@@ -58,6 +60,7 @@ _MODULES = {
     "DatasetConfig": "_dataset_config",
     "FeatureConfig": "_config",
     "HeadConfig": "_tuning_config",
+    "ListenersConfig": "_listener_config",
     "PublishedConfig": "_tuning_config",
     "Recipe": "_store",
     "RegionsConfig": "_region_files",

@@ -176,9 +176,12 @@ def _place_faults(entries: Sequence[Entered], task: ReadoutTask, where: str) -> 
 def _design_faults(arm: ArmAudit, task: ReadoutTask, entries: Sequence[Entered]) -> Iterator[Found]:
     designs = [one for one in entries if one.role.endswith("/design")]
     stories = {one.story for one in designs if one.story in task.rows}
-    settings = task.design.arm.design
+    settings, source = task.design.arm.design, task.design.source
+    if source is None or source is not task.design:
+        yield Unproven("designs", arm.where, "rows of a projection are not made again")
+        return
     try:
-        made = {story: arm.truth.design(task.design, story, task.rows[story]) for story in stories}
+        made = {story: arm.truth.design(source, story, task.rows[story]) for story in stories}
     except (KeyError, OSError) as error:
         yield Unproven("designs", arm.where, f"features could not be read ({error})")
         return

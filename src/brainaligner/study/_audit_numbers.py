@@ -36,6 +36,9 @@ def number_faults(arm: ArmAudit, *, thorough: bool) -> Iterator[Found]:
         if not arm.store.has(arm.readouts[i].recipe):
             continue
         yield from _choice_faults(task, read_npz(folder / "alpha.npz"), arm.where)
+        if task.design.source is not task.design:
+            yield Unproven("predictions", arm.where, "a projection is not fitted again")
+            continue
         if task.design.arm.banded is not None:
             yield Unproven("predictions", arm.where, "banded ridge is not fitted again")
             continue

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from brainaligner.core import InputError, unknown_name
-from brainaligner.encoding import BandedSettings, RidgeSettings
+from brainaligner.encoding import BandedSettings, ReducedRankSettings, RidgeSettings
 from brainaligner.evaluation import EvaluationSettings
 from brainaligner.study._dataset_config import (
     EMBEDDED,
@@ -15,6 +15,7 @@ from brainaligner.study._dataset_config import (
     SplitConfig,
     check_name,
 )
+from brainaligner.study._listener_config import ListenersConfig
 from brainaligner.study._tuning_config import BrainConfig, PublishedConfig, TuningConfig
 from brainaligner.text import DesignSettings, TextSettings
 
@@ -79,6 +80,9 @@ class ArmConfig:
     banded : BandedSettings, optional
         Where given, each entry of `features` (and Z) is a band with a penalty of its own,
         and `ridge` is not used.
+    reduced_rank : ReducedRankSettings, optional
+        Where given, `ridge` reads a projection of the features that is fitted to the training
+        responses of all subjects together; its intercept, scaling and form hold for both.
     reference : mapping of group to mapping of subject to r, optional
         Known numbers (a paper, another pipeline) to stand beside ours.
     """
@@ -87,6 +91,7 @@ class ArmConfig:
     design: DesignSettings = field(default_factory=DesignSettings)
     ridge: RidgeSettings = field(default_factory=RidgeSettings)
     banded: BandedSettings | None = None
+    reduced_rank: ReducedRankSettings | None = None
     reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
@@ -102,6 +107,7 @@ class ArmConfig:
                 wanted="at least one entry",
                 do="Name it even for nuisance: alone, whose clock follows it.",
             )
+        self._check_reduced_rank()
         for group, by_subject in self.reference.items():
             for subject, r in by_subject.items():
                 if not -1 <= r <= 1:
@@ -111,6 +117,28 @@ class ArmConfig:
                         wanted="a correlation between -1 and 1",
                         do="Correct the reference number.",
                     )
+
+    def _check_reduced_rank(self) -> None:
+        if self.reduced_rank is None:
+            return
+        one_stage = self.reduced_rank.form == "one-stage"
+        left_out = self.ridge.selection == "leave_story_out"
+        faults = {
+            "banded beside it": (self.banded is not None, "one of the two", "Leave one out."),
+            "nuisance: alone": (
+                self.design.nuisance == "alone",
+                "features, whose rank can be reduced",
+                "Use nuisance: with, or a plain ridge.",
+            ),
+            "leave_story_out in the one-stage form, and several choices": (
+                one_stage and left_out and self.reduced_rank.n_choices > 1,
+                "a choice on validation stories",
+                "Use selection: validation, or one rank and one alpha.",
+            ),
+        }
+        for got, (wrong, wanted, do) in faults.items():
+            if wrong:
+                raise InputError("reduced_rank", got=got, wanted=wanted, do=do)
 
 
 @dataclass(frozen=True)
@@ -142,6 +170,8 @@ class StudyConfig:
     confirms : str, optional
         Name of the study that this one runs again, on stories that were never scored; set by
         ``run --confirm``.
+    other_listeners : ListenersConfig
+        The reference from the other subjects' responses, beside every table.
     """
 
     name: str
@@ -158,6 +188,7 @@ class StudyConfig:
     nulls: bool = False
     null_draws: int = 20
     confirms: str | None = None
+    other_listeners: ListenersConfig = field(default_factory=ListenersConfig)
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -212,6 +243,8 @@ class StudyConfig:
         for name, arm in self.arms.items():
             for feature in arm.features:
                 known(f"arms.{name}.features", feature, self.features)
+                if arm.reduced_rank is not None:
+                    self._check_plain(f"arms.{name}.features, with reduced_rank", feature)
         if self.dataset.simulation is not None:
             place, carried = "dataset.simulation.features", self.dataset.simulation.features
             known(place, carried, self.features)

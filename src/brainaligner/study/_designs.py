@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -15,6 +16,52 @@ from brainaligner.study._features import FeatureSpace, Stimuli
 from brainaligner.text import design_bands, design_rows, nuisance_columns
 
 _KEEP_BYTES = 2**30
+
+
+class StoryRows(Protocol):
+    """Anything that has the design rows of a story."""
+
+    def story(self, story: str, n_rows: int) -> Float32[np.ndarray, "time feature"]:
+        """All rows of one story."""
+        ...
+
+
+class Design(StoryRows, Protocol):
+    """What a readout reads: an arm's features, or what a projection makes of them."""
+
+    @property
+    def arm(self) -> ArmConfig:
+        """The arm."""
+        ...
+
+    @property
+    def shift(self) -> int:
+        """Rows by which the clock of the arm's first features is moved."""
+        ...
+
+    @property
+    def source(self) -> ArmDesign | None:
+        """The features before any projection; None where no words are read."""
+        ...
+
+    @property
+    def n_feature_columns(self) -> int:
+        """Columns without Z; at most that many."""
+        ...
+
+    def forget(self) -> None:
+        """Give back the memory of all stories."""
+        ...
+
+    def inputs(self) -> dict[str, str]:
+        """All that the design follows from, for recipes."""
+        ...
+
+
+def word_design(design: Design) -> ArmDesign:
+    """Return the features before any projection, of a design that reads words."""
+    assert design.source is not None
+    return design.source
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +112,11 @@ class ArmDesign:
             )
         return design_rows(bands, nuisance, settings=design)
 
+    @property
+    def source(self) -> ArmDesign:
+        """Itself: no projection."""
+        return self
+
     def inputs(self) -> dict[str, str]:
         """All that the design follows from, for recipes."""
         features = {f"features/{i}": space.recipe.key for i, space in enumerate(self.spaces)}
@@ -87,7 +139,7 @@ class ArmDesign:
 class PieceDesigns:
     """Designs of pieces, in the form that the ridge reads them."""
 
-    design_of: ArmDesign
+    design_of: StoryRows
     pieces: Sequence[Piece]
     rows: Mapping[str, int]
 

@@ -139,6 +139,8 @@ def feature_space(
         Read in the plain model's place.
     """
     settings = plain(feature.text) | {"layer": feature.text.resolve_layer(info)}
+    if feature.text.context_from == "sound":
+        del settings["context_from"]  # it came later: stores made before it stay good
     drawn = {} if feature.seed is None else {"untrained": feature.seed}
     source = {"tuning": tuned.recipe.key} if tuned else _model_source(feature, info)
     recipe = Recipe("features", VERSION, {"text": settings} | drawn, source | stimuli.digests())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from brainaligner.evaluation import lag_diagnostic
+from brainaligner.study._designs import word_design
 from brainaligner.study._disk import read_npz, write_npz
 from brainaligner.study._judged import MOST_TARGETS, Judged, judged, one_thread
 from brainaligner.study._plan import Plan
@@ -73,12 +74,12 @@ def lag_recipe(task: ReadoutTask, train: tuple[str, ...]) -> Recipe:
         "train": [str(piece) for piece in task.fold.train],
         "validation": [str(piece) for piece in task.fold.validation],
     }
-    inputs = {"reduced": reduced_recipe(task.design, train).key}
+    inputs = {"reduced": reduced_recipe(word_design(task.design), train).key}
     return Recipe("lag_curve", VERSION, settings, inputs | responses)
 
 
 def _write(folder: Path, task: ReadoutTask, plan: Plan, store: Store) -> None:
-    series = ensure_reduced(task.design, training_stories(plan), store=store)
+    series = ensure_reduced(word_design(task.design), training_stories(plan), store=store)
     pieces = (*task.fold.train, *task.fold.validation)
     responses = Listener(task.prepared, task.subject, pieces).responses
     with one_thread():

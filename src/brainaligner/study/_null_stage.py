@@ -12,6 +12,7 @@ from jaxtyping import Float64
 
 from brainaligner.core import StoryGroup
 from brainaligner.evaluation import centred_story, mean_correlation, null_series, possible_nulls
+from brainaligner.study._designs import word_design
 from brainaligner.study._disk import read_npz, write_npz
 from brainaligner.study._judged import MOST_TARGETS, one_thread
 from brainaligner.study._progress import Reporter
@@ -78,7 +79,7 @@ class NullTask:
             "folds": [str(task.fold) for task in self.tasks],
             "groups": [[group.name, *group.stories] for group in self.groups],
         }
-        inputs = {"reduced": reduced_recipe(first.design, self.train).key}
+        inputs = {"reduced": reduced_recipe(word_design(first.design), self.train).key}
         responses = {f"responses/{story}": digests[story] for story in sorted(stories)}
         return Recipe("null_refit", VERSION, settings, inputs | responses)
 
@@ -100,7 +101,7 @@ def read_draws(path: Path) -> NullDraws:
 
 def _write(folder: Path, task: NullTask, store: Store, reporter: Reporter) -> None:
     first = task.tasks[0]
-    series = ensure_reduced(first.design, task.train, store=store)
+    series = ensure_reduced(word_design(first.design), task.train, store=store)
     scored = {story for group in task.groups for story in group.stories}
     pieces = tuple(
         piece
@@ -141,7 +142,7 @@ def _null_r(
 
 def _names(task: NullTask, series: Mapping[str, np.ndarray]) -> dict[str, str]:
     """A story's null follows from its words, so that one with two names gets the same twice."""
-    transcripts = task.tasks[0].design.stimuli.transcripts
+    transcripts = word_design(task.tasks[0].design).stimuli.transcripts
     return {story: transcripts[story].digest() for story in series}
 
 

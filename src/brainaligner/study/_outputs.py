@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from brainaligner.study._disk import replace_file, write_npz
 from brainaligner.study._doctor import software_versions
 from brainaligner.study._files import study_yaml
 from brainaligner.study._judged import Looks
+from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import Readout
@@ -76,10 +77,13 @@ class Fitted:
     ----------
     cells : mapping of (run, subject) to Fit
     tunings : tuple of TuningFacts
+    listeners : mapping of subject to Fit
+        The other-listener reference, where there is one.
     """
 
     cells: Mapping[tuple[str, str], Fit]
     tunings: tuple[TuningFacts, ...] = ()
+    listeners: Mapping[str, Fit] = field(default_factory=dict)
 
 
 Ceilings = Mapping[tuple[str, str], StoryCeilings]
@@ -135,6 +139,7 @@ def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings, looks
     inputs = {
         f"scores/{arm}/{subject}": f.scores.recipe.key for (arm, subject), f in fitted.cells.items()
     }
+    inputs |= {f"other-listeners/{s}": f.scores.recipe.key for s, f in fitted.listeners.items()}
     made = {f"ceilings/{s}/{story}": found.recipe.key for (s, story), found in ceilings.items()}
     return Recipe("report", VERSION, settings, inputs | made)
 
@@ -235,6 +240,11 @@ def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) ->
         for (subject, story), found in ceilings.items()
         if found.by_cut
     ]
+    recipes += [
+        (f"{LISTENERS}, {subject}: {recipe.stage}", recipe.key)
+        for subject, fit in fitted.listeners.items()
+        for recipe in fit.recipes
+    ]
     return RunReport(
         title=config.title or config.name,
         study=config.name,
@@ -246,6 +256,11 @@ def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) ->
         audit=audit_words(audit),
         settings_text=study_yaml(config),
         recipes=tuple(recipes),
+        listeners=tuple(
+            Result(scores, summary, fit.readouts[0].alpha)
+            for fit in fitted.listeners.values()
+            for scores, summary in fit.scores.results
+        ),
     )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from brainaligner.core import InputError, StoryGroup
 from brainaligner.study._arms import ArmRun, arm_runs
-from brainaligner.study._designs import ArmDesign
+from brainaligner.study._designs import ArmDesign, Design
 from brainaligner.study._features import FeatureSpace, feature_space
+from brainaligner.study._listeners import listener_tasks
 from brainaligner.study._prepare import Prepared
+from brainaligner.study._projected import ProjectedDesign, projection_bytes
+from brainaligner.study._projection_task import ProjectionTask
 from brainaligner.study._readout import ReadoutTask, readout_bytes
 from brainaligner.study._store import Store
 from brainaligner.study._tuning_task import TuningTask, TuningTasks, plan_tunings, tuning_bytes
@@ -34,6 +37,8 @@ class Plan:
         Features that any arm reads.
     tasks : mapping of (run, subject) to tuple of ReadoutTask
         One task for each fold.
+    listeners : mapping of subject to tuple of ReadoutTask
+        The other-listener reference, where there is one.
     """
 
     prepared: Prepared
@@ -41,6 +46,7 @@ class Plan:
     tunings: TuningTasks
     spaces: Mapping[SpaceKey, FeatureSpace]
     tasks: Mapping[tuple[str, str], tuple[ReadoutTask, ...]]
+    listeners: Mapping[str, tuple[ReadoutTask, ...]] = field(default_factory=dict)
 
     def plain_spaces(self) -> list[FeatureSpace]:
         """Features of models as they come."""
@@ -81,7 +87,8 @@ def make_plan(prepared: Prepared, *, store: Store) -> Plan:
     runs = arm_runs(prepared.config)
     tunings = plan_tunings(prepared, runs, store=store)
     spaces = _spaces(prepared, runs, tunings, store)
-    plan = Plan(prepared, runs, tunings, spaces, _tasks(prepared, runs, spaces))
+    tasks = _tasks(prepared, runs, spaces, store)
+    plan = Plan(prepared, runs, tunings, spaces, tasks, listener_tasks(prepared))
     for run in runs:
         for subject in prepared.division.splits:
             plan.groups_of(run, subject)
@@ -117,11 +124,15 @@ def _space(prepared: Prepared, key: SpaceKey, tunings: TuningTasks, store: Store
 
 
 def _tasks(
-    prepared: Prepared, runs: tuple[ArmRun, ...], spaces: Mapping[SpaceKey, FeatureSpace]
+    prepared: Prepared,
+    runs: tuple[ArmRun, ...],
+    spaces: Mapping[SpaceKey, FeatureSpace],
+    store: Store,
 ) -> dict[tuple[str, str], tuple[ReadoutTask, ...]]:
     tasks = {}
     for run in runs:
         designs: dict[tuple[str, ...], ArmDesign] = {}
+        projected: dict[int, ProjectedDesign] = {}
         shift = prepared.config.features[run.arm.features[0]].text.shift
         for subject, split in prepared.division.splits.items():
             keys = [_space_key(prepared, name, subject, run.seed) for name in run.arm.read]
@@ -131,9 +142,27 @@ def _tasks(
                 ArmDesign(run.arm, read, prepared.division.stimuli, shift),
             )
             tasks[run.name, subject] = tuple(
-                ReadoutTask(prepared, design, subject, fold) for fold in split.folds
+                ReadoutTask(
+                    prepared, _of_fold(prepared, design, i, projected, store), subject, fold
+                )
+                for i, fold in enumerate(split.folds)
             )
     return tasks
+
+
+def _of_fold(
+    prepared: Prepared,
+    design: ArmDesign,
+    number: int,
+    projected: dict[int, ProjectedDesign],
+    store: Store,
+) -> Design:
+    """What an arm's ridges read in one fold: subjects share its projection."""
+    if design.arm.reduced_rank is None:
+        return design
+    if number not in projected:
+        projected[number] = ProjectedDesign(ProjectionTask(prepared, design, number), store)
+    return projected[number]
 
 
 def bytes_needed(plan: Plan, store: Store) -> int:
@@ -141,6 +170,7 @@ def bytes_needed(plan: Plan, store: Store) -> int:
     rows = sum(plan.prepared.division.stimuli.rows.values())
     missing = {s.recipe.key: s for s in plan.spaces.values() if not store.has(s.recipe)}
     features = sum(4 * rows * space.width for space in missing.values())
-    readouts = sum(readout_bytes(task, store) for tasks in plan.tasks.values() for task in tasks)
+    fits = (*plan.tasks.values(), *plan.listeners.values())
+    readouts = sum(readout_bytes(task, store) for tasks in fits for task in tasks)
     tunings = sum(tuning_bytes(task, store) for task in plan.tunings.values())
-    return features + readouts + tunings + SMALLEST_RUN
+    return features + readouts + tunings + projection_bytes(plan.tasks.values()) + SMALLEST_RUN

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._features import FeatureSpace
+from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._plan import Plan
+from brainaligner.study._projected import ProjectedDesign
 from brainaligner.study._readout import ReadoutTask, decomposition_recipe, readout_recipe
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tuning_task import TuningTask, tuning_bytes
@@ -78,8 +80,15 @@ def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
                     yield space.recipe, _of_features(plan, space, store)
             for task in plan.tasks[run.name, subject]:
                 place = f"{run.name}, {subject}"
+                if isinstance(task.design, ProjectedDesign):
+                    yield task.design.recipe, _of_projection(task.design, run.name, store)
                 yield decomposition_recipe(task), _of_decomposition(task, place, store)
                 yield readout_recipe(task), _of_readout(task, place, store)
+    for subject, tasks in plan.listeners.items():
+        for task in tasks:
+            place = f"{LISTENERS}, {subject}"
+            yield decomposition_recipe(task), _of_decomposition(task, place, store)
+            yield readout_recipe(task), _of_readout(task, place, store)
 
 
 def _of_features(plan: Plan, space: FeatureSpace, store: Store) -> PricedStage:
@@ -165,6 +174,24 @@ def _of_decomposition(task: ReadoutTask, place: str, store: Store) -> PricedStag
     done = store.has(decomposition_recipe(task)) or store.has(readout_recipe(task))
     memory = _KEPT_DESIGNS + 24.0 * side**2
     return PricedStage("decomposition", place, done, flop, 8.0 * side**2, memory)
+
+
+def _of_projection(design: ProjectedDesign, place: str, store: Store) -> PricedStage:
+    task = design.task
+    sharing = task.sharing(task.common)
+    rows, _ = _train_size(sharing)
+    columns = task.design.n_feature_columns + 16
+    side = min(rows, columns)
+    spaces = (task.prepared.dataset.space(subject) for subject in task.readouts)
+    targets = sum(space.size for space in spaces)
+    smaller = min(side, targets)
+    choices, rank = task.settings.n_choices, task.settings.rank[-1]
+    once = 2.0 * rows * columns * side + 10.0 * side**3 + 2.0 * rows * side * targets
+    once += 2.0 * side * smaller * targets + len(task.settings.alpha) * 10.0 * smaller**3
+    scored = 2.0 * choices * rows * rank * (columns + targets) if choices > 1 else 0.0
+    flop = len(task.folds or ((),)) * once + scored
+    memory = _KEPT_DESIGNS + 40.0 * side**2
+    return PricedStage("projection", place, store.has(design.recipe), flop, design.n_bytes, memory)
 
 
 def _train_size(task: ReadoutTask) -> tuple[int, int]:

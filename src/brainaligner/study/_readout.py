@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from brainaligner.encoding import (
     predict,
     stream_ridge,
 )
-from brainaligner.study._designs import ArmDesign, PieceDesigns, PieceStories
+from brainaligner.study._designs import ArmDesign, Design, PieceDesigns, PieceStories
 from brainaligner.study._disk import (
     npz_names,
     npz_writer,
@@ -84,7 +84,7 @@ class ReadoutTask:
     """
 
     prepared: Prepared
-    design: ArmDesign
+    design: Design
     subject: str
     fold: Fold
 
@@ -123,7 +123,7 @@ def decomposition_recipe(task: ReadoutTask) -> Recipe:
         "intercept": ridge.intercept,
         "scaling": ridge.scaling,
         "form": ridge.form,
-        "train": _piece_rows(task, task.fold.train),
+        "train": piece_rows(task, task.fold.train),
     }
     fitted = entries(task.prepared, task.subject, task.fold.train, bold=False)
     inputs, of = task.design.inputs(), lineage(fitted_on=fitted)
@@ -138,9 +138,9 @@ def readout_recipe(task: ReadoutTask) -> Recipe:
         "shift": task.design.shift,
         "ridge": plain(arm.ridge) if arm.banded is None else None,
         "banded": plain(arm.banded),
-        "train": _piece_rows(task, fold.train),
-        "validation": _piece_rows(task, task.validation),
-        "test": _piece_rows(task, fold.test),
+        "train": piece_rows(task, fold.train),
+        "validation": piece_rows(task, task.validation),
+        "test": piece_rows(task, fold.test),
     }
     digests = task.prepared.digests[task.subject]
     heard = {piece.story for piece in (*fold.train, *task.validation)}
@@ -152,7 +152,7 @@ def readout_recipe(task: ReadoutTask) -> Recipe:
     return Recipe("readout", READOUT_VERSION, settings, task.design.inputs() | responses, of)
 
 
-def _piece_rows(task: ReadoutTask, pieces: Sequence[Piece]) -> list[list[str | int]]:
+def piece_rows(task: ReadoutTask, pieces: Sequence[Piece]) -> list[list[str | int]]:
     """Story, first and last row of each piece, and rows of the story (designs see them all)."""
     places = [(piece, task.rows[piece.story]) for piece in pieces]
     return [[piece.story, *piece.rows.indices(rows)[:2], rows] for piece, rows in places]
@@ -173,13 +173,21 @@ def readout_bytes(task: ReadoutTask, store: Store) -> int:
     return predictions + 8 * side * side
 
 
+Fitter = Callable[[Path, ReadoutTask, Store, RunOptions, Reporter], None]
+
+
 def ensure_readout(
-    task: ReadoutTask, *, store: Store, options: RunOptions, reporter: Reporter
+    task: ReadoutTask,
+    *,
+    store: Store,
+    options: RunOptions,
+    reporter: Reporter,
+    fit: Fitter | None = None,
 ) -> Readout:
-    """Fit and predict where that has not been done yet."""
+    """Fit and predict where that has not been done yet: by `fit`, or as the arm says."""
     recipe = readout_recipe(task)
-    fit = _fit_banded if task.design.arm.banded is not None else _fit_ridge
-    folder = store.ensure(recipe, lambda target: fit(target, task, store, options, reporter))
+    made = fit or (_fit_banded if task.design.arm.banded is not None else _fit_ridge)
+    folder = store.ensure(recipe, lambda target: made(target, task, store, options, reporter))
     facts = read_json(folder / "fit.json")
     return Readout(recipe, folder, task.fold.test, facts["alpha"], facts["edge"], facts["replaced"])
 
@@ -189,7 +197,7 @@ def _fit_ridge(
 ) -> None:
     settings = task.design.arm.ridge
     train, validation = _sides(task)
-    decomposition = _ensure_decomposition(task, store, options, reporter)
+    decomposition = ensure_decomposition(task, store, options, reporter)
     choices: list[AlphaChoice] = []
     witness = task.witness()
     with npz_writer(folder / PREDICTIONS) as add:
@@ -206,14 +214,15 @@ def _fit_ridge(
         ):
             choices.append(block.choice)
             for i, values in enumerate(block.predictions):
-                add(_block_name(i, block.targets.start), values.astype(np.float32))
+                add(block_name(i, block.targets.start), values.astype(np.float32))
     witness.save(folder)
     _write_facts(folder, join_choices(choices), _replaced(train, validation))
 
 
-def _ensure_decomposition(
+def ensure_decomposition(
     task: ReadoutTask, store: Store, options: RunOptions, reporter: Reporter
 ) -> Decomposition:
+    """Decompose the training designs where that has not been done yet."""
     train, settings = task.designs(task.fold.train), task.design.arm.ridge
 
     def build(folder: Path) -> None:
@@ -227,14 +236,15 @@ def _ensure_decomposition(
 def _fit_banded(
     folder: Path, task: ReadoutTask, store: Store, options: RunOptions, reporter: Reporter
 ) -> None:
-    settings = task.design.arm.banded
+    design, settings = task.design, task.design.arm.banded
     assert settings is not None
+    assert isinstance(design, ArmDesign)
     train, validation = _sides(task)
     witness = task.witness()
     fit = fit_banded(
         train,
         validation,
-        task.design.bands(),
+        design.bands(),
         settings=settings,
         device=options.ridge_device,
         progress=reporter,
@@ -243,10 +253,10 @@ def _fit_banded(
     test = task.designs(task.fold.test)
     with npz_writer(folder / PREDICTIONS) as add:
         for i in range(len(test)):
-            design = test.design(i)
-            witness("predict/design", i, design, 0)
-            values = predict(fit, design, device=options.ridge_device)
-            add(_block_name(i, 0), values.astype(np.float32))
+            rows = test.design(i)
+            witness("predict/design", i, rows, 0)
+            values = predict(fit, rows, device=options.ridge_device)
+            add(block_name(i, 0), values.astype(np.float32))
     witness.save(folder)
     _write_facts(folder, fit, _replaced(train, validation))
 
@@ -256,7 +266,8 @@ def _sides(task: ReadoutTask) -> tuple[PieceStories, PieceStories | None]:
     return task.stories(task.fold.train), validation
 
 
-def _block_name(piece: int, first_target: int) -> str:
+def block_name(piece: int, first_target: int) -> str:
+    """Name of a piece's predictions at a block of targets."""
     return f"piece{piece}/from{first_target:09d}"
 
 

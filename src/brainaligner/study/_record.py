@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from brainaligner.core import InputError
-from brainaligner.report import Result, RunReport, Table, ceiling_table, results_table
+from brainaligner.report import (
+    Result,
+    RunReport,
+    Table,
+    ceiling_table,
+    listener_table,
+    results_table,
+)
 from brainaligner.study._region_files import Regions, region_digests
 from brainaligner.study._tuning import TuningFacts
 
@@ -35,7 +42,8 @@ def run_record(
     """
     ceilings = [ceiling_table(report, cut=cut) for cut in report.cuts]
     tables = [results_table(report, cut=cut) for cut in report.cuts]
-    tables += [table for table in ceilings if table is not None]
+    listeners = [listener_table(report, cut=cut) for cut in report.cuts]
+    tables += [table for table in (*ceilings, *listeners) if table is not None]
     tables += [table for _, table in more]
     return {
         "study": report.study,
@@ -54,6 +62,7 @@ def run_record(
             for t in tables
         ],
         "results": [_result_record(result) for result in report.results],
+        "other_listeners": [_result_record(result) for result in report.listeners],
         "regions": {subject: dict(region_digests(found)) for subject, found in regions.items()},
         "tunings": [_without_nan(asdict(facts)) for facts in tunings],
         "recipes": dict(report.recipes),

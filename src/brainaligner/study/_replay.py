@@ -104,11 +104,13 @@ def replay(
     InputError
         If the decomposition is of other designs.
     """
+    made_of = task.design.source
+    assert made_of is not None
     train, validation = (
-        ReplayStories(task.design, p, task.rows, task.prepared.dataset, task.subject, columns)
+        ReplayStories(made_of, p, task.rows, task.prepared.dataset, task.subject, columns)
         for p in (task.fold.train, task.validation)
     )
-    test = ReplayDesigns(task.design, task.fold.test, task.rows)
+    test = ReplayDesigns(made_of, task.fold.test, task.rows)
     settings = replace(task.design.arm.ridge, alpha="per_target")
     (chosen,) = stream_ridge(
         train,

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from brainaligner.core import InputError
+from brainaligner.study._arm_readout import ensure_arm_readout
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._audit import Auditor
 from brainaligner.study._ceiling_stage import ensure_ceilings
@@ -21,6 +22,7 @@ from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study
 from brainaligner.study._judged import Looks
 from brainaligner.study._ledger import record_opening, seen_by
+from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Ceilings, Fit, Fitted, write_outputs
 from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
@@ -255,14 +257,32 @@ def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) 
             fitted[run.name, subject] = _fit(plan, run, subject, store, options, reporter)
         for subject in plan.prepared.division.splits:
             plan.tasks[run.name, subject][0].design.forget()
-    return Fitted(fitted, tuple(tuned.values()))
+    return Fitted(fitted, tuple(tuned.values()), _fit_listeners(plan, store, options, reporter))
+
+
+def _fit_listeners(
+    plan: Plan, store: Store, options: RunOptions, reporter: Reporter
+) -> dict[str, Fit]:
+    """The other-listener reference of each subject that has one."""
+    found = {}
+    for subject, tasks in plan.listeners.items():
+        readouts = [
+            ensure_readout(task, store=store, options=options, reporter=reporter) for task in tasks
+        ]
+        groups = plan.prepared.division.groups[subject]
+        scores = ensure_scores(plan.prepared, LISTENERS, subject, groups, readouts, store=store)
+        reporter.line(f"{LISTENERS}, {subject}: {_first_means(scores)}")
+        found[subject] = Fit(readouts, scores, None)
+        for task in tasks:
+            task.design.forget()
+    return found
 
 
 def _fit(
     plan: Plan, run: ArmRun, subject: str, store: Store, options: RunOptions, reporter: Reporter
 ) -> Fit:
     readouts = [
-        ensure_readout(task, store=store, options=options, reporter=reporter)
+        ensure_arm_readout(task, store=store, options=options, reporter=reporter)
         for task in plan.tasks[run.name, subject]
     ]
     groups = plan.groups_of(run, subject)

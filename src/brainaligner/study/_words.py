@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from brainaligner.core import Split, WithinStorySplit
+from brainaligner.encoding import ReducedRankSettings
 from brainaligner.study._config import ArmConfig, FeatureConfig
 from brainaligner.study._dataset_config import SplitConfig
 from brainaligner.text import ModelInfo
@@ -25,7 +26,8 @@ def feature_words(name: str, feature: FeatureConfig) -> str:
         (text.context_words, "words"),
     ):
         if amount:
-            context = f"{amount:g} {unit} of left context, at most {text.max_tokens} tokens"
+            begins = " from row 0 on" if text.context_from == "first_row" else ""
+            context = f"{amount:g} {unit} of left context{begins}, at most {text.max_tokens} tokens"
     layer = "last layer" if text.layer == -1 else f"layer {text.layer}"
     pooled = "the TR's own tokens" if text.pooling == "own" else "all tokens"
     way = "Lanczos-resampled word states" if text.resample == "lanczos" else f"mean of {pooled}"
@@ -62,7 +64,30 @@ def ridge_words(arm: ArmConfig) -> str:
     where = "validation stories" if ridge.selection == "validation" else "leave-one-story-out"
     scaling = f"scaled within {arm.design.scaling}" if arm.design.scaling != "none" else "unscaled"
     intercept = "with intercept" if ridge.intercept else "no intercept"
-    return f"{shared} by mean r on {where}, penalty alpha ||W||^2, features {scaling}, {intercept}"
+    how = f"{shared} by mean r on {where}, penalty alpha ||W||^2, features {scaling}, {intercept}"
+    if arm.reduced_rank is None:
+        return how
+    words = _reduced_words(arm.reduced_rank, where)
+    return words if arm.reduced_rank.form == "one-stage" else f"{words}; {how}"
+
+
+def _reduced_words(settings: ReducedRankSettings, where: str) -> str:
+    """A reduced-rank regression in words."""
+    ranks = ", ".join(map(str, settings.rank))
+    alphas = ", ".join(f"{alpha:g}" for alpha in settings.alpha)
+    chosen = f", chosen by mean r on {where}" if settings.n_choices > 1 else ""
+    fitted = (
+        f"cross-fitted in {settings.cross_fit} folds of training stories"
+        if settings.cross_fit
+        else "fitted to all training stories"
+    )
+    last = (
+        "then a ridge for each subject on it" if settings.form == "two-stage" else "no ridge after"
+    )
+    return (
+        f"{settings.form} reduced-rank regression over all subjects' targets, {fitted}, rank "
+        f"{ranks}, first alpha {alphas}{chosen}, {last}"
+    )
 
 
 def grid_words(arm: ArmConfig) -> str:

@@ -12,6 +12,7 @@ from brainaligner.text._model import ModelInfo
 ClockName = Literal["own", "previous"]
 Pooling = Literal["own", "all"]
 SpecialTokens = Literal["input", "pooled", "absent"]
+ContextFrom = Literal["sound", "first_row"]
 Resample = Literal["window", "lanczos"]
 Empty = Literal["zeros", "previous"]
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -20,6 +21,7 @@ CHOICES = {
     "clock": get_args(ClockName),
     "pooling": get_args(Pooling),
     "special_tokens": get_args(SpecialTokens),
+    "context_from": get_args(ContextFrom),
     "resample": get_args(Resample),
     "empty": get_args(Empty),
     "dtype": get_args(Dtype),
@@ -43,6 +45,9 @@ class TextSettings:
     context_rows, context_seconds, context_words : int, float, int
         Left context: the words of that many rows, seconds or words before the row's window.
         At most one of the three is not 0.
+    context_from : {"sound", "first_row"}
+        Whether words before row 0's window can be context, or left context begins with row 0: a
+        text then grows over the first rows, which tells a model that the story just began.
     max_tokens : int
         Tokens of text in the input, special tokens not counted; the leftmost are dropped,
         context first. The model's own limit holds as well.
@@ -70,6 +75,7 @@ class TextSettings:
     context_rows: int = 0
     context_seconds: float = 0.0
     context_words: int = 0
+    context_from: ContextFrom = "sound"
     max_tokens: int = 200
     pooling: Pooling = "own"
     special_tokens: SpecialTokens = "input"
@@ -85,6 +91,13 @@ class TextSettings:
             self._check_size(name, least=0)
         self._check_size("max_tokens", least=1)
         used = [name for name in CONTEXTS if getattr(self, name)]
+        if not used and self.context_from != "sound":
+            raise InputError(
+                "text settings: context_from",
+                got=f"{self.context_from!r} without left context",
+                wanted="a left context that it can bound",
+                do="Leave it out, or give context_rows, context_seconds or context_words.",
+            )
         if len(used) > 1:
             raise InputError(
                 "text settings",

@@ -55,7 +55,8 @@ def row_texts(
     """Return each row's own words and left context.
 
     A word belongs to the row whose window (moved back by one row for the "previous" clock)
-    holds its onset. Words before row 0 can be context; words after the last row are ignored.
+    holds its onset. Words before row 0 can be context (or not: `context_from`); words after the
+    last row are ignored.
 
     Parameters
     ----------
@@ -122,4 +123,5 @@ def _context_start(
         start = np.searchsorted(transcript.onsets, opens - settings.context_seconds)
     else:
         start = first - settings.context_words
-    return np.clip(start, 0, first)
+    earliest = np.searchsorted(rows, 0) if settings.context_from == "first_row" else 0
+    return np.minimum(np.maximum(start, earliest), first)
