@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from brainaligner.encoding._banded import BandedFit, fit_banded
 from brainaligner.encoding._choice import AlphaChoice, edge_warning, join_choices
+from brainaligner.encoding._cross_fit import CrossFit, StoryRows, align_models, cross_fit
 from brainaligner.encoding._decompose import Decomposition, decompose
 from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
+from brainaligner.encoding._procrustes import procrustes_rotation
 from brainaligner.encoding._ridge import fit_ridge, stream_ridge
 from brainaligner.encoding._settings import WIDE_GRID, BandedSettings, RidgeSettings
 from brainaligner.encoding._stories import ArrayDesigns, ArrayStories, Designs, Stories
@@ -22,6 +24,7 @@ __all__ = [
     "ArrayStories",
     "BandedFit",
     "BandedSettings",
+    "CrossFit",
     "Decomposition",
     "Designs",
     "RidgeBlock",
@@ -29,12 +32,16 @@ __all__ = [
     "RidgeFit",
     "RidgeSettings",
     "Stories",
+    "StoryRows",
+    "align_models",
+    "cross_fit",
     "decompose",
     "edge_warning",
     "fit_banded",
     "fit_ridge",
     "join_choices",
     "predict",
+    "procrustes_rotation",
     "stream_ridge",
 ]
 
