@@ -117,7 +117,7 @@ def decomposition_recipe(task: ReadoutTask) -> Recipe:
         "scaling": ridge.scaling,
         "form": ridge.form,
         "train": _piece_rows(task, task.fold.train),
-    }
+    } | task.design.cross_fit()
     return Recipe("decomposition", DECOMPOSITION_VERSION, settings, task.design.inputs())
 
 
@@ -132,7 +132,7 @@ def readout_recipe(task: ReadoutTask) -> Recipe:
         "train": _piece_rows(task, fold.train),
         "validation": _piece_rows(task, task.validation),
         "test": _piece_rows(task, fold.test),
-    }
+    } | task.design.cross_fit()
     digests = task.prepared.digests[task.subject]
     heard = {piece.story for piece in (*fold.train, *task.validation)}
     responses = {f"responses/{story}": digests[story] for story in sorted(heard)}

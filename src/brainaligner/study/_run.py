@@ -240,6 +240,8 @@ def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) 
                 facts = ensure_tuning(tuning, store=store, options=options, reporter=reporter)
                 tuned[tuning.words] = facts
                 make(spaces)
+            for space in plan.tasks[run.name, subject][0].design.crossed:
+                space.ensure_alignments()
             fitted[run.name, subject] = _fit(plan, run, subject, store, options, reporter)
         for subject in plan.prepared.division.splits:
             plan.tasks[run.name, subject][0].design.forget()
