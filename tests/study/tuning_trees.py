@@ -112,8 +112,8 @@ QUICK = {
 
 
 def tuning(checkpoint: Path, brain: str | None = None, **more: Any) -> dict[str, Any]:
-    """An entry of ``tunings`` that trains for an epoch."""
-    own = {"model": str(checkpoint), "validation_stories": 1, "aligner": QUICK}
+    """An entry of ``tunings`` that trains for an epoch, in the plain protocol."""
+    own = {"model": str(checkpoint), "validation_stories": 1, "aligner": QUICK, "cross_fit": None}
     head = {"head": {"epochs": 1}}
     return merged(own | head | ({"brain": brain} if brain else {}), more)
 

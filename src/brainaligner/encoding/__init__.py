@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from brainaligner.encoding._aligned import fold_rotations
 from brainaligner.encoding._banded import BandedFit, fit_banded
 from brainaligner.encoding._choice import AlphaChoice, edge_warning, join_choices
+from brainaligner.encoding._cross_fit import CrossFit, StoryRows, align_models, cross_fit
 from brainaligner.encoding._decompose import Decomposition, decompose
 from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
+from brainaligner.encoding._procrustes import procrustes_rotation
 from brainaligner.encoding._rank_choice import RankChoice, best_rank, one_stage_r, second_stage_r
 from brainaligner.encoding._reduced_rank import ReducedRank, fit_reduced_rank, one_stage_blocks
 from brainaligner.encoding._reduced_rank_settings import ReducedRankSettings
@@ -27,6 +29,7 @@ __all__ = [
     "ArrayStories",
     "BandedFit",
     "BandedSettings",
+    "CrossFit",
     "Decomposition",
     "Designs",
     "RankChoice",
@@ -38,7 +41,10 @@ __all__ = [
     "RidgeSettings",
     "StackedStories",
     "Stories",
+    "StoryRows",
+    "align_models",
     "best_rank",
+    "cross_fit",
     "decompose",
     "edge_warning",
     "fit_banded",
@@ -49,6 +55,7 @@ __all__ = [
     "one_stage_blocks",
     "one_stage_r",
     "predict",
+    "procrustes_rotation",
     "second_stage_r",
     "stream_ridge",
 ]

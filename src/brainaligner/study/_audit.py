@@ -79,7 +79,7 @@ class Auditor:
         yield from lineage_faults(self.store, arm.scores, declared_recipes(arm), where=arm.where)
 
     def _features(self, truth: Truth) -> Iterator[Found]:
-        for (_, subject, _), space in self.plan.spaces.items():
+        for (_, subject, *_), space in self.plan.spaces.items():
             responses = truth.responses(subject or truth.subjects[0])
             tuned = "tuning" in space.recipe.inputs
             one = FeatureAudit(

@@ -177,8 +177,8 @@ def _design_faults(arm: ArmAudit, task: ReadoutTask, entries: Sequence[Entered])
     designs = [one for one in entries if one.role.endswith("/design")]
     stories = {one.story for one in designs if one.story in task.rows}
     settings, source = task.design.arm.design, task.design.source
-    if source is None or source is not task.design:
-        yield Unproven("designs", arm.where, "rows of a projection are not made again")
+    if source is None or source is not task.design or source.crossed:
+        yield Unproven("designs", arm.where, "rows of projections and folds are not made again")
         return
     try:
         made = {story: arm.truth.design(source, story, task.rows[story]) for story in stories}

@@ -10,6 +10,7 @@ from brainaligner.core import InputError, Piece
 from brainaligner.encoding import BandedSettings, Decomposition, RidgeSettings
 from brainaligner.evaluation import Fault, Unproven, pearson_r
 from brainaligner.study._audit_arm import ArmAudit, Found, artifact
+from brainaligner.study._designs import word_design
 from brainaligner.study._disk import read_array, read_json, read_npz
 from brainaligner.study._readout import ReadoutTask, decomposition_recipe, read_predictions
 from brainaligner.study._replay import replay
@@ -36,8 +37,8 @@ def number_faults(arm: ArmAudit, *, thorough: bool) -> Iterator[Found]:
         if not arm.store.has(arm.readouts[i].recipe):
             continue
         yield from _choice_faults(task, read_npz(folder / "alpha.npz"), arm.where)
-        if task.design.source is not task.design:
-            yield Unproven("predictions", arm.where, "a projection is not fitted again")
+        if task.design.source is not task.design or word_design(task.design).crossed:
+            yield Unproven("predictions", arm.where, "projections and folds are not fitted again")
             continue
         if task.design.arm.banded is not None:
             yield Unproven("predictions", arm.where, "banded ridge is not fitted again")

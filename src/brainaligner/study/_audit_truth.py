@@ -73,7 +73,7 @@ class Truth:
 
     def design(self, design: ArmDesign, story: str, n_rows: int) -> Series:
         """One story's design at a sample of columns, made from stored features and words."""
-        keys = "+".join(space.recipe.key for space in design.spaces)
+        keys = "+".join(space.recipe.key for space in design.single)
         place = (f"{keys}/{design.arm.design}/{design.shift}", story, n_rows)
         if place not in self._designs:
             self._designs[place] = _design(design, story, n_rows)
@@ -92,7 +92,7 @@ def _design(design: ArmDesign, story: str, n_rows: int) -> Series:
     columns = list(sampled(design_width(design), KEPT_COLUMNS))
     made = np.zeros((n_rows, len(columns)), dtype=np.float32)
     first = 0
-    for space in design.spaces if settings.nuisance != "alone" else ():
+    for space in design.single if settings.nuisance != "alone" else ():
         stored = read_array(space.folder / "features.npz", story)[:n_rows]
         width = stored.shape[1]
         for place, column in enumerate(columns):

@@ -52,7 +52,8 @@ def _encode(folder: Path, task: BrainTask, options: RunOptions, reporter: Report
         vectors = borrow(vectors, task._rows(), task.subject)
     write_npz(folder / "vectors.npz", vectors.rows)
     write_json(folder / "provenance.json", asdict(vectors.provenance))
-    reporter.line(f"brain {task.name}, {task.subject}: {provenance_words(vectors.provenance)}")
+    place = f"{task.name}, {task.subject}{task.division.place}"
+    reporter.line(f"brain {place}: {provenance_words(vectors.provenance)}")
 
 
 def _vectors(

@@ -75,6 +75,28 @@ class DesignsOfStories:
 
 
 @dataclass(frozen=True)
+class TuningFold:
+    """Training stories of the ridge that one model of a cross-fitted tuning never sees.
+
+    Parameters
+    ----------
+    number, of : int
+        Which fold, counted from 1, of how many.
+    held_out : tuple of str
+        Its stories that the subject heard.
+    """
+
+    number: int
+    of: int
+    held_out: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return f"fold {self.number} of {self.of}"
+
+
+@dataclass(frozen=True)
 class AlignerDivision:
     """Training stories of the ridge, divided for the aligner.
 
@@ -84,15 +106,28 @@ class AlignerDivision:
         Stories that it learns from.
     validation : tuple of str
         Stories that it stops by.
+    fold : TuningFold, optional
+        None in the plain protocol, where the two are all training stories.
     """
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
+    fold: TuningFold | None = None
 
     @property
     def stories(self) -> tuple[str, ...]:
         """All of them."""
         return self.train + self.validation
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """Training stories of the ridge that stay unseen."""
+        return self.fold.held_out if self.fold is not None else ()
+
+    @property
+    def place(self) -> str:
+        """The fold in words that follow others; nothing in the plain protocol."""
+        return f", {self.fold.words}" if self.fold is not None else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +175,9 @@ class BrainTask:
         if self.config.kind != "high_ev":
             return ()
         dataset, recording, first = self.prepared.dataset, self.recording, slice(0, 1)
-        several = [s for s in dataset.stories(self.source) if dataset.presentations(s) > 1]
-        return tuple(s for s in several if recording.repeats(s, first) is not None)
+        heard = [s for s in dataset.stories(self.source) if s not in self.division.held_out]
+        several = [story for story in heard if dataset.presentations(story) > 1]
+        return tuple(story for story in several if recording.repeats(story, first) is not None)
 
     @cached_property
     def features(self) -> FeatureSpace | None:

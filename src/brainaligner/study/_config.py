@@ -220,6 +220,7 @@ class StudyConfig:
         object.__setattr__(self, "features", self._with_models())
         self._check_references()
         self._check_published()
+        self._check_cross_fits()
 
     def _with_models(self) -> dict[str, FeatureConfig]:
         """Features with the model that each entry reads."""
@@ -267,6 +268,16 @@ class StudyConfig:
                 got=f"evaluation.cuts {list(self.evaluation.cuts)}",
                 wanted="0 among them: published tables show whole stories",
                 do="Add 0 to evaluation.cuts, or leave the published tables out.",
+            )
+
+    def _check_cross_fits(self) -> None:
+        numbers = {tuning.cross_fit for tuning in self.tunings.values()} - {None}
+        if len(numbers) > 1:
+            raise InputError(
+                "tunings, cross_fit",
+                got=" and ".join(map(str, sorted(n for n in numbers if n is not None))) + " folds",
+                wanted="one number in a study: all its arms share their folds",
+                do="Give all tunings the same cross_fit, or null for the plain protocol.",
             )
 
     def _check_plain(self, place: str, feature: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -13,6 +13,7 @@ from brainaligner.core import Piece
 from brainaligner.data import Dataset
 from brainaligner.study._config import ArmConfig
 from brainaligner.study._features import FeatureSpace, Stimuli
+from brainaligner.study._fold_features import CrossFittedSpace
 from brainaligner.text import design_bands, design_rows, nuisance_columns
 
 _KEEP_BYTES = 2**30
@@ -57,6 +58,10 @@ class Design(StoryRows, Protocol):
         """All that the design follows from, for recipes."""
         ...
 
+    def cross_fit(self) -> dict[str, Any]:
+        """What each fold's models saw and did not see, for recipes; empty where none is."""
+        ...
+
 
 def word_design(design: Design) -> ArmDesign:
     """Return the features before any projection, of a design that reads words."""
@@ -71,7 +76,7 @@ class ArmDesign:
     Parameters
     ----------
     arm : ArmConfig
-    spaces : tuple of FeatureSpace
+    spaces : tuple of FeatureSpace or CrossFittedSpace
         In the order of ``arm.read``.
     stimuli : Stimuli
     shift : int
@@ -79,7 +84,7 @@ class ArmDesign:
     """
 
     arm: ArmConfig
-    spaces: tuple[FeatureSpace, ...]
+    spaces: tuple[FeatureSpace | CrossFittedSpace, ...]
     stimuli: Stimuli
     shift: int
     _kept: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
@@ -100,7 +105,8 @@ class ArmDesign:
 
     def _make(self, story: str, n_rows: int) -> Float32[np.ndarray, "time feature"]:
         design = self.arm.design
-        bands = [space.rows(story)[:n_rows] for space in self.spaces]
+        within_story = design.scaling == "story"
+        bands = [space.scaled(story, n_rows, within_story=within_story) for space in self.spaces]
         nuisance = None
         if design.nuisance != "none":
             nuisance = nuisance_columns(
@@ -110,7 +116,7 @@ class ArmDesign:
                 shift=self.shift,
                 delays=design.delays,
             )
-        return design_rows(bands, nuisance, settings=design)
+        return design_rows(bands, nuisance, settings=replace(design, scaling="none"))
 
     @property
     def source(self) -> ArmDesign:
@@ -119,8 +125,35 @@ class ArmDesign:
 
     def inputs(self) -> dict[str, str]:
         """All that the design follows from, for recipes."""
-        features = {f"features/{i}": space.recipe.key for i, space in enumerate(self.spaces)}
+        features = {
+            f"features/{i}{part}": key
+            for i, space in enumerate(self.spaces)
+            for part, key in space.parts().items()
+        }
         return features | self.stimuli.digests()
+
+    def cross_fit(self) -> dict[str, Any]:
+        """What each fold's models saw and did not see, for recipes; empty where none is."""
+        crossed = {
+            f"features/{i}": [model.seen for model in space.models]
+            for i, space in enumerate(self.spaces)
+            if isinstance(space, CrossFittedSpace)
+        }
+        return {"cross_fit": crossed} if crossed else {}
+
+    @property
+    def single(self) -> tuple[FeatureSpace, ...]:
+        """Feature spaces that are not cross-fitted."""
+        return tuple(space for space in self.spaces if isinstance(space, FeatureSpace))
+
+    @property
+    def crossed(self) -> tuple[CrossFittedSpace, ...]:
+        """Feature spaces that are cross-fitted."""
+        return tuple(space for space in self.spaces if isinstance(space, CrossFittedSpace))
+
+    def alignment_bytes(self) -> int:
+        """What missing alignments will add to the store."""
+        return sum(8 * s.width**2 * len(s.missing_alignments()) for s in self.crossed)
 
     @property
     def n_feature_columns(self) -> int:

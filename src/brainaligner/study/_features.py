@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from brainaligner.core import Clock, Transcript
+from brainaligner.core import Clock, Transcript, zscore
 from brainaligner.study._config import FeatureConfig
 from brainaligner.study._disk import read_array, write_npz
 from brainaligner.study._options import RunOptions
@@ -90,6 +90,17 @@ class FeatureSpace:
     def rows(self, story: str) -> Float32[np.ndarray, "time feature"]:
         """Read one story's rows."""
         return read_array(self.folder / "features.npz", story)
+
+    def scaled(
+        self, story: str, n_rows: int, *, within_story: bool
+    ) -> Float32[np.ndarray, "time feature"]:
+        """Read one story's first rows, standardised within the story where asked for."""
+        rows = self.rows(story)[:n_rows]
+        return zscore(rows) if within_story else rows
+
+    def parts(self) -> dict[str, str]:
+        """Keys of all that the rows follow from."""
+        return {"": self.recipe.key}
 
     @property
     def layer(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -82,6 +83,10 @@ class ListenerDesign:
         stories = sorted({piece.story for piece in self.pieces})
         found = {f"other-listener/{o}/{s}": digests[o][s] for o in self.others for s in stories}
         return found | {"components": str(self.prepared.config.other_listeners.components)}
+
+    def cross_fit(self) -> dict[str, Any]:
+        """No tuned model is read."""
+        return {}
 
     def _stories(self) -> dict[str, np.ndarray]:
         columns = [self._columns(other) for other in self.others]

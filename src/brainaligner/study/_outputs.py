@@ -22,6 +22,7 @@ from brainaligner.study._audit_words import audit_findings, audit_record, audit_
 from brainaligner.study._ceiling_stage import StoryCeilings
 from brainaligner.study._ceilings import MEASURES
 from brainaligner.study._config import StudyConfig
+from brainaligner.study._cross_fit import cross_fit_words
 from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._disk import replace_file, write_npz
 from brainaligner.study._doctor import software_versions
@@ -313,6 +314,7 @@ def _about(prepared: Prepared) -> tuple[tuple[str, str], ...]:
         "nuisance block Z": "; ".join(_by_value({a: s.design.nuisance for a, s in arms})),
         "ridge": "; ".join(_by_value({a: ridge_words(s) for a, s in arms})),
         "alpha grid": "; ".join(_by_value({a: grid_words(s) for a, s in arms})),
+        "cross-fitting": cross_fit_words(config),
         "rows cut at each end": ", ".join(map(str, config.evaluation.cuts)),
         "software": ", ".join(f"{name} {v}" for name, v in software_versions().items()),
     }

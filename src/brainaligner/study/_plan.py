@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from brainaligner.core import InputError, StoryGroup
 from brainaligner.study._arms import ArmRun, arm_runs
-from brainaligner.study._designs import ArmDesign, Design
+from brainaligner.study._cross_fit import cross_fitted_space
+from brainaligner.study._designs import ArmDesign, Design, word_design
 from brainaligner.study._features import FeatureSpace, feature_space
+from brainaligner.study._fold_features import CrossFittedSpace
 from brainaligner.study._listeners import listener_tasks
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._projected import ProjectedDesign, projection_bytes
@@ -19,8 +21,8 @@ from brainaligner.study._tuning_task import TuningTask, TuningTasks, plan_tuning
 
 SMALLEST_RUN = 2**24
 
-SpaceKey = tuple[str, str | None, int | None]
-"""Entry of ``features``; subject and seed where a tuned model is read."""
+SpaceKey = tuple[str, str | None, int | None, int | None]
+"""Entry of ``features``; subject, seed and fold where a tuned model is read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +34,9 @@ class Plan:
     prepared : Prepared
     runs : tuple of ArmRun
     tunings : TuningTasks
-        By tuning, subject and seed.
+        By tuning, subject, seed and fold.
     spaces : mapping of SpaceKey to FeatureSpace
-        Features that any arm reads.
+        Features that any arm reads, and the frozen ones that fold models are aligned to.
     tasks : mapping of (run, subject) to tuple of ReadoutTask
         One task for each fold.
     listeners : mapping of subject to tuple of ReadoutTask
@@ -50,21 +52,23 @@ class Plan:
 
     def plain_spaces(self) -> list[FeatureSpace]:
         """Features of models as they come."""
-        return [space for (_, subject, _), space in self.spaces.items() if subject is None]
+        return [space for (_, subject, *_), space in self.spaces.items() if subject is None]
 
     def tunings_of(self, run: ArmRun, subject: str) -> list[tuple[TuningTask, list[FeatureSpace]]]:
-        """Tunings that a run reads in a subject, each with all features that come from it."""
+        """Tunings (all folds) that a run reads in a subject, with features that come from each."""
         config = self.prepared.config
         names = dict.fromkeys(config.features[name].tuning for name in run.arm.read)
         found = []
         for tuning in names:
-            if tuning is not None and run.seed is not None:
-                spaces = [
-                    space
-                    for (name, *place), space in self.spaces.items()
-                    if config.features[name].tuning == tuning and place == [subject, run.seed]
-                ]
-                found.append((self.tunings[tuning, subject, run.seed], spaces))
+            for (*entry, fold), task in self.tunings.items():
+                if entry == [tuning, subject, run.seed]:
+                    spaces = [
+                        space
+                        for (name, *place), space in self.spaces.items()
+                        if config.features[name].tuning == tuning
+                        and place == [subject, run.seed, fold]
+                    ]
+                    found.append((task, spaces))
         return found
 
     def groups_of(self, run: ArmRun, subject: str) -> tuple[StoryGroup, ...]:
@@ -87,7 +91,7 @@ def make_plan(prepared: Prepared, *, store: Store) -> Plan:
     runs = arm_runs(prepared.config)
     tunings = plan_tunings(prepared, runs, store=store)
     spaces = _spaces(prepared, runs, tunings, store)
-    tasks = _tasks(prepared, runs, spaces, store)
+    tasks = _tasks(prepared, runs, spaces, tunings, store)
     plan = Plan(prepared, runs, tunings, spaces, tasks, listener_tasks(prepared))
     for run in runs:
         for subject in prepared.division.splits:
@@ -95,9 +99,14 @@ def make_plan(prepared: Prepared, *, store: Store) -> Plan:
     return plan
 
 
-def _space_key(prepared: Prepared, name: str, subject: str, seed: int | None) -> SpaceKey:
-    tuned = prepared.config.features[name].tuning is not None
-    return (name, subject, seed) if tuned else (name, None, None)
+def _space_keys(
+    prepared: Prepared, name: str, subject: str, seed: int | None, tunings: TuningTasks
+) -> tuple[SpaceKey, ...]:
+    """Spaces of one entry: the frozen one first where several models of folds are aligned to it."""
+    entry = [prepared.config.features[name].tuning, subject, seed]
+    folds = [fold for (*place, fold) in tunings if place == entry]
+    tuned = tuple((name, subject, seed, fold) for fold in folds)
+    return tuned if folds == [None] else ((name, None, None, None), *tuned)
 
 
 def _spaces(
@@ -107,19 +116,19 @@ def _spaces(
     for run in runs:
         for subject in prepared.division.splits:
             for name in run.arm.read:
-                key = _space_key(prepared, name, subject, run.seed)
-                if key not in spaces:
-                    spaces[key] = _space(prepared, key, tunings, store)
+                for key in _space_keys(prepared, name, subject, run.seed, tunings):
+                    if key not in spaces:
+                        spaces[key] = _space(prepared, key, tunings, store)
     return spaces
 
 
 def _space(prepared: Prepared, key: SpaceKey, tunings: TuningTasks, store: Store) -> FeatureSpace:
-    name, subject, seed = key
+    name, subject, seed, fold = key
     feature, stimuli = prepared.config.features[name], prepared.division.stimuli
     info = prepared.infos[feature.model]
     tuned = None
     if feature.tuning is not None and subject is not None and seed is not None:
-        tuned = tunings[feature.tuning, subject, seed].tuned_model(store)
+        tuned = tunings[feature.tuning, subject, seed, fold].tuned_model(store)
     return feature_space(name, feature, info, stimuli, store=store, tuned=tuned)
 
 
@@ -127,6 +136,7 @@ def _tasks(
     prepared: Prepared,
     runs: tuple[ArmRun, ...],
     spaces: Mapping[SpaceKey, FeatureSpace],
+    tunings: TuningTasks,
     store: Store,
 ) -> dict[tuple[str, str], tuple[ReadoutTask, ...]]:
     tasks = {}
@@ -135,10 +145,13 @@ def _tasks(
         projected: dict[int, ProjectedDesign] = {}
         shift = prepared.config.features[run.arm.features[0]].text.shift
         for subject, split in prepared.division.splits.items():
-            keys = [_space_key(prepared, name, subject, run.seed) for name in run.arm.read]
-            read = tuple(spaces[key] for key in keys)
+            read = tuple(
+                _read_space(prepared, run, _space_keys(prepared, *place, tunings), spaces, tunings)
+                for name in run.arm.read
+                for place in [(name, subject, run.seed)]
+            )
             design = designs.setdefault(
-                tuple(space.recipe.key for space in read),
+                tuple(key for space in read for key in space.parts().values()),
                 ArmDesign(run.arm, read, prepared.division.stimuli, shift),
             )
             tasks[run.name, subject] = tuple(
@@ -165,6 +178,28 @@ def _of_fold(
     return projected[number]
 
 
+def _read_space(
+    prepared: Prepared,
+    run: ArmRun,
+    keys: tuple[SpaceKey, ...],
+    spaces: Mapping[SpaceKey, FeatureSpace],
+    tunings: TuningTasks,
+) -> FeatureSpace | CrossFittedSpace:
+    frozen, *crossed = keys
+    if not crossed:
+        return spaces[frozen]
+    tuning = prepared.config.features[frozen[0]].tuning
+    assert tuning is not None
+    models = [
+        (task, spaces[key])
+        for key in crossed
+        for place, task in tunings.items()
+        if place == (tuning, *key[1:])
+    ]
+    within_story = run.arm.design.scaling == "story"
+    return cross_fitted_space(spaces[frozen], models, within_story=within_story)
+
+
 def bytes_needed(plan: Plan, store: Store) -> int:
     """What is missing of all artifacts; a little for the rest."""
     rows = sum(plan.prepared.division.stimuli.rows.values())
@@ -173,4 +208,12 @@ def bytes_needed(plan: Plan, store: Store) -> int:
     fits = (*plan.tasks.values(), *plan.listeners.values())
     readouts = sum(readout_bytes(task, store) for tasks in fits for task in tasks)
     tunings = sum(tuning_bytes(task, store) for task in plan.tunings.values())
-    return features + readouts + tunings + projection_bytes(plan.tasks.values()) + SMALLEST_RUN
+    alignments = sum(design.alignment_bytes() for design in _word_designs(plan))
+    projections = projection_bytes(plan.tasks.values())
+    return features + readouts + tunings + alignments + projections + SMALLEST_RUN
+
+
+def _word_designs(plan: Plan) -> list[ArmDesign]:
+    """Designs of all arms before any projection, each once."""
+    designs = [word_design(task.design) for tasks in plan.tasks.values() for task in tasks]
+    return list({id(design): design for design in designs}.values())

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from brainaligner.study._brain_task import BrainTask
+from brainaligner.study._designs import word_design
 from brainaligner.study._features import FeatureSpace
+from brainaligner.study._fold_features import CrossFittedSpace
 from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._plan import Plan
 from brainaligner.study._projected import ProjectedDesign
@@ -78,6 +80,8 @@ def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
                 yield tuning.recipe, _of_tuning(tuning, store)
                 for space in spaces:
                     yield space.recipe, _of_features(plan, space, store)
+            for crossed in word_design(plan.tasks[run.name, subject][0].design).crossed:
+                yield from _of_alignments(crossed, store)
             for task in plan.tasks[run.name, subject]:
                 place = f"{run.name}, {subject}"
                 if isinstance(task.design, ProjectedDesign):
@@ -121,7 +125,8 @@ def _of_head(task: TuningTask, store: Store) -> PricedStage:
     tokens = _training_tokens(task)
     flop = settings.epochs * tokens * (2 * _weights(info) + _head(info, settings.mask_rate))
     disk = 4.0 * (_weights(info) + _VOCABULARY * info.width)
-    return PricedStage("head", task.config.model, store.has(task.head_recipe), flop, disk, 3 * disk)
+    what = f"{task.config.model}{task.division.place}"
+    return PricedStage("head", what, store.has(task.head_recipe), flop, disk, 3 * disk)
 
 
 def _training_tokens(task: TuningTask) -> float:
@@ -163,8 +168,20 @@ def _of_brain(task: BrainTask, store: Store) -> PricedStage:
     rows = sum(task.recording.rows(story) for story in task.division.stories)
     disk = 4.0 * rows * task.width
     flop = task.operations(rows)
-    what = f"{task.name}, {task.subject}"
+    what = f"{task.name}, {task.subject}{task.division.place}"
     return PricedStage("brain", what, store.has(task.recipe), flop, disk, 2 * disk)
+
+
+def _of_alignments(space: CrossFittedSpace, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
+    """Products of features over training rows, and one singular value decomposition."""
+    rows, width = sum(space.train.values()), space.width
+    flop, disk = 4.0 * rows * width**2 + 20.0 * width**3, 8.0 * width**2
+    scaled = "story" if space.within_story else "none"
+    for model in space.models:
+        recipe = space.alignment(model)
+        what = f"{model.space.name}, scaling {scaled}"
+        memory = 16.0 * rows * width + 4 * disk
+        yield recipe, PricedStage("alignment", what, store.has(recipe), flop, disk, memory)
 
 
 def _of_decomposition(task: ReadoutTask, place: str, store: Store) -> PricedStage:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
@@ -168,6 +169,10 @@ class ProjectedDesign:
     def inputs(self) -> dict[str, str]:
         """All that the rows follow from: the projection, the features and the words."""
         return {"projection": self.recipe.key} | self.source.inputs()
+
+    def cross_fit(self) -> dict[str, Any]:
+        """What each fold's tuned models saw, for recipes."""
+        return self.source.cross_fit()
 
     @property
     def n_feature_columns(self) -> int:

@@ -124,7 +124,7 @@ def decomposition_recipe(task: ReadoutTask) -> Recipe:
         "scaling": ridge.scaling,
         "form": ridge.form,
         "train": piece_rows(task, task.fold.train),
-    }
+    } | task.design.cross_fit()
     fitted = entries(task.prepared, task.subject, task.fold.train, bold=False)
     inputs, of = task.design.inputs(), lineage(fitted_on=fitted)
     return Recipe("decomposition", DECOMPOSITION_VERSION, settings, inputs, of)
@@ -141,7 +141,7 @@ def readout_recipe(task: ReadoutTask) -> Recipe:
         "train": piece_rows(task, fold.train),
         "validation": piece_rows(task, task.validation),
         "test": piece_rows(task, fold.test),
-    }
+    } | task.design.cross_fit()
     digests = task.prepared.digests[task.subject]
     heard = {piece.story for piece in (*fold.train, *task.validation)}
     responses = {f"responses/{story}": digests[story] for story in sorted(heard)}

@@ -60,8 +60,10 @@ def ensure_reduced(
 
 def _write(folder: Path, design: ArmDesign, train: Sequence[str]) -> None:
     values = {
-        story: np.concatenate([zscore(space.rows(story)) for space in design.spaces], axis=1)
-        for story in design.stimuli.rows
+        story: np.concatenate(
+            [space.scaled(story, n_rows, within_story=True) for space in design.spaces], axis=1
+        )
+        for story, n_rows in design.stimuli.rows.items()
     }
     width = next(iter(values.values())).shape[1]
     gram = np.zeros((width, width))

@@ -34,7 +34,7 @@ class ReplayDesigns:
         n_rows, settings = self.rows[piece.story], design.arm.design
         bands = [
             read_array(space.folder / "features.npz", piece.story)[:n_rows]
-            for space in design.spaces
+            for space in design.single
         ]
         z = None
         if settings.nuisance != "none":

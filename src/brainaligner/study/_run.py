@@ -16,6 +16,7 @@ from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._controls import with_controls
 from brainaligner.study._dataset_config import STORE
+from brainaligner.study._designs import word_design
 from brainaligner.study._diagnose import in_order, judge_after, judge_before
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._features import ensure_features
@@ -254,6 +255,8 @@ def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) 
                 facts = ensure_tuning(tuning, store=store, options=options, reporter=reporter)
                 tuned[tuning.words] = facts
                 make(spaces)
+            for space in word_design(plan.tasks[run.name, subject][0].design).crossed:
+                space.ensure_alignments()
             fitted[run.name, subject] = _fit(plan, run, subject, store, options, reporter)
         for subject in plan.prepared.division.splits:
             plan.tasks[run.name, subject][0].design.forget()

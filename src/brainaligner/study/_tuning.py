@@ -39,6 +39,8 @@ class TuningFacts:
     seed : int
     brain : str
         Kind of brain encoder, or ``"none"``.
+    fold : int, optional
+        Of a cross-fitted tuning, counted from 1.
     epochs, best_epoch : int
     moved : mapping of str to float
         ``||w - w0|| / ||w0||`` of each trained group of weights.
@@ -56,6 +58,7 @@ class TuningFacts:
     subject: str
     seed: int
     brain: str
+    fold: int | None
     epochs: int
     best_epoch: int
     moved: Mapping[str, float]
@@ -104,9 +107,10 @@ def read_tuning(task: TuningTask, folder: Path) -> TuningFacts:
     """Read what a finished tuning says of itself."""
     facts = read_json(folder / "facts.json")
     kind = "none" if task.brain is None else task.brain.config.kind
+    fold = None if task.division.fold is None else task.division.fold.number
     model = f"{task.recipe.stage}/{task.recipe.key}/{CHECKPOINT}"
     with reading_artifact(folder / "facts.json"):
-        return TuningFacts(task.name, task.subject, task.seed, kind, model=model, **facts)
+        return TuningFacts(task.name, task.subject, task.seed, kind, fold, model=model, **facts)
 
 
 def _learn_head(

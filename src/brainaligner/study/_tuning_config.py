@@ -12,6 +12,7 @@ from brainaligner.core import InputError
 from brainaligner.text import DesignSettings, TextSettings
 
 BRAINLM = "brainlm"
+CROSS_FIT_FOLDS = 5
 WHOSE = ("own", "next")
 
 
@@ -112,6 +113,12 @@ class HeadConfig:
         return replace(HEAD_SETTINGS, **vars(self))
 
 
+_WANTED = {
+    "seeds": "different seeds of 0 or more",
+    "cross_fit": "two folds or more, or null for the plain protocol",
+}
+
+
 @dataclass(frozen=True)
 class TuningConfig:
     """A language model tuned on text beside brain activity, one for each subject and seed.
@@ -135,6 +142,11 @@ class TuningConfig:
     division_seed : int
         Draws them.
     seeds : tuple of int
+    cross_fit : int, optional
+        Folds of training stories: one model for each, which never saw its stories, makes their
+        ridge rows. Tunings without a brain have the same default, so that a control differs
+        from what it controls by the brain alone. None: one model, tuned on all of them (the
+        published study's plain protocol).
     """
 
     model: str = "embedded"
@@ -146,6 +158,7 @@ class TuningConfig:
     validation_stories: int = 4
     division_seed: int = 0
     seeds: tuple[int, ...] = (0,)
+    cross_fit: int | None = CROSS_FIT_FOLDS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))
@@ -153,6 +166,7 @@ class TuningConfig:
             "validation_stories": self.validation_stories < 1,
             "context_rows": self.context_rows < 0,
             "division_seed": self.division_seed < 0,
+            "cross_fit": self.cross_fit is not None and self.cross_fit < 2,
             "seeds": not self.seeds
             or len(set(self.seeds)) < len(self.seeds)
             or min(self.seeds, default=0) < 0,
@@ -162,7 +176,7 @@ class TuningConfig:
                 raise InputError(
                     f"tuning, {name}",
                     got=str(getattr(self, name)),
-                    wanted="different seeds of 0 or more" if name == "seeds" else "a larger number",
+                    wanted=_WANTED.get(name, "a larger number"),
                     do="Correct it.",
                 )
 

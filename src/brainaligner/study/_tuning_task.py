@@ -7,10 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from brainaligner.aligner import AlignerSettings
-from brainaligner.core import InputError
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._brain_check import check_brain
 from brainaligner.study._brain_task import AlignerDivision, BrainTask
@@ -20,6 +17,7 @@ from brainaligner.study._prepare import Prepared
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tuning_config import TuningConfig
+from brainaligner.study._tuning_folds import aligner_divisions
 from brainaligner.text import RowText, story_texts
 
 HEAD_VERSION = 2
@@ -66,7 +64,7 @@ class TuningTask:
     @property
     def words(self) -> str:
         """For people."""
-        return f"{self.name}, {self.subject}, seed {self.seed}"
+        return f"{self.name}, {self.subject}, seed {self.seed}{self.division.place}"
 
     @property
     def chosen_on(self) -> tuple[str, ...]:
@@ -133,16 +131,20 @@ class TuningTask:
     def tuned_model(self, store: Store) -> TunedModel:
         """The model that the tuning leaves."""
         folder = store.path(self.recipe) / CHECKPOINT
-        return TunedModel(f"{self.subject}, seed {self.seed}", self.recipe, folder)
+        name = f"{self.subject}, seed {self.seed}{self.division.place}"
+        return TunedModel(name, self.recipe, folder)
 
 
-TuningTasks = Mapping[tuple[str, str, int], TuningTask]
+TuningKey = tuple[str, str, int, int | None]
+"""Entry of ``tunings``, subject, seed, and fold (None in the plain protocol)."""
+
+TuningTasks = Mapping[TuningKey, TuningTask]
 
 
 def plan_tunings(
     prepared: Prepared, runs: Sequence[ArmRun], *, store: Store
-) -> dict[tuple[str, str, int], TuningTask]:
-    """Lay out the tunings that any arm reads.
+) -> dict[TuningKey, TuningTask]:
+    """Lay out the tunings that any arm reads, each with all its folds.
 
     Raises
     ------
@@ -159,40 +161,30 @@ def plan_tunings(
         if tuning is not None and run.seed is not None
         for subject in prepared.division.splits
     }
-    return {key: _task(prepared, *key, store=store) for key in wanted}
+    return {
+        (*key, None if division.fold is None else division.fold.number): _task(
+            prepared, *key, division, store=store
+        )
+        for key in wanted
+        for division in aligner_divisions(prepared, *key[:2])
+    }
 
 
-def _task(prepared: Prepared, name: str, subject: str, seed: int, *, store: Store) -> TuningTask:
+def _task(
+    prepared: Prepared,
+    name: str,
+    subject: str,
+    seed: int,
+    division: AlignerDivision,
+    *,
+    store: Store,
+) -> TuningTask:
     config = prepared.config.tunings[name]
-    division = aligner_division(prepared, name, subject)
     brain = None
     if config.brain is not None:
         brain = BrainTask(prepared, config.brain, subject, division, store)
         check_brain(brain)
     return TuningTask(prepared, name, subject, seed, division, brain, store)
-
-
-def aligner_division(prepared: Prepared, name: str, subject: str) -> AlignerDivision:
-    """Draw the aligner's validation stories from a subject's training stories."""
-    config = prepared.config.tunings[name]
-    folds = prepared.division.splits[subject].folds
-    stories = sorted({piece.story for fold in folds for piece in fold.train})
-    tested = {piece.story for fold in folds for piece in (*fold.validation, *fold.test)}
-    if tested & set(stories) or len(stories) <= config.validation_stories:
-        raise InputError(
-            f"tunings.{name}, subject {subject}",
-            got=f"{len(stories)} training stories"
-            + (", of which some rows are tested" if tested & set(stories) else ""),
-            wanted=f"more than validation_stories ({config.validation_stories}), apart from "
-            "those that are tested",
-            do="Lower validation_stories; a dataset of one story cannot tune a model.",
-        )
-    order = np.random.default_rng(config.division_seed).permutation(len(stories))
-    validation = {stories[i] for i in order[: config.validation_stories]}
-    return AlignerDivision(
-        tuple(story for story in stories if story not in validation),
-        tuple(story for story in stories if story in validation),
-    )
 
 
 def tuning_bytes(task: TuningTask, store: Store) -> int:
