@@ -65,7 +65,7 @@ def cheat_layer_chosen_on_test(bench: Bench) -> Path:
         return {worst: honest(model, texts, [best], **named)[best]}
 
     bench.patch.setattr(_features, "row_states", states)
-    return bench.run({"features": {"words": {"text": {"layer": worst}}}}, share=False)
+    return bench.run(layers[worst], share=False)
 
 
 def cheat_layer_tried_out_on_test(bench: Bench) -> Path:

@@ -183,5 +183,5 @@ def honest_published_regions(bench: Bench) -> Path:
     """Six regions of three listeners in parts of the one story of its dataset."""
     dataset = {"reader": "alice2016", "folder": _published(bench)}
     split = dict.fromkeys(bench.world.split) | {"folds": 5, "gap": 10}
-    subjects = {"subjects": ["s01", "s03", "s04"]}
+    subjects = {"subjects": ["s18", "s22", "s23"]}
     return bench.run({"dataset": dataset | subjects, "split": split}, share=False)

@@ -73,10 +73,11 @@ class Recordings:
     def save(self, folder: Path) -> Path:
         """Write a dataset of the reader ``folder``."""
         folder.mkdir(parents=True)
-        lines = ["story,word,onset_s,offset_s"]
-        for story, words in self.words.items():
-            lines += [f"{story},{word},{on:.3f},{off:.3f}" for word, on, off in words]
-        (folder / "words.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with (folder / "words.csv").open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(("story", "word", "onset_s", "offset_s"))
+            for story, words in self.words.items():
+                table.writerows((story, *word) for word in words)
         for subject, arrays in self.arrays.items():
             with h5py.File(folder / f"{subject}.hf5", "w") as file:
                 for story, values in arrays.items():
@@ -231,9 +232,8 @@ def real_recordings(folder: Path, *, subjects: Sequence[str], n_targets: int) ->
     with gzip.open(folder / "lebel2023-pcs" / "words.csv.gz", "rt", encoding="utf-8") as lines:
         for line in csv.DictReader(lines):
             if line["story"] in stories:
-                clean = line["word"].replace(",", "").replace('"', "")
                 place = (float(line["onset_s"]), float(line["offset_s"]))
-                words[line["story"]].append((clean, *place))
+                words[line["story"]].append((line["word"], *place))
     arrays = {}
     for subject in subjects:
         with np.load(folder / "lebel2023-pcs" / f"{subject}.npz") as file:

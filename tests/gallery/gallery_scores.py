@@ -49,12 +49,12 @@ def cheat_predictions_blended_within_the_ridge(bench: Bench) -> Path:
         tasks.append(self)
         return honest_stories(self, pieces)
 
-    def block(**fields: Any) -> Any:
-        task = tasks[-1]
+    def block(*given: Any, **fields: Any) -> Any:
+        task, found = tasks[-1], made(*given, **fields)
         read = task.prepared.dataset.responses
         measured = [read(task.subject, piece.story).values for piece in task.fold.test]
-        mixed = tuple(map(_blended, fields["predictions"], measured))
-        return made(**fields | {"predictions": mixed})
+        mixed = tuple(map(_blended, found.predictions, measured))
+        return dataclasses.replace(found, predictions=mixed)
 
     bench.patch.setattr(ReadoutTask, "stories", stories)
     bench.patch.setattr(_ridge, "RidgeBlock", block)
