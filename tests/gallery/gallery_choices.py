@@ -52,12 +52,8 @@ def _tried(bench: Bench, name: str, changes: dict[str, Any]) -> Path:
 
 def cheat_layer_chosen_on_test(bench: Bench) -> Path:
     """The features of the layer with the best test scores are called those of the worst."""
-    found = {
-        layer: mean_r(
-            _tried(bench, str(layer), {"features": {"words": {"text": {"layer": layer}}}})
-        )
-        for layer in (0, 2)
-    }
+    layers = {n: {"features": {"words": {"text": {"layer": n}}}} for n in (0, 2)}
+    found = {n: mean_r(_tried(bench, str(n), changes)) for n, changes in layers.items()}
     worst, best = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
     honest = _features.row_states
 
