@@ -15,7 +15,7 @@ from brainaligner.aligner._model import BrainAligner
 from brainaligner.aligner._settings import AlignerSettings, TuningOptions
 from brainaligner.aligner._tally import log_frequencies, masked_bits, unigram_bits
 from brainaligner.aligner._tune import tune
-from brainaligner.core import InputError, Progress, no_progress
+from brainaligner.core import InputError, Progress, Witness, no_progress, no_witness
 
 HEAD_SETTINGS = AlignerSettings(
     trained_layers=0,
@@ -61,6 +61,7 @@ def learn_head(
     settings: AlignerSettings = HEAD_SETTINGS,
     options: TuningOptions = TuningOptions(),  # noqa: B008 - frozen
     progress: Progress = no_progress,
+    witness: Witness = no_witness,
 ) -> LearnedHead:
     """Learn a masked-LM head on the training stories' text; all other weights stay as they are.
 
@@ -75,7 +76,7 @@ def learn_head(
         It is not changed. One that has a head comes back as it is, with its bits.
     training, validation : AlignerMaterial
         Brain vectors are left out.
-    folder, settings, options, progress
+    folder, settings, options, progress, witness
         As in `tune`; no layer is trained.
 
     Raises
@@ -96,7 +97,13 @@ def learn_head(
     if not aligner.has_head:
         started = started_head(aligner, texts[0], settings=settings)
         tuned = tune(
-            started, *texts, settings=settings, folder=folder, options=options, progress=progress
+            started,
+            *texts,
+            settings=settings,
+            folder=folder,
+            options=options,
+            progress=progress,
+            witness=witness,
         )
         found, history = tuned.aligner, tuned.history
     bits = masked_bits(found, texts[1], brain="none", settings=settings, seed=settings.seed)

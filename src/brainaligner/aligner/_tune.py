@@ -19,6 +19,7 @@ from brainaligner.aligner._material import AlignerMaterial
 from brainaligner.aligner._model import BrainAligner
 from brainaligner.aligner._parts import merge_lora, moved, trained_parts, trainee
 from brainaligner.aligner._settings import AlignerSettings, TuningOptions
+from brainaligner.aligner._witnessed import show_material
 from brainaligner.aligner._working_folder import (
     WEIGHTS,
     claim_folder,
@@ -27,7 +28,7 @@ from brainaligner.aligner._working_folder import (
     trainer_state,
     whole_checkpoints,
 )
-from brainaligner.core import InputError, Progress, no_progress
+from brainaligner.core import InputError, Progress, Witness, no_progress, no_witness
 
 if TYPE_CHECKING:
     from brainaligner.aligner._trainer import AlignerTrainer
@@ -69,6 +70,7 @@ def tune(
     folder: Path,
     options: TuningOptions = TuningOptions(),  # noqa: B008 - frozen
     progress: Progress = no_progress,
+    witness: Witness = no_witness,
 ) -> Tuned:
     """Tune by masked language modelling on text beside brain vectors, or on text alone.
 
@@ -91,6 +93,8 @@ def tune(
         For history.csv, TensorBoard files and checkpoints; of this run alone.
     options : TuningOptions
     progress : Progress
+    witness : Witness
+        Shown texts and brain vectors, in the roles ``"fit"`` and ``"choose"``.
 
     Raises
     ------
@@ -99,6 +103,8 @@ def tune(
         model cannot follow the settings; if the folder holds another run.
     """
     _check_sides(aligner, training, validation)
+    show_material(training, "fit", witness)
+    show_material(validation, "choose", witness)
     with_brain = training.brain is not None
     sides = (
         read_examples(aligner, training, settings=settings),

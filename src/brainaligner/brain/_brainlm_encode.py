@@ -20,7 +20,8 @@ from brainaligner.brain._brainlm_windows import (
     windows,
 )
 from brainaligner.brain._material import BrainMaterial, BrainVectors, Provenance
-from brainaligner.core import InputError, Progress, no_progress
+from brainaligner.brain._witnessed import witnessed_material
+from brainaligner.core import InputError, Progress, Witness, no_progress, no_witness
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -34,6 +35,7 @@ def encode_brainlm(
     settings: BrainLMSettings | None = None,
     batch_windows: int = 8,
     progress: Progress = no_progress,
+    witness: Witness = no_witness,
 ) -> BrainVectors:
     """Give each row the state of a frozen BrainLM model after the window that ends there.
 
@@ -57,6 +59,8 @@ def encode_brainlm(
         Windows that pass through the model at once.
     progress : callable
         Called with the windows done.
+    witness : Witness
+        Shown the parcels' means as they are read, in the role ``"brain"``.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def encode_brainlm(
     InputError
         If there are no parcels, or anything does not fit; before the model runs.
     """
-    chosen = settings or BrainLMSettings()
+    chosen, material = settings or BrainLMSettings(), witnessed_material(material, witness)
     chosen.block(checkpoint.config)
     check_running(checkpoint, chosen.dtype, batch_windows)
     places = sample_places(tr, chosen.target_tr)

@@ -16,7 +16,8 @@ from brainaligner.brain._projections import all_targets, random_projection
 from brainaligner.brain._settings import BrainSettings, EncoderOptions
 from brainaligner.brain._split_half import split_half_reliability
 from brainaligner.brain._without_brain import constant, noise
-from brainaligner.core import InputError, Progress, no_progress
+from brainaligner.brain._witnessed import witnessed_material
+from brainaligner.core import InputError, Progress, Witness, no_progress, no_witness
 
 
 class Encoder(Protocol):
@@ -42,6 +43,7 @@ def brain_vectors(
     seed: int,
     options: EncoderOptions | None = None,
     progress: Progress = no_progress,
+    witness: Witness = no_witness,
 ) -> BrainVectors:
     """One vector per TR from the responses of one subject.
 
@@ -57,6 +59,8 @@ def brain_vectors(
         Of all that is drawn, 0 or more.
     options : EncoderOptions, optional
     progress : callable
+    witness : Witness
+        Shown all responses as they are read, in the roles ``"brain"`` and ``"brain-repeats"``.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def brain_vectors(
     _check(material, seed)
     encode = ENCODERS[settings.kind]
     vectors = encode(
-        material,
+        witnessed_material(material, witness),
         settings=settings,
         seed=seed,
         options=EncoderOptions() if options is None else options,

@@ -10,6 +10,7 @@ from brainaligner.core._scores import Scores, StoryGroup
 from brainaligner.core._space import FSAVERAGE5_VERTICES, SPACE_KINDS, Space
 from brainaligner.core._split import Fold, Piece, Split, WithinStorySplit, draw_split
 from brainaligner.core._transcript import Transcript
+from brainaligner.core._witness import Witness, no_witness, text_hashes
 
 __all__ = [
     "FSAVERAGE5_VERTICES",
@@ -28,13 +29,16 @@ __all__ = [
     "StoryGroup",
     "Transcript",
     "WithinStorySplit",
+    "Witness",
     "all_finite",
     "array_digest",
     "draw_split",
     "frozen_array",
     "nearest_name",
     "no_progress",
+    "no_witness",
     "story_folds",
+    "text_hashes",
     "unknown_name",
     "zscore",
 ]

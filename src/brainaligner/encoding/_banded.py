@@ -9,7 +9,14 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
 
-from brainaligner.core import InputError, Progress, frozen_array, no_progress
+from brainaligner.core import (
+    InputError,
+    Progress,
+    Witness,
+    frozen_array,
+    no_progress,
+    no_witness,
+)
 from brainaligner.encoding._banded_search import candidate_shares, search_penalties
 from brainaligner.encoding._basis import basis_on
 from brainaligner.encoding._checks import check_selection, check_sides
@@ -18,6 +25,7 @@ from brainaligner.encoding._decompose import decompose
 from brainaligner.encoding._device import compute_device
 from brainaligner.encoding._settings import BandedSettings, RidgeSettings
 from brainaligner.encoding._stories import ArrayStories, Stories, read_design, read_responses
+from brainaligner.encoding._witnessed import witnessed_sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +80,7 @@ def fit_banded(
     settings: BandedSettings,
     device: str = "cpu",
     progress: Progress = no_progress,
+    witness: Witness = no_witness,
 ) -> BandedFit:
     """Choose each target's share of every band and alpha, then fit on the training stories.
 
@@ -90,6 +99,10 @@ def fit_banded(
     settings : BandedSettings
     device : str
         "cpu" or a CUDA device.
+    progress : Progress
+    witness : Witness
+        Shown the designs and responses of both sides as they are read, in the roles ``"fit"``
+        and ``"choose"``.
 
     Raises
     ------
@@ -99,6 +112,7 @@ def fit_banded(
     on = compute_device(device)
     check_sides(train, validation)
     check_selection(train, validation, settings.selection, n_choices=2)
+    train, validation = witnessed_sides(train, validation, witness)
     loaded = _in_memory(train)
     held_out = None if validation is None else _in_memory(validation)
     n_features = loaded.designs[0].shape[1]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, Shaped
 
-from brainaligner.core import Progress, no_progress
+from brainaligner.core import Progress, Witness, no_progress, no_witness
 from brainaligner.encoding._basis import Basis, Projected, basis_on
 from brainaligner.encoding._checks import (
     check_features,
@@ -35,6 +35,7 @@ from brainaligner.encoding._stories import (
     as_designs,
     read_design,
 )
+from brainaligner.encoding._witnessed import WitnessedDesigns, witnessed_sides
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 TARGET_BLOCK = 4096
@@ -108,6 +109,7 @@ def stream_ridge(
     target_block: int = TARGET_BLOCK,
     keep_bytes: int = KEEP_BYTES,
     progress: Progress = no_progress,
+    witness: Witness = no_witness,
 ) -> Iterator[RidgeBlock]:
     """Fit and predict block after block of targets, in memory bounded by the block.
 
@@ -124,6 +126,10 @@ def stream_ridge(
     test : Designs, or sequence of float arrays (time, feature)
         What to predict; may be empty.
     keep_bytes : int
+    progress : Progress
+    witness : Witness
+        Shown the designs and responses of each side as they are read, in the roles ``"fit"``,
+        ``"choose"`` and ``"predict"``.
 
     Returns
     -------
@@ -132,7 +138,8 @@ def stream_ridge(
         are read.
     """
     on = compute_device(device)
-    wanted = as_designs(test)
+    train, validation = witnessed_sides(train, validation, witness)
+    wanted = WitnessedDesigns(as_designs(test), "predict", witness)
     check_target_block(target_block)
     check_sides(train, validation)
     check_selection(train, validation, settings.selection, n_choices=len(settings.alphas))

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
-from brainaligner.core import InputError, Scores, Space, StoryGroup, unknown_name
+from brainaligner.core import (
+    InputError,
+    Scores,
+    Space,
+    StoryGroup,
+    Witness,
+    no_witness,
+    unknown_name,
+)
 from brainaligner.evaluation._groups import check_group
 from brainaligner.evaluation._intervals import Interval, interval_from_moments, resampling_moments
 from brainaligner.evaluation._moments import correlation_from_moments
@@ -97,6 +105,7 @@ def score_group(
     arm: str,
     base: ScoreBase,
     settings: EvaluationSettings,
+    witness: Witness = no_witness,
 ) -> tuple[Scores, Summary]:
     """Score one arm on one group of stories: r of each target, and its summary.
 
@@ -111,6 +120,9 @@ def score_group(
     base : ScoreBase
     settings : EvaluationSettings
         `cuts` is not read here: the cut is ``base.rows_cut``.
+    witness : Witness
+        Shown the rows that are scored, after the cut, in the roles ``"score"`` (responses) and
+        ``"predicted"``.
 
     Returns
     -------
@@ -124,6 +136,10 @@ def score_group(
     """
     check_group(base.group, presentations)
     p, y = group_rows(predictions, responses, base)
+    for story, predicted, measured in zip(base.group.stories, p, y, strict=True):
+        place = f"{base.group.name}/cut{base.rows_cut}/{story}"
+        witness("predicted/responses", place, predicted, 0)
+        witness("score/responses", place, measured, 0)
     moments = resampling_moments(p, y)
     r = correlation_from_moments(moments)
     null = shift_null(

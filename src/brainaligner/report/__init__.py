@@ -9,7 +9,7 @@ from brainaligner.report._cortex import (
 )
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._flat_pixels import FlatHemisphere, FlatPixels, flat_pixels
-from brainaligner.report._inputs import ABOUT_NEEDED, Result, RunReport
+from brainaligner.report._inputs import ABOUT_NEEDED, NOT_VALID, Result, RunReport
 from brainaligner.report._maps import MapSettings, flatmap_image, fsaverage5_image, map_limits
 from brainaligner.report._page import render_page
 from brainaligner.report._published import PublishedLayout, published_numbers, published_table
@@ -19,6 +19,7 @@ from brainaligner.report._words import headline
 
 __all__ = [
     "ABOUT_NEEDED",
+    "NOT_VALID",
     "Column",
     "FlatHemisphere",
     "FlatPixels",

@@ -188,6 +188,7 @@ def _tsv_cells(report: RunReport, result: Result, one: RegionScore) -> Mapping[s
     return {
         "study": report.study,
         "simulated": report.simulated,
+        "audit": report.audit,
         "label": scores.label,
         "arm": scores.arm,
         "subject": scores.subject,

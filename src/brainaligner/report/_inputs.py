@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from brainaligner.core import InputError, Scores, StoryGroup
 from brainaligner.evaluation import CeilingSummary, Finding, RegionScore, Summary
 
+NOT_VALID = "NOT VALID"
 ABOUT_NEEDED = ("clock", "delays", "ridge")
 
 
@@ -91,6 +92,8 @@ class RunReport:
         The study file.
     recipes : tuple of (name, key)
         What each number was computed from.
+    audit : str
+        The audit's verdict in a line; one that begins with `NOT_VALID` is put before everything.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class RunReport:
     findings: tuple[Finding, ...] = ()
     settings_text: str = ""
     recipes: tuple[tuple[str, str], ...] = ()
+    audit: str = ""
 
     def __post_init__(self) -> None:
         _refuse_missing_facts(self.about)

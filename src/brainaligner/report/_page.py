@@ -118,7 +118,8 @@ def _maps(report: RunReport, results: list[Result]) -> list[_CortexMap]:
     if not drawable:
         return []
     limits = colour_limits(*(result.scores.r for result in drawable))
-    return [_map(result, limits, banners(report)) for result in drawable]
+    signs = tuple(banner.partition(":")[0] for banner in banners(report))
+    return [_map(result, limits, signs) for result in drawable]
 
 
 def _map(result: Result, limits: tuple[float, float], signs: tuple[str, ...]) -> _CortexMap:

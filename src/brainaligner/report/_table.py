@@ -233,6 +233,7 @@ def _tsv_cells(report: RunReport, result: Result) -> dict[str, object]:
     return {
         "study": report.study,
         "simulated": report.simulated,
+        "audit": report.audit,
         "label": scores.label,
         "arm": scores.arm,
         "subject": scores.subject,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 
 from brainaligner.core import StoryGroup
-from brainaligner.report._inputs import Result, RunReport
+from brainaligner.report._inputs import NOT_VALID, Result, RunReport
 
 SIMULATED = "SIMULATED DATA"
 MISSING = "n/a"
@@ -39,7 +39,8 @@ def rows_cut(cut: int) -> str:
 
 def banners(report: RunReport) -> tuple[str, ...]:
     """What must be read before anything else."""
-    simulated = (SIMULATED,) if report.simulated else ()
+    invalid = (report.audit,) if report.audit.startswith(NOT_VALID) else ()
+    simulated = (*invalid, SIMULATED) if report.simulated else invalid
     return simulated + (() if report.label == "held-out stories" else (report.label,))
 
 

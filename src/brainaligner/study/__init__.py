@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from brainaligner.study._cli import app, main
 
 if TYPE_CHECKING:
+    from brainaligner.study._audit import audit_run
+    from brainaligner.study._audit_words import audit_diagnostics
     from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
     from brainaligner.study._dataset_config import DatasetConfig, SimulationConfig, SplitConfig
     from brainaligner.study._files import load_study, preset_names, study_yaml
@@ -41,6 +43,8 @@ __all__ = [
     "StudyConfig",
     "TuningConfig",
     "app",
+    "audit_diagnostics",
+    "audit_run",
     "load_study",
     "main",
     "preset_names",
@@ -63,6 +67,8 @@ _MODULES = {
     "Store": "_store",
     "StudyConfig": "_config",
     "TuningConfig": "_tuning_config",
+    "audit_diagnostics": "_audit_words",
+    "audit_run": "_audit",
     "load_study": "_files",
     "preset_names": "_files",
     "run_study": "_run",

@@ -25,6 +25,7 @@ from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._store import Store
 from brainaligner.study._tuning_config import BrainConfig
+from brainaligner.study._witness import WitnessBook
 
 
 def ensure_brain(
@@ -44,7 +45,9 @@ def ensure_brain(
 
 
 def _encode(folder: Path, task: BrainTask, options: RunOptions, reporter: Reporter) -> None:
-    vectors = _vectors(task, options, reporter)
+    witness = WitnessBook(task.recording.n_targets)
+    vectors = _vectors(task, options, reporter, witness)
+    witness.save(folder)
     if task.config.subject == "next":
         vectors = borrow(vectors, task._rows(), task.subject)
     write_npz(folder / "vectors.npz", vectors.rows)
@@ -52,7 +55,9 @@ def _encode(folder: Path, task: BrainTask, options: RunOptions, reporter: Report
     reporter.line(f"brain {task.name}, {task.subject}: {provenance_words(vectors.provenance)}")
 
 
-def _vectors(task: BrainTask, options: RunOptions, reporter: Reporter) -> BrainVectors:
+def _vectors(
+    task: BrainTask, options: RunOptions, reporter: Reporter, witness: WitnessBook
+) -> BrainVectors:
     material, config = brain_material(task), task.config
     if config.encoder is not None:
         return brain_vectors(
@@ -61,6 +66,7 @@ def _vectors(task: BrainTask, options: RunOptions, reporter: Reporter) -> BrainV
             seed=config.seed,
             options=EncoderOptions(device=options.ridge_device),
             progress=reporter,
+            witness=witness,
         )
     assert config.brainlm is not None
     assert task.parcels is not None
@@ -71,6 +77,7 @@ def _vectors(task: BrainTask, options: RunOptions, reporter: Reporter) -> BrainV
         tr=task.prepared.dataset.clock.tr,
         settings=config.brainlm,
         progress=reporter,
+        witness=witness,
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +20,7 @@ from brainaligner.brain import (
 from brainaligner.data import Dataset
 from brainaligner.study._designs import ArmDesign
 from brainaligner.study._features import FeatureSpace, feature_space
+from brainaligner.study._lineage import entries, lineage
 from brainaligner.study._parcels import ParcelFile, parcel_series, read_parcel_file
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._settings import plain
@@ -206,7 +209,18 @@ class BrainTask:
             "repeated": list(self.repeated),
             "rows": self._rows() if config.subject == "next" else None,
         }
-        return Recipe("brain", VERSION, settings, self._inputs())
+        return Recipe("brain", VERSION, settings, self._inputs(), self._lineage())
+
+    def _lineage(self) -> Mapping[str, Any]:
+        """Encoders fit on the aligner's training stories, and some choose targets by repeats.
+
+        Vectors are read off all stories that the aligner is given.
+        """
+        chosen = (*(self.division.train if self.features is not None else ()), *self.repeated)
+        return lineage(
+            fitted_on=entries(self.prepared, self.source, self.division.stories, text=False),
+            chosen_on=entries(self.prepared, self.source, chosen, text=False),
+        )
 
     def _rows(self) -> dict[str, int]:
         dataset = self.prepared.dataset

@@ -16,6 +16,7 @@ from rich.console import Console
 from brainaligner import __version__
 from brainaligner.core import BrainAlignerError
 from brainaligner.study import _fetch_command
+from brainaligner.study._audit_command import EXAMPLES, audit_command, exit_if_not_valid
 from brainaligner.study._data_commands import add_data_commands
 from brainaligner.study._place_commands import add_place_commands
 from brainaligner.study._printing import EXIT_CODES, AsJson, Set, print_json, print_table
@@ -38,6 +39,7 @@ add_data_commands(data_app)
 studies_app = typer.Typer(help="The packaged studies.", invoke_without_command=True)
 app.add_typer(studies_app, name="studies")
 app.command("fetch", epilog=_fetch_command.EXAMPLES)(_fetch_command.fetch)
+app.command("audit", epilog=EXAMPLES)(audit_command)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of results and of the store.")]
 Data = Annotated[
@@ -181,6 +183,7 @@ def _run_and_show(study: str, options: RunOptions, overrides: list[str], *, as_j
         folder = run_study(load_study(study, overrides=overrides), options)
     if options.rank == 0:
         _show(folder, as_json=as_json)
+        exit_if_not_valid(folder)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
+from brainaligner.study._witness import WitnessBook
 from brainaligner.text import (
     ModelInfo,
     TextSettings,
@@ -169,9 +170,11 @@ def ensure_features(
     missing = [space for space in spaces if not store.has(space.recipe)]
     for together in _groups_by_pass(missing):
         layers = sorted({space.layer for space in together})
-        states = _states(together[0], layers, stimuli, options, reporter)
+        witness = WitnessBook(0)
+        states = _states(together[0], layers, stimuli, (options, reporter), witness)
         for space in together:
-            store.ensure(space.recipe, partial(_write, states=states[space.layer]))
+            write = partial(_write, states=states[space.layer], witness=witness)
+            store.ensure(space.recipe, write)
             reporter.line(f"features {space.name}: layer {space.layer}")
 
 
@@ -187,10 +190,10 @@ def _states(
     space: FeatureSpace,
     layers: Sequence[int],
     stimuli: Stimuli,
-    options: RunOptions,
-    reporter: Reporter,
+    at: tuple[RunOptions, Reporter],
+    witness: WitnessBook,
 ) -> dict[int, dict[str, np.ndarray]]:
-    settings, clock = space.text, stimuli.clock
+    (options, reporter), settings, clock = at, space.text, stimuli.clock
     texts = {
         story: story_texts(stimuli.transcripts[story], clock, n_rows, settings=settings)
         for story, n_rows in stimuli.rows.items()
@@ -203,6 +206,7 @@ def _states(
         settings=settings,
         batch_tokens=options.batch_tokens,
         progress=reporter,
+        witness=witness,
     )
     return {
         layer: {
@@ -215,5 +219,6 @@ def _states(
     }
 
 
-def _write(folder: Path, states: Mapping[str, np.ndarray]) -> None:
+def _write(folder: Path, states: Mapping[str, np.ndarray], witness: WitnessBook) -> None:
+    witness.save(folder)
     write_npz(folder / "features.npz", states)

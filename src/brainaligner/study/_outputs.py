@@ -10,8 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from brainaligner.core import Scores, array_digest
-from brainaligner.evaluation import CeilingSummary, Finding, ceiling_summary, find_warnings
+from brainaligner.evaluation import (
+    Audit,
+    CeilingSummary,
+    Finding,
+    ceiling_summary,
+    find_warnings,
+)
 from brainaligner.report import Result, RunReport, regions_tsv, render_page, table_tsv
+from brainaligner.study._audit_words import audit_findings, audit_record, audit_words
 from brainaligner.study._ceiling_stage import StoryCeilings
 from brainaligner.study._ceilings import MEASURES
 from brainaligner.study._config import StudyConfig
@@ -78,7 +85,7 @@ Ceilings = Mapping[tuple[str, str], StoryCeilings]
 
 
 def write_outputs(
-    plan: Plan, fitted: Fitted, ceilings: Ceilings, *, store: Store, folder: Path
+    plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit, *, store: Store, folder: Path
 ) -> None:
     """Make the report (once for each content) and put its files into the run's folder.
 
@@ -87,13 +94,15 @@ def write_outputs(
     plan : Plan
     fitted : Fitted
     ceilings : mapping of (subject, story) to StoryCeilings
+    audit : Audit
+        With any fault, page, tables and scores say that they are not valid.
     store : Store
     folder : Path
         The run's folder. Files that would not change are left alone; a table of regions
         that another run left goes where there are none.
     """
-    recipe = _report_recipe(plan.prepared, fitted, ceilings)
-    made = store.ensure(recipe, lambda target: _write_files(target, plan, fitted, ceilings))
+    recipe = _report_recipe(plan.prepared, fitted, ceilings, audit)
+    made = store.ensure(recipe, lambda to: _write_files(to, plan, fitted, ceilings, audit))
     for name in FILES:
         target = folder / name
         if not (made / name).exists():
@@ -104,8 +113,9 @@ def write_outputs(
             replace_file(target, content)
 
 
-def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings) -> Recipe:
+def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings, audit: Audit) -> Recipe:
     settings = {
+        "audit": audit_record(audit),
         "study": plain(prepared.config),
         "findings": plain(_known_findings(prepared)),
         "spaces": _places(prepared),
@@ -139,17 +149,21 @@ def _places(prepared: Prepared) -> dict[str, list[object]]:
     }
 
 
-def _write_files(folder: Path, plan: Plan, fitted: Fitted, ceilings: Ceilings) -> None:
+def _write_files(
+    folder: Path, plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit
+) -> None:
     prepared = plan.prepared
-    report = _run_report(plan, fitted, ceilings)
+    report = _run_report(plan, fitted, ceilings, audit)
     more = more_tables(plan, report, fitted.tunings)
     record = run_record(report, prepared.regions, more=more, tunings=fitted.tunings)
+    record["audit"] = audit_record(audit)
     arrays = {
         f"{scores.arm}/{scores.subject}/{base_name(scores.group.name, scores.rows_cut)}": scores.r
         for fit in fitted.cells.values()
         for scores, _ in fit.scores.results
     }
-    write_npz(folder / "scores.npz", arrays | _ceiling_arrays(ceilings))
+    stamp = {"NOT VALID": np.array(audit.reason)} if audit.faults else {}
+    write_npz(folder / "scores.npz", arrays | _ceiling_arrays(ceilings) | stamp)
     texts = {
         "report.html": render_page(report, more=more),
         "table.tsv": table_tsv(report),
@@ -171,7 +185,7 @@ def _ceiling_arrays(ceilings: Ceilings) -> dict[str, np.ndarray]:
     }
 
 
-def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings) -> RunReport:
+def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) -> RunReport:
     prepared, config = plan.prepared, plan.prepared.config
     entries = {run.name: run.entry for run in plan.runs}
     results = [
@@ -203,7 +217,8 @@ def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings) -> RunReport:
         simulated=config.dataset.reader == SIMULATED,
         label=next(iter(prepared.division.splits.values())).label,
         results=tuple(results),
-        findings=_findings(plan, fitted),
+        findings=(*audit_findings(audit), *_findings(plan, fitted)),
+        audit=audit_words(audit),
         settings_text=study_yaml(config),
         recipes=tuple(recipes),
     )

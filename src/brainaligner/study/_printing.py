@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+NOT_VALID_CODE = 4
 EXIT_CODES = """Exit codes: 0 all went well; 1 something failed on the way; 2 bad input or a full
-disk, nothing half-written is left; 130 stopped by the user (run the same command again to go
-on)."""
+disk, nothing half-written is left; 4 the audit found that the study is not valid; 130 stopped by
+the user (run the same command again to go on)."""
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -32,11 +32,13 @@ from brainaligner.study._disk import (
     write_json,
     write_npz,
 )
+from brainaligner.study._lineage import entries, lineage
 from brainaligner.study._options import RunOptions
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._progress import Reporter
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
+from brainaligner.study._witness import WitnessBook
 
 DECOMPOSITION_VERSION = 1
 READOUT_VERSION = 2
@@ -98,6 +100,11 @@ class ReadoutTask:
         settings = self.design.arm.banded or self.design.arm.ridge
         return self.fold.validation if settings.selection == "validation" else ()
 
+    def witness(self) -> WitnessBook:
+        """A record for what will enter the fit."""
+        sides = {"fit": self.fold.train, "choose": self.validation, "predict": self.fold.test}
+        return WitnessBook(self.prepared.dataset.space(self.subject).size, sides)
+
     def designs(self, pieces: Sequence[Piece]) -> PieceDesigns:
         """Designs of some pieces."""
         return PieceDesigns(self.design, pieces, self.rows)
@@ -118,7 +125,9 @@ def decomposition_recipe(task: ReadoutTask) -> Recipe:
         "form": ridge.form,
         "train": _piece_rows(task, task.fold.train),
     }
-    return Recipe("decomposition", DECOMPOSITION_VERSION, settings, task.design.inputs())
+    fitted = entries(task.prepared, task.subject, task.fold.train, bold=False)
+    inputs, of = task.design.inputs(), lineage(fitted_on=fitted)
+    return Recipe("decomposition", DECOMPOSITION_VERSION, settings, inputs, of)
 
 
 def readout_recipe(task: ReadoutTask) -> Recipe:
@@ -136,7 +145,11 @@ def readout_recipe(task: ReadoutTask) -> Recipe:
     digests = task.prepared.digests[task.subject]
     heard = {piece.story for piece in (*fold.train, *task.validation)}
     responses = {f"responses/{story}": digests[story] for story in sorted(heard)}
-    return Recipe("readout", READOUT_VERSION, settings, task.design.inputs() | responses)
+    of = lineage(
+        fitted_on=entries(task.prepared, task.subject, fold.train),
+        chosen_on=entries(task.prepared, task.subject, task.validation),
+    )
+    return Recipe("readout", READOUT_VERSION, settings, task.design.inputs() | responses, of)
 
 
 def _piece_rows(task: ReadoutTask, pieces: Sequence[Piece]) -> list[list[str | int]]:
@@ -178,6 +191,7 @@ def _fit_ridge(
     train, validation = _sides(task)
     decomposition = _ensure_decomposition(task, store, options, reporter)
     choices: list[AlphaChoice] = []
+    witness = task.witness()
     with npz_writer(folder / PREDICTIONS) as add:
         for block in stream_ridge(
             train,
@@ -188,10 +202,12 @@ def _fit_ridge(
             device=options.ridge_device,
             target_block=options.target_block,
             progress=reporter,
+            witness=witness,
         ):
             choices.append(block.choice)
             for i, values in enumerate(block.predictions):
                 add(_block_name(i, block.targets.start), values.astype(np.float32))
+    witness.save(folder)
     _write_facts(folder, join_choices(choices), _replaced(train, validation))
 
 
@@ -214,6 +230,7 @@ def _fit_banded(
     settings = task.design.arm.banded
     assert settings is not None
     train, validation = _sides(task)
+    witness = task.witness()
     fit = fit_banded(
         train,
         validation,
@@ -221,12 +238,16 @@ def _fit_banded(
         settings=settings,
         device=options.ridge_device,
         progress=reporter,
+        witness=witness,
     )
     test = task.designs(task.fold.test)
     with npz_writer(folder / PREDICTIONS) as add:
         for i in range(len(test)):
-            values = predict(fit, test.design(i), device=options.ridge_device)
+            design = test.design(i)
+            witness("predict/design", i, design, 0)
+            values = predict(fit, design, device=options.ridge_device)
             add(_block_name(i, 0), values.astype(np.float32))
+    witness.save(folder)
     _write_facts(folder, fit, _replaced(train, validation))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from brainaligner.core import InputError
 from brainaligner.study._arms import ArmRun
+from brainaligner.study._audit import Auditor
 from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._dataset_config import STORE
@@ -92,7 +93,9 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
             plan = _plan(config, tree, infos, store, options, reporter)
         ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, store, options, reporter)
-        write_outputs(plan, fitted, ceilings, store=store, folder=folder)
+        audit = Auditor(plan, store, device=options.device).audit(reporter)
+        reporter.line(f"audit: {audit.verdict}{': ' if audit.reason else ''}{audit.reason}")
+        write_outputs(plan, fitted, ceilings, audit, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
 

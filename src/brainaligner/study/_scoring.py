@@ -18,10 +18,12 @@ from brainaligner.study._disk import (
     write_json,
     write_npz,
 )
+from brainaligner.study._lineage import entries, lineage
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import Readout, read_predictions
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
+from brainaligner.study._witness import WitnessBook
 
 VERSION = 2
 _ANY_ARM = ""  # arms that share a readout share its scores
@@ -69,7 +71,12 @@ def score_recipe(
         VERSION,
         settings,
         inputs | {f"responses/{story}": digests[story] for story in stories},
+        lineage(scored_on=entries(prepared, subject, _scored_pieces(stories, readouts))),
     )
+
+
+def _scored_pieces(stories: Collection[str], readouts: Sequence[Readout]) -> list[Piece]:
+    return [piece for readout in readouts for piece in readout.pieces if piece.story in stories]
 
 
 def ensure_scores(
@@ -96,6 +103,7 @@ def _score(
     presentations = {story: prepared.dataset.presentations(story) for story in responses}
     arrays: dict[str, np.ndarray] = {}
     summaries: dict[str, object] = {}
+    witness = WitnessBook(prepared.dataset.space(bases[0].subject).size)
     for base in bases:
         scores, summary = score_group(
             predictions,
@@ -104,9 +112,11 @@ def _score(
             arm=_ANY_ARM,
             base=base,
             settings=prepared.config.evaluation,
+            witness=witness,
         )
         arrays[base_name(base.group.name, base.rows_cut)] = scores.r
         summaries[base_name(base.group.name, base.rows_cut)] = asdict(summary)
+    witness.save(folder)
     write_npz(folder / "scores.npz", arrays)
     write_json(folder / "summary.json", {"replaced": replaced, "summaries": summaries})
 

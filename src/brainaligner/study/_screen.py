@@ -60,7 +60,10 @@ def _finding_lines(findings: Sequence[dict[str, str]]) -> list[str]:
 
 
 def _banners(run: dict[str, Any]) -> list[str]:
-    banners = ["SIMULATED DATA: no number below is about a brain."] if run["simulated"] else []
+    audit = run.get("audit", {})
+    invalid = [f"NOT VALID: {audit['reason']}"] if audit.get("verdict") == "FAIL" else []
+    simulated = ["SIMULATED DATA: no number below is about a brain."] if run["simulated"] else []
+    banners = invalid + simulated
     if run["label"] != "held-out stories":
         banners.append(f"{run['label'].upper()}: no story was held out.")
     return banners

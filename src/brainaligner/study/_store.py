@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,16 @@ class Recipe:
         Plain values that can change a number; how a stage runs (device, workers) stays out.
     inputs : mapping of str to str
         Keys of other artifacts and content digests of files, by role.
+    lineage : mapping, optional
+        Which stories the artifact was fitted, chosen and scored on, for an audit. It follows from
+        the rest and does not enter the key.
     """
 
     stage: str
     version: int
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]
+    lineage: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
     def text(self) -> str:
@@ -64,6 +68,14 @@ class Recipe:
             indent=1,
             allow_nan=False,
         )
+
+    @property
+    def record(self) -> str:
+        """What recipe.json holds: `text`, and the lineage beside it."""
+        if not self.lineage:
+            return self.text
+        content = json.loads(self.text) | {"lineage": canonical(self.lineage)}
+        return json.dumps(content, sort_keys=True, indent=1, allow_nan=False)
 
     @cached_property
     def key(self) -> str:
@@ -173,7 +185,7 @@ class Store:
         temporary.mkdir(parents=True)
         try:
             build(temporary)
-            (temporary / "recipe.json").write_text(recipe.text + "\n", encoding="utf-8")
+            (temporary / "recipe.json").write_text(recipe.record + "\n", encoding="utf-8")
             _flush(temporary)
             self._show(temporary, recipe)
         finally:

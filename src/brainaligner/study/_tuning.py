@@ -26,6 +26,7 @@ from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._store import Store
 from brainaligner.study._tuning_task import BITS_SEED, CHECKPOINT, TuningTask, TuningTasks
+from brainaligner.study._witness import WitnessBook
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _learn_head(
         AlignerMaterial(task.texts(side))
         for side in (task.division.train, task.division.validation)
     )
-    aligner = load_aligner(task.config.model, brain_width=None)
+    aligner, witness = load_aligner(task.config.model, brain_width=None), WitnessBook(0)
     found = learn_head(
         aligner,
         train,
@@ -124,6 +125,7 @@ def _learn_head(
         settings=task.config.head.settings,
         options=_tuning_options(options),
         progress=reporter,
+        witness=witness,
     )
     if options.rank:
         return  # the first rank writes
@@ -134,6 +136,7 @@ def _learn_head(
             f"all else frozen: {found.bits:.2f} bits per masked token, word frequencies alone "
             f"{found.unigram_bits:.2f}"
         )
+    witness.save(target)
     facts = {"learned": found.learned, "bits": found.bits, "unigram_bits": found.unigram_bits}
     write_json(target / "facts.json", facts)
 
@@ -158,6 +161,7 @@ def _tune(
         for side in (task.division.train, task.division.validation)
     )
     width = None if brain is None else train.brain_width
+    witness = WitnessBook(0)
     done = tune(
         load_aligner(source, brain_width=width, seed=task.seed),
         train,
@@ -166,9 +170,11 @@ def _tune(
         settings=task.settings,
         options=_tuning_options(options),
         progress=reporter,
+        witness=witness,
     )
     if options.rank:
         return  # the first rank writes
+    witness.save(target)
     done.aligner.text_tower.save_pretrained(target / CHECKPOINT)
     facts = {
         "epochs": done.epochs,

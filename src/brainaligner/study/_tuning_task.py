@@ -15,6 +15,7 @@ from brainaligner.study._arms import ArmRun
 from brainaligner.study._brain_check import check_brain
 from brainaligner.study._brain_task import AlignerDivision, BrainTask
 from brainaligner.study._features import TunedModel
+from brainaligner.study._lineage import entries, lineage
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
@@ -77,7 +78,8 @@ class TuningTask:
         """Recipe of the masked-LM head; it knows no brain, so subjects and arms share it."""
         settings = {"head": plain(self.config.head.settings)}
         model = {"model": self.prepared.infos[self.config.model].digest}
-        return Recipe("head", HEAD_VERSION, settings | self._text(), model | self._words())
+        words, of = model | self._words(), self._lineage()
+        return Recipe("head", HEAD_VERSION, settings | self._text(), words, of)
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -86,7 +88,14 @@ class TuningTask:
         if self.brain is not None:
             inputs["brain"] = self.brain.recipe.key
         settings = {"aligner": plain(self.settings)}
-        return Recipe("tuning", TUNING_VERSION, settings | self._text(), inputs | self._words())
+        words, of = inputs | self._words(), self._lineage()
+        return Recipe("tuning", TUNING_VERSION, settings | self._text(), words, of)
+
+    def _lineage(self) -> Mapping[str, Any]:
+        """Words alone: what of the brain came in stands in the brain's own recipe."""
+        sides = (self.division.train, self.division.validation)
+        fitted, chosen = (entries(self.prepared, self.subject, s, bold=False) for s in sides)
+        return lineage(fitted_on=fitted, chosen_on=chosen)
 
     def _text(self) -> dict[str, Any]:
         return {

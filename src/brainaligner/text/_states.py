@@ -8,7 +8,14 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int
 
-from brainaligner.core import InputError, Progress, no_progress
+from brainaligner.core import (
+    InputError,
+    Progress,
+    Witness,
+    no_progress,
+    no_witness,
+    text_hashes,
+)
 from brainaligner.text._hidden import ReadLayers, layer_reader
 from brainaligner.text._model import DTYPES, LanguageModel
 from brainaligner.text._settings import TextSettings, resolve_layer
@@ -26,6 +33,7 @@ def row_states(
     settings: TextSettings,
     batch_tokens: int = 4096,
     progress: Progress = no_progress,
+    witness: Witness = no_witness,
 ) -> dict[int, StoryStates]:
     """Average the hidden states of each text's tokens, all layers in one forward pass.
 
@@ -46,6 +54,8 @@ def row_states(
         Tokens of one batch, padding counted; changes speed and memory only. The default suits
         a CPU's caches (short texts took 8 s where 16,384 took 12); a GPU takes more.
     progress : Progress
+    witness : Witness
+        Shown a hash of each text of each story, in the role ``"read"``.
 
     Returns
     -------
@@ -58,6 +68,8 @@ def row_states(
         For no layer, a layer that does not exist, or a model of another precision.
     """
     _check_request(model, layers, settings, batch_tokens)
+    for story, rows in texts.items():
+        witness("read/texts", story, text_hashes(f"{len(t.context)} {t.text}" for t in rows), 0)
     wanted = dict.fromkeys(text for rows in texts.values() for text in rows if text.own)
     tokens = token_rows(model, list(wanted), settings=settings)
     found = {text: row for text, row in zip(wanted, tokens, strict=True) if row.weights.any()}

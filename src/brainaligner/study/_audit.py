@@ -1,0 +1,185 @@
+"""The audit of a study: planned, running or finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
+from brainaligner.study._audit_arm import ArmAudit, Found, arm_faults
+from brainaligner.study._audit_features import FeatureAudit, feature_faults
+from brainaligner.study._audit_lineage import disjoint_faults, lineage_faults
+from brainaligner.study._audit_numbers import number_faults
+from brainaligner.study._audit_subjects import subject_faults
+from brainaligner.study._audit_truth import Truth
+from brainaligner.study._audit_tuning import tuning_faults, tuning_recipes
+from brainaligner.study._dataset_config import SIMULATED, STORE
+from brainaligner.study._disk import read_json, write_json
+from brainaligner.study._features import FeatureSpace
+from brainaligner.study._files import load_study
+from brainaligner.study._options import RunOptions
+from brainaligner.study._plan import Plan, make_plan
+from brainaligner.study._prepare import data_folder, model_infos, open_study_dataset, prepare
+from brainaligner.study._progress import Reporter, reporting
+from brainaligner.study._readout import decomposition_recipe
+from brainaligner.study._record import read_run
+from brainaligner.study._simulation import ensure_simulation
+from brainaligner.study._store import Recipe, Store
+
+_CHECK_VERSION = 1
+PROVEN = (
+    "no scored row, exact, rescaled or moved in time, was fitted or chosen on",
+    "responses that entered are the dataset's, read again",
+    "designs that entered follow from stored features and words",
+    "features are what the model gives for the text alone, for a sample of stories",
+    "words of scored stories reached no tuning",
+    "subjects and stories differ from each other",
+    "scores, penalties and predictions of a sample of targets were computed again",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Auditor:
+    """A study's plan and store, about to be audited.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : Store
+    device : str
+    thorough : bool
+        Compute more again, and trust no check that was made before.
+    """
+
+    plan: Plan
+    store: Store
+    device: str = "cpu"
+    thorough: bool = False
+
+    def audit(self, reporter: Reporter) -> Audit:
+        """Judge everything that the study's scores come from."""
+        truth = Truth(self.plan)
+        found: list[Found] = list(subject_faults(truth))
+        pairs = [(run, s) for run in self.plan.runs for s in self.plan.prepared.division.splits]
+        for done, (run, subject) in enumerate(pairs, start=1):
+            arm = ArmAudit(self.plan, run, subject, self.store, truth)
+            found += self._arm(arm)
+            reporter("audit", done, len(pairs))
+        found += self._features(truth)
+        faults = {f.name for f in found if isinstance(f, Fault)}
+        return make_audit(found, proven=() if faults - {"not-cross-fitted"} else PROVEN)
+
+    def _arm(self, arm: ArmAudit) -> Iterator[Found]:
+        yield from arm_faults(arm)
+        yield from number_faults(arm, thorough=self.thorough)
+        yield from tuning_faults(arm)
+        yield from lineage_faults(self.store, arm.scores, declared_recipes(arm), where=arm.where)
+
+    def _features(self, truth: Truth) -> Iterator[Found]:
+        for (_, subject, _), space in self.plan.spaces.items():
+            responses = truth.responses(subject or truth.subjects[0])
+            tuned = "tuning" in space.recipe.inputs
+            one = FeatureAudit(
+                space,
+                self.plan.prepared.division.stimuli,
+                responses,
+                tuned,
+                self.store,
+                self.device,
+            )
+            yield from self._checked(one, space)
+
+    def _checked(self, one: FeatureAudit, space: FeatureSpace) -> list[Found]:
+        """Features are computed again once; the thorough form does so each time."""
+        stories = self._sampled_stories()
+        if self.thorough or not self.store.has(space.recipe):
+            return list(feature_faults(one, stories))
+        recipe = Recipe(
+            "checks", _CHECK_VERSION, {"stories": stories}, {"features": space.recipe.key}
+        )
+        if self.store.has(recipe):
+            kept = read_json(self.store.path(recipe) / "found.json")
+            return [Fault(**fault) for fault in kept]
+        found = list(feature_faults(one, stories))
+        if not any(isinstance(f, Unproven) for f in found):
+            kept = [asdict(f) for f in found]
+            self.store.ensure(recipe, lambda to: write_json(to / "found.json", kept))
+        return found
+
+    def _sampled_stories(self) -> list[str]:
+        """The shortest story that is scored; the thorough form takes one that fits as well."""
+        rows = self.plan.prepared.division.stimuli.rows
+        folds = [f for s in self.plan.prepared.division.splits.values() for f in s.folds]
+        scored = sorted({p.story for f in folds for p in f.test}, key=lambda s: (rows[s], s))
+        fitted = sorted({p.story for f in folds for p in f.train}, key=lambda s: (rows[s], s))
+        chosen = [scored[0], fitted[0], scored[-1]] if self.thorough else scored[:1]
+        return list(dict.fromkeys(chosen))
+
+
+def declared_recipes(arm: ArmAudit) -> list[Recipe]:
+    """Recipes of all that the scores of an arm come from, but for plain features."""
+    found = [readout.recipe for readout in arm.readouts]
+    found += [decomposition_recipe(t) for t in arm.tasks if t.design.arm.banded is None]
+    return found + tuning_recipes(arm)
+
+
+def audit_plan(plan: Plan, store: Store) -> Audit:
+    """Judge a study that has not run: what its recipes say, its stories and its subjects."""
+    truth = Truth(plan)
+    found: list[Found] = list(subject_faults(truth))
+    for run in plan.runs:
+        for subject in plan.prepared.division.splits:
+            arm = ArmAudit(plan, run, subject, store, truth)
+            stages = [(recipe.stage, recipe.lineage) for recipe in declared_recipes(arm)]
+            scored = arm.scores.lineage["scored_on"]
+            found += disjoint_faults(scored, stages, where=arm.where)
+    return make_audit(found)
+
+
+def audit_run(
+    folder: Path,
+    *,
+    data: str | Path | None = None,
+    out: Path | None = None,
+    thorough: bool = True,
+) -> Audit:
+    """Audit a finished run: its recipes, what entered its computations, and a sample of numbers.
+
+    The dataset is read again. No result is written.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run, such as ``runs/demo``.
+    data : str or Path, optional
+        Folder of the data; the study file and BRAINALIGNER_DATA are asked otherwise.
+    out : Path, optional
+        Folder that holds the store; default: the folder beside.
+    thorough : bool
+        Compute more again, and trust no check that was made before.
+
+    Returns
+    -------
+    Audit
+
+    Raises
+    ------
+    InputError
+        If there is no finished run, or its data are not there.
+    """
+    read_run(folder)
+    config = load_study(str(folder / "study.yaml"))
+    store = Store((out or folder.absolute().parent) / STORE)
+    infos = model_infos(config, device="cpu")
+    with reporting() as reporter:
+        if config.dataset.reader == SIMULATED:
+            options = RunOptions(store.folder.parent)
+            place = ensure_simulation(
+                config, infos, store=store, options=options, reporter=reporter
+            )
+        else:
+            place = data_folder(config, None if data is None else str(data))
+        prepared = prepare(config, open_study_dataset(config, place), infos, progress=reporter)
+        plan = make_plan(prepared, store=store)
+        return Auditor(plan, store, thorough=thorough).audit(reporter)

@@ -1,0 +1,226 @@
+"""What entered the readouts and scores of one arm in one subject, against what should have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from brainaligner.core import Piece, WithinStorySplit
+from brainaligner.evaluation import (
+    Entered,
+    Fault,
+    MadeAgain,
+    Unproven,
+    design_faults,
+    entered_faults,
+    overlap_faults,
+)
+from brainaligner.study._arms import ArmRun
+from brainaligner.study._audit_truth import Truth
+from brainaligner.study._disk import read_json
+from brainaligner.study._plan import Plan
+from brainaligner.study._readout import Readout, ReadoutTask, readout_recipe
+from brainaligner.study._scoring import score_recipe
+from brainaligner.study._store import Recipe, Store
+from brainaligner.study._witness import read_witness
+
+Found = Fault | Unproven
+
+
+@dataclass(frozen=True, eq=False)
+class ArmAudit:
+    """One arm in one subject, as it lies in the store.
+
+    Parameters
+    ----------
+    plan : Plan
+    run : ArmRun
+    subject : str
+    store : Store
+    truth : Truth
+    """
+
+    plan: Plan
+    run: ArmRun
+    subject: str
+    store: Store
+    truth: Truth
+
+    @property
+    def where(self) -> str:
+        """For people."""
+        return f"{self.run.name}, {self.subject}"
+
+    @property
+    def tasks(self) -> tuple[ReadoutTask, ...]:
+        """One for each fold."""
+        return self.plan.tasks[self.run.name, self.subject]
+
+    @property
+    def within(self) -> bool:
+        """Whether the study divides one story."""
+        return isinstance(self.plan.prepared.division.splits[self.subject], WithinStorySplit)
+
+    @cached_property
+    def readouts(self) -> tuple[Readout, ...]:
+        """Where the readouts lie."""
+        recipes = [readout_recipe(task) for task in self.tasks]
+        return tuple(
+            Readout(recipe, self.store.path(recipe), task.fold.test, "", None, {})
+            for recipe, task in zip(recipes, self.tasks, strict=True)
+        )
+
+    @cached_property
+    def scores(self) -> Recipe:
+        """The recipe of the scores."""
+        groups = self.plan.groups_of(self.run, self.subject)
+        return score_recipe(self.plan.prepared, self.subject, groups, self.readouts)
+
+    @cached_property
+    def scored(self) -> tuple[Entered, ...]:
+        """Responses as they were scored, longest rows of each story, cut or not."""
+        kept: dict[str, Entered] = {}
+        for one in self._score_entries("score"):
+            story = one.story.split("/cut")[0] + one.story.rpartition("/")[2]
+            if story not in kept or len(one.values) > len(kept[story].values):
+                kept[story] = replace(one, story=one.story.rpartition("/")[2], start=_cut(one))
+        return tuple(kept.values())
+
+    def _score_entries(self, role: str) -> list[Entered]:
+        seen = read_witness(self.store.path(self.scores))
+        return [one for one in (seen[0] if seen else ()) if one.role == f"{role}/responses"]
+
+
+def _cut(one: Entered) -> int:
+    """Rows cut at each end, as the place of a witness's entry says: ``group/cut5/story``."""
+    return int(one.story.rsplit("/", 2)[-2].removeprefix("cut"))
+
+
+def witness_found(store: Store, recipe: Recipe, where: str) -> Found | None:
+    """Say that an artifact is missing, or has no witness; None where all is there."""
+    folder = store.path(recipe)
+    if not store.has(recipe):
+        return Fault(
+            "lineage-differs",
+            f"{where}: {recipe.stage}",
+            recipe.key,
+            "what the study file and the data ask for is not in the store",
+        )
+    if (folder / "witness.npz").is_file():
+        return None
+    if recipe.lineage and "lineage" not in read_json(folder / "recipe.json"):
+        return Unproven(
+            "witness", f"{where}: {recipe.stage}", "made by an older version, which kept no witness"
+        )
+    return Fault(
+        "unwitnessed",
+        f"{where}: {recipe.stage}",
+        recipe.key,
+        "the record of what entered is not there",
+    )
+
+
+def arm_faults(arm: ArmAudit) -> Iterator[Found]:
+    """Judge the readouts and scores of one arm in one subject."""
+    lacking = [witness_found(arm.store, r.recipe, arm.where) for r in arm.readouts]
+    lacking.append(witness_found(arm.store, arm.scores, arm.where))
+    yield from (found for found in lacking if found is not None)
+    again = arm.truth.read_again(arm.subject)
+    for readout, task in zip(arm.readouts, arm.tasks, strict=True):
+        seen = read_witness(readout.folder)
+        if seen is None:
+            continue
+        entries, changed = seen
+        for place in changed:
+            yield Fault(
+                "lineage-differs",
+                f"{arm.where}, {place}",
+                "read twice",
+                "the same rows were not the same when they were read again",
+            )
+        yield from _place_faults(entries, task, arm.where)
+        responses = [one for one in entries if one.role.endswith("/responses")]
+        yield from entered_faults(responses, again, where=arm.where)
+        yield from overlap_faults(arm.scored, responses, where=arm.where, within=arm.within)
+        yield from _design_faults(arm, task, entries)
+    yield from _scored_faults(arm)
+
+
+def _place_faults(entries: Sequence[Entered], task: ReadoutTask, where: str) -> Iterator[Found]:
+    """Compare which pieces entered in which role with what the recipe says."""
+    sides = {"fit": task.fold.train, "choose": task.validation, "predict": task.fold.test}
+    for role, pieces in sides.items():
+        wanted = {(p.story, *p.rows.indices(task.rows[p.story])[:2]) for p in pieces}
+        for kind in ("responses", "design"):
+            entered = {
+                (one.story, one.start, one.start + len(one.values))
+                for one in entries
+                if one.role == f"{role}/{kind}"
+            }
+            if role == "predict" and kind == "responses" and not entered:
+                continue
+            if entered != wanted:
+                odd = sorted(entered ^ wanted)[0]
+                yield Fault(
+                    "lineage-differs",
+                    f"{where}, {odd[0]} ({role})",
+                    f"{len(entered ^ wanted)} pieces",
+                    f"other {kind} entered than the recipe names",
+                )
+
+
+def _design_faults(arm: ArmAudit, task: ReadoutTask, entries: Sequence[Entered]) -> Iterator[Found]:
+    designs = [one for one in entries if one.role.endswith("/design")]
+    stories = {one.story for one in designs if one.story in task.rows}
+    settings = task.design.arm.design
+    try:
+        made = {story: arm.truth.design(task.design, story, task.rows[story]) for story in stories}
+    except (KeyError, OSError) as error:
+        yield Unproven("designs", arm.where, f"features could not be read ({error})")
+        return
+    delays = () if settings.nuisance == "alone" else settings.delays
+    again = MadeAgain(made, arm.truth.responses(arm.subject), delays or (0,))
+    yield from design_faults(designs, again, where=arm.where)
+
+
+def _scored_faults(arm: ArmAudit) -> Iterator[Found]:
+    """Responses as they were scored, against the dataset; and in which company."""
+    again = arm.truth.read_again(arm.subject)
+    joined = {
+        story: np.concatenate([again.stories[story][piece.rows] for piece in pieces])
+        for story, pieces in _tested(arm).items()
+    }
+    yield from entered_faults(
+        arm.scored, replace(again, stories={**again.stories, **joined}), where=arm.where
+    )
+    groups: dict[str, set[str]] = {}
+    for one in arm._score_entries("score"):
+        group, story = one.story.rsplit("/", 2)[0], one.story.rpartition("/")[2]
+        groups.setdefault(group, set()).add(story)
+    for group, stories in groups.items():
+        mixed = stories & again.repeated
+        if mixed and mixed != stories:
+            yield Fault(
+                "mixed-presentations",
+                f"{arm.where}, {group}",
+                ", ".join(sorted(mixed)),
+                "repeated and single presentations were scored together",
+            )
+
+
+def _tested(arm: ArmAudit) -> dict[str, list[Piece]]:
+    pieces: dict[str, list[Piece]] = {}
+    for readout in arm.readouts:
+        for piece in sorted(readout.pieces, key=lambda p: p.start):
+            pieces.setdefault(piece.story, []).append(piece)
+    return {story: sorted(found, key=lambda p: p.start) for story, found in pieces.items()}
+
+
+def artifact(store: Store, recipe: Recipe, name: str) -> Path | None:
+    """A file of an artifact, None where it is not there."""
+    path = store.path(recipe) / name
+    return path if path.is_file() else None

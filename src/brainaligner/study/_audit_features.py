@@ -1,0 +1,194 @@
+"""Whether features are what their model gives for the text alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from brainaligner.core import text_hashes
+from brainaligner.evaluation import Entered, Fault, MadeAgain, Unproven, design_faults
+from brainaligner.study._audit_arm import Found, witness_found
+from brainaligner.study._disk import read_array
+from brainaligner.study._features import FeatureSpace, Stimuli
+from brainaligner.study._store import Store
+from brainaligner.study._witness import KEPT_COLUMNS, read_witness, sampled
+from brainaligner.text import (
+    RowText,
+    load_language_model,
+    row_states,
+    rows_from_states,
+    story_texts,
+)
+
+_ROUNDING = 2e-2
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureAudit:
+    """One feature space, and what it is compared with.
+
+    Parameters
+    ----------
+    space : FeatureSpace
+    stimuli : Stimuli
+    responses : mapping of story to array, shape (time, target)
+        Of a subject whose brain may have entered.
+    tuned_on_brain : bool
+    store : Store
+    device : str
+    """
+
+    space: FeatureSpace
+    stimuli: Stimuli
+    responses: Mapping[str, np.ndarray]
+    tuned_on_brain: bool
+    store: Store
+    device: str = "cpu"
+
+
+def feature_faults(one: FeatureAudit, stories: Sequence[str]) -> Iterator[Found]:
+    """Compare the texts that were read with the dataset's, and some stories' features.
+
+    Parameters
+    ----------
+    one : FeatureAudit
+    stories : sequence of str
+        Stories whose features are computed again, by the model from text alone.
+    """
+    where = f"features {one.space.name}"
+    lacking = witness_found(one.store, one.space.recipe, where)
+    if lacking is not None:
+        yield lacking
+    if not one.store.has(one.space.recipe):
+        return
+    yield from _text_faults(one, where)
+    try:
+        again = _computed_again(one, stories)
+    except Exception as error:  # a checkpoint that is gone, a precision that is not offered
+        yield Unproven("features", where, f"the model could not be run again ({error})")
+        return
+    yield from _value_faults(one, again, where)
+
+
+def _text_faults(one: FeatureAudit, where: str) -> Iterator[Found]:
+    seen = read_witness(one.store.path(one.space.recipe))
+    if seen is None:
+        return
+    read = {e.story: e.values for e in seen[0] if e.role == "read/texts"}
+    wanted = {story: _hashes(one, story) for story in one.stimuli.rows}
+    for story, hashes in wanted.items():
+        found = read.get(story)
+        if found is not None and np.array_equal(found, hashes):
+            continue
+        other = next((name for name, theirs in wanted.items() if _same_start(found, theirs)), None)
+        moved = _moved(found, hashes)
+        if other is not None and other != story:
+            yield Fault(
+                "features-other-story",
+                f"{where}, {story}",
+                other,
+                f"the texts that were read are those of {other}",
+            )
+        elif moved:
+            yield Fault(
+                "features-shifted",
+                f"{where}, {story}",
+                f"{moved:+d} TRs",
+                "the texts that were read are moved in time",
+            )
+        else:
+            yield Fault(
+                "features-not-reproduced",
+                f"{where}, {story}",
+                "no texts" if found is None else f"{len(found)} texts",
+                "the texts that were read are not the story's",
+            )
+
+
+def _same_start(found: np.ndarray | None, theirs: np.ndarray) -> bool:
+    if found is None:
+        return False
+    n = min(len(found), len(theirs))
+    return n > 3 and bool((found[:n] == theirs[:n]).mean() > 0.9)
+
+
+def _moved(found: np.ndarray | None, hashes: np.ndarray) -> int:
+    """By how many rows texts are moved; 0 where no shift explains them."""
+    if found is None or len(found) != len(hashes):
+        return 0
+    for shift in sorted(range(-12, 13), key=abs):
+        low, high = max(0, shift), min(len(found), len(found) + shift)
+        same = found[low:high] == hashes[low - shift : high - shift]
+        if shift and same.mean() > 0.9:
+            return shift
+    return 0
+
+
+def _hashes(one: FeatureAudit, story: str) -> np.ndarray:
+    rows = _texts(one, story)
+    return text_hashes(f"{len(row.context)} {row.text}" for row in rows)
+
+
+def _texts(one: FeatureAudit, story: str) -> tuple[RowText, ...]:
+    stimuli = one.stimuli
+    return story_texts(
+        stimuli.transcripts[story], stimuli.clock, stimuli.rows[story], settings=one.space.text
+    )
+
+
+def _computed_again(one: FeatureAudit, stories: Sequence[str]) -> dict[str, np.ndarray]:
+    settings, stimuli = one.space.text, one.stimuli
+    model = load_language_model(one.space.source, device=one.device, dtype=settings.dtype)
+    texts = {story: _texts(one, story) for story in stories}
+    states = row_states(model, texts, [one.space.layer], settings=settings)[one.space.layer]
+    return {
+        story: rows_from_states(
+            values,
+            stimuli.transcripts[story],
+            stimuli.clock,
+            stimuli.rows[story],
+            settings=settings,
+        )
+        for story, values in states.items()
+    }
+
+
+def _value_faults(
+    one: FeatureAudit, again: Mapping[str, np.ndarray], where: str
+) -> Iterator[Found]:
+    path = one.store.path(one.space.recipe) / "features.npz"
+    entered, made = [], {}
+    for story, values in again.items():
+        stored = read_array(path, story)
+        if stored.shape == values.shape and _close(stored, values):
+            continue
+        columns = _worst_columns(stored, values)
+        entered.append(Entered("predict/design", story, 0, stored[:, columns]))
+        made[story] = values[:, columns]
+    if not entered:
+        return
+    for fault in design_faults(entered, MadeAgain(made, one.responses), where=where):
+        if one.tuned_on_brain and fault.name == "features-not-reproduced":
+            yield Fault(
+                "brain-at-evaluation",
+                fault.where,
+                fault.figure,
+                "the tuned model gives other features for the text alone",
+            )
+        else:
+            yield fault
+
+
+def _worst_columns(stored: np.ndarray, values: np.ndarray) -> list[int]:
+    """Columns that differ most, which tell best what happened."""
+    if stored.shape != values.shape:
+        return list(sampled(min(stored.shape[1], values.shape[1]), KEPT_COLUMNS))
+    order = np.argsort(-np.abs(stored - values).max(axis=0))[:KEPT_COLUMNS]
+    return [int(column) for column in order]
+
+
+def _close(stored: np.ndarray, values: np.ndarray) -> bool:
+    spread = values.std() + 1e-9
+    return bool(np.abs(stored - values).max() <= _ROUNDING * spread)

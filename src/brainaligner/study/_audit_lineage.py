@@ -1,0 +1,112 @@
+"""Whether what artifacts say of themselves keeps test stories apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from brainaligner.evaluation import Fault, Unproven
+from brainaligner.study._audit_arm import Found
+from brainaligner.study._settings import canonical
+from brainaligner.study._store import Recipe, Store
+
+Entry = Mapping[str, Any]
+
+_NAMES = {
+    ("readout", "fitted_on"): "test-rows-in-fit",
+    ("decomposition", "fitted_on"): "test-rows-in-fit",
+    ("brain", "fitted_on"): "test-story-in-tuning",
+    ("tuning", "fitted_on"): "test-text-in-tuning",
+    ("head", "fitted_on"): "test-text-in-tuning",
+}
+
+
+def disjoint_faults(
+    scored: Iterable[Entry], stages: Iterable[tuple[str, Mapping[str, Any]]], *, where: str
+) -> Iterator[Fault]:
+    """Compare scored stories with all that was fitted or chosen, by content of words and BOLD.
+
+    Parameters
+    ----------
+    scored : iterable of Entry
+        Of the scores' lineage.
+    stages : iterable of (stage, lineage)
+        Of all that the scores come from.
+    where : str
+    """
+    tested = list(scored)
+    for stage, lineage in stages:
+        for role in ("fitted_on", "chosen_on"):
+            for entry in lineage.get(role, ()):
+                shared = next((t for t in tested if _overlap(t, entry)), None)
+                if shared is None:
+                    continue
+                name = _NAMES.get((stage, role), "chosen-on-test")
+                if shared["story"] != entry["story"]:
+                    name = "same-story-two-names"
+                yield Fault(
+                    name,
+                    f"{where}, {shared['story']}",
+                    f"{stage}, {role}",
+                    f"{entry['story']} of {entry['subject']} has the same content",
+                )
+
+
+def _overlap(scored: Entry, entry: Entry) -> bool:
+    same = any(
+        scored[kind] is not None and scored[kind] == entry[kind] for kind in ("text", "bold")
+    )
+    apart = scored["rows"][1] <= entry["rows"][0] or entry["rows"][1] <= scored["rows"][0]
+    return same and not (apart and scored["story"] == entry["story"])
+
+
+def recipes_below(store: Store, recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """All recipes that an artifact comes from, its own too, by key; read from the store."""
+    places = {path.parent.name: path for path in store.folder.glob("*/*/recipe.json")}
+    found: dict[str, dict[str, Any]] = {}
+    waiting = [recipe.key]
+    while waiting:
+        key = waiting.pop()
+        if key in found or key not in places:
+            continue
+        found[key] = json.loads(places[key].read_text(encoding="utf-8"))
+        waiting += [value for value in found[key]["inputs"].values() if isinstance(value, str)]
+    return found
+
+
+def lineage_faults(
+    store: Store, recipe: Recipe, declared: Iterable[Recipe], *, where: str
+) -> Iterator[Found]:
+    """Walk the store from the scores down, and judge what the recipes there say.
+
+    Parameters
+    ----------
+    store : Store
+    recipe : Recipe
+        Of the scores.
+    declared : iterable of Recipe
+        What the study file and the data give today, for the artifacts that scores come from.
+    where : str
+    """
+    known = {one.key: one for one in (recipe, *declared)}
+    stages = []
+    for key, content in recipes_below(store, recipe).items():
+        lineage = content.get("lineage")
+        if lineage is None and (key in known and known[key].lineage):
+            yield Unproven(
+                "lineage",
+                f"{where}: {content['stage']}",
+                "made by an older version, which wrote no lineage",
+            )
+            lineage = known[key].lineage
+        if key in known and lineage is not None and lineage != canonical(known[key].lineage):
+            yield Fault(
+                "lineage-differs",
+                f"{where}: {content['stage']}",
+                key,
+                "its lineage is not what study file and data give",
+            )
+        stages.append((content["stage"], lineage or {}))
+    scored = canonical(recipe.lineage)["scored_on"]
+    yield from disjoint_faults(scored, stages, where=where)

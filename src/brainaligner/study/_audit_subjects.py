@@ -1,0 +1,137 @@
+"""Whether stories and subjects are what their names say: by words, files and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+import numpy as np
+
+from brainaligner.core import WithinStorySplit, zscore
+from brainaligner.evaluation import (
+    MOST_SHARED,
+    Fault,
+    Unproven,
+    lag_one,
+    near_rows,
+    row_sources,
+    series_matches,
+    shared_words,
+)
+from brainaligner.study._audit_arm import Found
+from brainaligner.study._audit_truth import Truth
+from brainaligner.study._division import AnySplit
+
+_SAME_SUBJECT = 0.98
+_NO_MEMORY = 0.02
+
+
+def subject_faults(truth: Truth) -> Iterator[Found]:
+    """Look at the division of each subject, and at subjects beside each other."""
+    for subject, split in truth.plan.prepared.division.splits.items():
+        if isinstance(split, WithinStorySplit):
+            yield Unproven("same-story-two-names", subject, "the study divides one story")
+            continue
+        yield from _word_faults(truth, subject, split)
+        yield from _series_faults(truth, subject, split)
+        yield from _memory_faults(truth, subject)
+    yield from _twice_faults(truth)
+
+
+def _sides(split: AnySplit) -> tuple[set[str], set[str]]:
+    """Scored stories, and those that fit or choose."""
+    scored = {piece.story for fold in split.folds for piece in fold.test}
+    rest = {p.story for fold in split.folds for p in (*fold.train, *fold.validation)}
+    return scored, rest - scored
+
+
+def _word_faults(truth: Truth, subject: str, split: AnySplit) -> Iterator[Found]:
+    scored, rest = _sides(split)
+    words = {story: truth.words[story] for story in scored | rest}
+    shared = shared_words(words, words)
+    for story, (other, share) in shared.items():
+        if share > MOST_SHARED:
+            name = _story_name(story, other, scored)
+            yield Fault(
+                name,
+                f"{subject}, {story}",
+                f"{share:.0%} of its runs of 8 words",
+                f"has the words of {other}",
+            )
+
+
+def _story_name(story: str, other: str, scored: set[str]) -> str:
+    return "same-story-two-names" if (story in scored) != (other in scored) else "alike-stories"
+
+
+def _series_faults(truth: Truth, subject: str, split: AnySplit) -> Iterator[Found]:
+    scored, rest = _sides(split)
+    series = truth.responses(subject)
+    ours, theirs = ({s: series[s] for s in sorted(side)} for side in (scored, rest))
+    matched: set[str] = set()
+    for match in series_matches(ours, theirs):
+        matched.add(match.story)
+        yield Fault(
+            "same-story-two-names",
+            f"{subject}, {match.story}",
+            f"mean r {match.r:.2f} at lag {match.lag}",
+            f"has the responses to {match.other}",
+        )
+    for story in sorted(scored - matched):
+        yield from _row_faults(series[story], theirs, f"{subject}, {story}")
+
+
+def _row_faults(rows: np.ndarray, others: Mapping[str, np.ndarray], where: str) -> Iterator[Found]:
+    """Parts of a scored story in others: equal rows, or nearly equal ones."""
+    equal = sum(map(bool, row_sources(rows, others)[0]))
+    near = near_rows([rows], list(others.values())).found
+    if equal or near >= max(3, len(rows) // 50):
+        yield Fault(
+            "same-story-two-names",
+            where,
+            f"{equal or near} of {len(rows)} rows",
+            "rows of it stand in stories that fit or choose",
+        )
+
+
+def _memory_faults(truth: Truth, subject: str) -> Iterator[Found]:
+    r = float(np.median(lag_one(list(truth.responses(subject).values()))))
+    if r < _NO_MEMORY:
+        yield Fault(
+            "no-memory",
+            subject,
+            f"lag-1 autocorrelation {r:.3f}",
+            "no fMRI looks so: rows may have been shuffled",
+        )
+
+
+def _twice_faults(truth: Truth) -> Iterator[Found]:
+    prepared = truth.plan.prepared
+    for one, other in combinations(truth.subjects, 2):
+        ours, theirs = prepared.digests[one], prepared.digests[other]
+        shared = sorted(set(ours) & set(theirs))
+        same = [story for story in shared if ours[story] == theirs[story]]
+        if same:
+            yield Fault(
+                "subject-twice",
+                f"{one} and {other}",
+                f"{len(same)} of {len(shared)}",
+                "recordings have the same content",
+            )
+            continue
+        alike = [s for s in shared if _alike(truth.responses(one)[s], truth.responses(other)[s])]
+        if len(alike) > len(shared) // 10:
+            yield Fault(
+                "subject-twice",
+                f"{one} and {other}",
+                f"{len(alike)} of {len(shared)}",
+                "responses to the same stories are nearly equal",
+            )
+
+
+def _alike(left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether a fifth of the columns of one stand, nearly, among those of the other."""
+    n = min(len(left), len(right))
+    a, b = zscore(left[:n].astype(np.float64)), zscore(right[:n].astype(np.float64))
+    best = np.abs(a.T @ b / n).max(axis=1)
+    return bool((best > _SAME_SUBJECT).mean() > 0.2)

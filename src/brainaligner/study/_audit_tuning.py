@@ -1,0 +1,184 @@
+"""What entered tunings, heads and brain encoders, against what should have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from brainaligner.core import Piece, text_hashes
+from brainaligner.evaluation import (
+    MOST_SHARED,
+    Entered,
+    Fault,
+    Unproven,
+    entered_faults,
+    near_rows,
+    row_sources,
+    shared_words,
+)
+from brainaligner.study._audit_arm import ArmAudit, Found, artifact, witness_found
+from brainaligner.study._disk import read_array
+from brainaligner.study._store import Recipe
+from brainaligner.study._tuning_task import TuningTask
+from brainaligner.study._witness import KEPT_COLUMNS, read_witness, sampled
+
+SELECTING = ("encoding_selection", "high_ev", "split_half_reliability")
+
+
+def tuning_faults(arm: ArmAudit) -> Iterator[Found]:
+    """Judge all tunings that an arm reads in a subject."""
+    for task, _ in arm.plan.tunings_of(arm.run, arm.subject):
+        where = f"{arm.where}, {task.words}"
+        for recipe in (task.head_recipe, task.recipe):
+            yield from _text_faults(arm, task, recipe, where)
+        if task.brain is not None:
+            yield from _vector_faults(arm, task, where)
+            yield from _brain_faults(arm, task, where)
+            yield Fault(
+                "not-cross-fitted",
+                where,
+                f"{len(task.division.stories)} stories",
+                "tuned on responses to stories that the ridge is fitted on",
+            )
+
+
+def tuning_recipes(arm: ArmAudit) -> list[Recipe]:
+    """Recipes of all that the arm's tunings come from."""
+    found = []
+    for task, spaces in arm.plan.tunings_of(arm.run, arm.subject):
+        found += [task.head_recipe, task.recipe, *(space.recipe for space in spaces)]
+        found += [task.brain.recipe] if task.brain is not None else []
+    return found
+
+
+def _entries(arm: ArmAudit, recipe: Recipe, where: str) -> tuple[Sequence[Entered], list[Found]]:
+    lacking = witness_found(arm.store, recipe, where)
+    seen = read_witness(arm.store.path(recipe)) if lacking is None else None
+    return (() if seen is None else seen[0]), ([] if lacking is None else [lacking])
+
+
+def _text_faults(arm: ArmAudit, task: TuningTask, recipe: Recipe, where: str) -> Iterator[Found]:
+    """Words that were tuned on: those of the division, and none of a scored story."""
+    entries, lacking = _entries(arm, recipe, where)
+    yield from lacking
+    scored = {piece.story for piece in _scored_pieces(arm)}
+    tested = {story: arm.truth.words[story] for story in scored if story in arm.truth.words}
+    for role, side in (("fit", task.division.train), ("choose", task.division.validation)):
+        words = {one.story: one.values for one in entries if one.role == f"{role}/words"}
+        name = "test-text-in-tuning" if role == "fit" else "chosen-on-test"
+        renamed = {f"{story} ({role})": values for story, values in words.items()}
+        for story, (other, share) in shared_words(tested, renamed).items():
+            if share > MOST_SHARED:
+                yield Fault(
+                    name,
+                    f"{where}: {recipe.stage}",
+                    f"{share:.0%} of its words",
+                    f"words of the scored story {story} entered as {other}",
+                )
+        texts = {one.story: one.values for one in entries if one.role == f"{role}/texts"}
+        if texts:
+            yield from _expected_texts(task, texts, side, f"{where}: {recipe.stage}")
+
+
+def _expected_texts(
+    task: TuningTask, texts: Mapping[str, np.ndarray], side: Sequence[str], where: str
+) -> Iterator[Found]:
+    if set(texts) != set(side):
+        yield Fault(
+            "lineage-differs",
+            where,
+            f"{len(set(texts) ^ set(side))} stories",
+            "other stories entered than the recipe names",
+        )
+        return
+    wanted = task.texts(side)
+    for story, rows in wanted.items():
+        hashes = text_hashes(f"{len(row.context)} {row.text}" for row in rows)
+        if not np.array_equal(hashes, texts[story]):
+            yield Fault(
+                "lineage-differs",
+                f"{where}, {story}",
+                f"{len(texts[story])} texts",
+                "texts that entered are not the story's",
+            )
+
+
+def _vector_faults(arm: ArmAudit, task: TuningTask, where: str) -> Iterator[Found]:
+    """Brain vectors that were tuned on, against those that the encoder left."""
+    assert task.brain is not None
+    entries, _ = _entries(arm, task.recipe, where)
+    path = artifact(arm.store, task.brain.recipe, "vectors.npz")
+    if path is None:
+        yield Unproven("brain-vectors", where, "the encoder's vectors are not in the store")
+        return
+    for one in entries:
+        if not one.role.endswith("/vectors") or one.story not in task.division.stories:
+            continue
+        whole = read_array(path, one.story)
+        expected = whole[:, list(sampled(whole.shape[1], KEPT_COLUMNS))]
+        if not np.array_equal(expected.astype(np.float32), one.values):
+            yield Fault(
+                "lineage-differs",
+                f"{where}, {one.story}",
+                "brain vectors",
+                "vectors that entered are not those that the encoder gave",
+            )
+
+
+def _brain_faults(arm: ArmAudit, task: TuningTask, where: str) -> Iterator[Found]:
+    """Responses that an encoder read: the dataset's, and none of a scored story."""
+    brain = task.brain
+    assert brain is not None
+    entries, lacking = _entries(arm, brain.recipe, where)
+    yield from lacking
+    read = [one for one in entries if one.role.startswith("brain") and one.values.ndim == 2]
+    responses = [one for one in read if one.role == "brain/responses"]
+    if brain.source in arm.truth.subjects:
+        again = arm.truth.read_again(brain.source)
+        known = [one for one in responses if np.isfinite(one.values).all(axis=0).any()]
+        yield from entered_faults(known, again, where=f"{where}: brain")
+    name = "chosen-on-test" if brain.config.kind in SELECTING else "test-story-in-tuning"
+    scored = {piece.story for piece in _scored_pieces(arm)}
+    for story in sorted({one.story for one in read} & scored):
+        yield Fault(
+            name,
+            f"{where}: brain, {story}",
+            brain.config.kind,
+            "the encoder read the responses to a scored story",
+        )
+    undeclared = {one.story for one in read} - {*brain.division.stories, *brain.repeated}
+    if undeclared - scored:
+        yield Fault(
+            "lineage-differs",
+            f"{where}: brain",
+            ", ".join(sorted(undeclared)),
+            "the encoder read stories that its recipe does not name",
+        )
+    yield from _renamed_faults(arm, [o for o in responses if o.story not in scored], name, where)
+
+
+def _renamed_faults(
+    arm: ArmAudit, read: Sequence[Entered], name: str, where: str
+) -> Iterator[Found]:
+    """Scored rows among what an encoder read under other names."""
+    whole = [one.values for one in read if np.isfinite(one.values).all()]
+    truth = arm.truth.responses(arm.subject)
+    tested = {p.story: truth[p.story] for p in _scored_pieces(arm)}
+    if not whole or not tested or whole[0].shape[1] != next(iter(tested.values())).shape[1]:
+        return
+    for story, rows in tested.items():
+        equal = sum(map(bool, row_sources(rows, {str(i): v for i, v in enumerate(whole)})[0]))
+        near = near_rows([rows], whole).found
+        if equal or near >= max(3, len(rows) // 50):
+            yield Fault(
+                name,
+                f"{where}: brain, {story}",
+                f"{equal or near} rows",
+                "the encoder read rows of a scored story under another name",
+            )
+
+
+def _scored_pieces(arm: ArmAudit) -> list[Piece]:
+    groups = {s for group in arm.plan.groups_of(arm.run, arm.subject) for s in group.stories}
+    return [p for readout in arm.readouts for p in readout.pieces if p.story in groups]

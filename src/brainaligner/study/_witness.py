@@ -1,0 +1,102 @@
+"""A bounded record of the arrays that entered a stage, kept beside what the stage made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from brainaligner.core import Piece
+from brainaligner.evaluation import Entered
+from brainaligner.study._disk import npz_names, read_array, reading_artifact, write_npz
+
+WITNESS = "witness.npz"
+KEPT_TARGETS = 32
+KEPT_COLUMNS = 24
+_INDEX = "index"
+
+
+def sampled(n_columns: int, keep: int) -> range:
+    """At most `keep` columns, evenly spaced, the first among them."""
+    step = max(1, -(-n_columns // keep))
+    return range(0, n_columns, step)
+
+
+@dataclass(eq=False)
+class WitnessBook:
+    """A witness that keeps every row of a few columns of what it is shown.
+
+    Of texts, whose "rows" are hashes, it keeps all. A second look at the same place has to
+    find the same values; where it does not, the place is named in `changed`.
+
+    Parameters
+    ----------
+    n_targets : int
+        Columns of whole response arrays, of which blocks may be shown.
+    pieces : mapping of role to sequence of Piece
+        What stands at each position where a computation knows positions alone.
+    """
+
+    n_targets: int
+    pieces: Mapping[str, Sequence[Piece]] = field(default_factory=dict)
+    kept: dict[tuple[str, str, int], np.ndarray] = field(default_factory=dict)
+    changed: list[str] = field(default_factory=list)
+
+    def __call__(
+        self, role: str, story: str | int, rows: Shaped[np.ndarray, "..."], first: int
+    ) -> None:
+        """Keep a sample of `rows`."""
+        place = (role, *self._place(role, story))
+        if rows.ndim == 1:
+            self._keep(place, np.array(rows))
+            return
+        whole = self.n_targets if role.endswith("/responses") else first + rows.shape[1]
+        keep = KEPT_TARGETS if role.endswith("/responses") else KEPT_COLUMNS
+        columns = np.array(sampled(whole, keep))
+        inside = (columns >= first) & (columns < first + rows.shape[1])
+        shown = np.full((len(rows), len(columns)), np.nan, dtype=np.float32)
+        shown[:, inside] = rows[:, columns[inside] - first]
+        self._keep(place, shown)
+
+    def _place(self, role: str, story: str | int) -> tuple[str, int]:
+        if isinstance(story, str):
+            return story, 0
+        known = self.pieces.get(role.split("/")[0], ())
+        return (known[story].story, known[story].start) if story < len(known) else (f"?{story}", 0)
+
+    def _keep(self, place: tuple[str, str, int], shown: np.ndarray) -> None:
+        before = self.kept.get(place)
+        if before is None:
+            self.kept[place] = shown
+        elif before.shape != shown.shape:
+            self.changed.append(" ".join(map(str, place)))
+        elif shown.dtype == np.float32:
+            both = np.isfinite(before) & np.isfinite(shown)
+            if (before[both] != shown[both]).any():
+                self.changed.append(" ".join(map(str, place)))
+            self.kept[place] = np.where(np.isfinite(before), before, shown)
+
+    def save(self, folder: Path) -> None:
+        """Write `witness.npz`."""
+        facts = {"entries": list(self.kept), "changed": sorted(set(self.changed))}
+        arrays = {f"{i:06d}": values for i, values in enumerate(self.kept.values())}
+        write_npz(folder / WITNESS, arrays | {_INDEX: np.array(json.dumps(facts))})
+
+
+def read_witness(folder: Path) -> tuple[tuple[Entered, ...], tuple[str, ...]] | None:
+    """Read what entered a stage, and the places that changed; None where nothing was kept."""
+    path = folder / WITNESS
+    if not path.is_file():
+        return None
+    with reading_artifact(path):
+        facts = json.loads(str(read_array(path, _INDEX)))
+        names = [name for name in sorted(npz_names(path)) if name != _INDEX]
+        entries = [
+            Entered(role, story, start, read_array(path, name))
+            for (role, story, start), name in zip(facts["entries"], names, strict=True)
+        ]
+        return tuple(entries), tuple(facts["changed"])
