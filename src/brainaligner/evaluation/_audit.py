@@ -37,8 +37,9 @@ FAULTS: Mapping[str, str] = {
 WARNINGS: Mapping[str, str] = {
     "not-cross-fitted": "what was tuned on responses is read out on the same responses",
     "test-set-opened": "test scores were looked at for more than two configurations",
-    "alike-stories": "one story goes under two names, and neither is scored",
+    "alike-stories": "stories of different names share words, and no scored one is told twice",
     "no-memory": "responses do not resemble themselves from one TR to the next",
+    "check-failed": "a check of the audit could not be carried to its end",
 }
 """What a reader must know and may accept, by its stable name."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from brainaligner.core import InputError
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._audit import Auditor
+from brainaligner.study._audit_words import audit_diagnostics
 from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._controls import with_controls
@@ -19,7 +20,7 @@ from brainaligner.study._diagnose import in_order, judge_after, judge_before
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study
-from brainaligner.study._judged import Looks
+from brainaligner.study._judged import Looks, judged
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Ceilings, Fit, Fitted, write_outputs
 from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
@@ -101,7 +102,9 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
         audit = Auditor(plan, store, device=options.device).audit(reporter)
         reporter.line(f"audit: {audit.verdict}{': ' if audit.reason else ''}{audit.reason}")
-        looked_at = Looks(in_order((*before, *after)), tables, audit)
+        looked_at = Looks(
+            in_order((*before, *after, *map(judged, audit_diagnostics(audit)))), tables, audit
+        )
         write_outputs(plan, fitted, ceilings, looked_at, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
