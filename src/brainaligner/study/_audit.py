@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from brainaligner.evaluation import FAULTS, Audit, Fault, Unproven, make_audit
+from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
 from brainaligner.study._audit_arm import ArmAudit, Found, arm_faults
 from brainaligner.study._audit_features import FeatureAudit, feature_faults
 from brainaligner.study._audit_files import file_faults
@@ -29,15 +29,18 @@ from brainaligner.study._simulation import ensure_simulation
 from brainaligner.study._store import Recipe, Store
 
 _CHECK_VERSION = 1
-PROVEN = (
-    "no scored row, exact, rescaled or moved in time, was fitted or chosen on",
-    "responses that entered are the dataset's, read again",
-    "designs that entered follow from stored features and words",
-    "features are what the model gives for the text alone, for a sample of stories",
-    "words of scored stories reached no tuning",
-    "subjects and stories differ from each other",
-    "scores, penalties and predictions of a sample of targets were computed again",
-)
+PROVEN = {
+    "no scored row was fitted or chosen on, number for number": {"witness", "lineage"},
+    "no scored row was fitted or chosen on after rescaling": {"witness", "near-rows"},
+    "responses that entered are the dataset's, read again": {"witness"},
+    "designs that entered follow from stored features and words": {"witness", "designs"},
+    "features are what the model gives for the text alone, for a sample of stories": {"features"},
+    "words of scored stories reached no tuning": {"witness"},
+    "subjects and stories differ from each other": {"same-story-two-names"},
+    "scores of a sample of targets were computed again": {"witness"},
+    "penalties and predictions of a sample of targets were computed again": {"predictions"},
+}
+"""What an audit without faults proves, and the checks that it takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +79,7 @@ class Auditor:
         found += guarded("features", "", self._features(truth))
         if self.folder is not None:
             found += guarded("files", self.folder.name, file_faults(self.folder, arms, self.store))
-        open_ = {f.name for f in found if isinstance(f, Fault)} & {*FAULTS, "check-failed"}
-        return make_audit(found, proven=() if open_ else PROVEN)
+        return _with_proven(make_audit(found))
 
     def _arm(self, arm: ArmAudit) -> list[Found]:
         checks: dict[str, Callable[[], Iterator[Found]]] = {
@@ -133,6 +135,14 @@ class Auditor:
         fitted = sorted({p.story for f in folds for p in f.train}, key=lambda s: (rows[s], s))
         chosen = [scored[0], fitted[0], scored[-1]] if self.thorough else scored[:1]
         return list(dict.fromkeys(chosen))
+
+
+def _with_proven(audit: Audit) -> Audit:
+    """What is in order: nothing where anything is not, and nothing that was not looked at."""
+    not_made = {one.name for one in audit.unproven}
+    broken = any(one.name == "check-failed" for one in audit.warnings)
+    proven = [text for text, checks in PROVEN.items() if not checks & not_made]
+    return replace(audit, proven=() if audit.faults or broken else tuple(proven))
 
 
 def guarded(name: str, where: str, found: Iterator[Found]) -> list[Found]:
