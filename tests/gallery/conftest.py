@@ -65,8 +65,10 @@ def simulated(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def real(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Two real listeners, thirty components of twelve short stories, and plain MiniLM."""
+    """Two real listeners, thirty components of twelve short stories; a model that knows words."""
     folder = tmp_path_factory.mktemp("gallery-real")
     recordings = real_recordings(real_data, subjects=("UTS02", "UTS03"), n_targets=30)
-    features = {"words": {"model": "embedded", "text": {"layer": 4, "clock": "previous"}}}
+    known = {word.lower() for words in recordings.words.values() for word, _, _ in words}
+    model = save_tiny_bert(folder / "model", sorted(word for word in known if word.isalpha()))
+    features = {"words": {"model": str(model), "text": {"layer": 0, "clock": "previous"}}}
     return dataclasses.replace(_world(folder, recordings, REAL, features), source=real_data)

@@ -64,13 +64,9 @@ def cheat_layer_chosen_on_test(bench: Bench) -> Path:
     return bench.run(layers[worst], share=False)
 
 
-def cheat_layer_tried_out_on_test(bench: Bench) -> Path:
-    """Layers and delays are tried until the test scores are best; the best one is reported."""
-    tried = [
-        {"features": {"words": {"text": {"layer": layer}}}, "defaults": {"design": {"delays": d}}}
-        for layer in (1, 2)
-        for d in ([1], [1, 2, 3, 4])
-    ]
+def cheat_delays_tried_out_on_test(bench: Bench) -> Path:
+    """Delays are tried until the test scores are best; the best ones are reported."""
+    tried = [{"defaults": {"design": {"delays": delays}}} for delays in ([1], [2, 3], [1, 2, 3, 4])]
     found = [mean_r(bench.run(changes)) for changes in tried]
     return bench.run(tried[int(np.argmax(found))] | {"title": "Our model"})
 

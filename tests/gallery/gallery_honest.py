@@ -175,8 +175,10 @@ def _published(bench: Bench) -> str:
 
 
 def honest_published_components(bench: Bench) -> Path:
-    """Three listeners, all 200 components, by the dataset's own reader."""
-    return bench.run({"dataset": {"reader": "lebel2023-pcs", "folder": _published(bench)}})
+    """Three listeners, all 200 components and plain MiniLM, by the dataset's own reader."""
+    dataset = {"reader": "lebel2023-pcs", "folder": _published(bench)}
+    words = {"model": "embedded", "text": {"layer": 4}}
+    return bench.run({"dataset": dataset, "features": {"words": words}}, share=False)
 
 
 def honest_published_regions(bench: Bench) -> Path:

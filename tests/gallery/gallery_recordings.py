@@ -117,13 +117,13 @@ def spoken(n_rows: int, *, seed: int, opening: Sequence[str] = ()) -> list[Word]
     return words
 
 
-def save_tiny_bert(folder: Path) -> Path:
-    """Write a random BERT of two layers that knows `VOCABULARY`."""
+def save_tiny_bert(folder: Path, words: Sequence[str] = VOCABULARY) -> Path:
+    """Write a random BERT of two layers that knows some words."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = {piece: i for i, piece in enumerate([*names, *VOCABULARY])}
+    pieces = {piece: i for i, piece in enumerate([*names, *words])}
     tokenizer = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(

@@ -122,8 +122,8 @@ CHEATS: Mapping[str, Cheat] = {
     "cheat_layer_chosen_on_test": Cheat(
         choices.cheat_layer_chosen_on_test, ("chosen-on-test", *DESIGNS)
     ),
-    "cheat_layer_tried_out_on_test": Cheat(
-        choices.cheat_layer_tried_out_on_test, ("test-set-opened", "chosen-on-test")
+    "cheat_delays_tried_out_on_test": Cheat(
+        choices.cheat_delays_tried_out_on_test, ("test-set-opened", "chosen-on-test")
     ),
     "cheat_targets_chosen_on_test": Cheat(
         choices.cheat_targets_chosen_on_test,
@@ -224,3 +224,6 @@ HONEST_ON_REAL = (
     "honest_published_components",
     "honest_published_regions",
 )
+
+KNOWN_MISSES: frozenset[tuple[str, str]] = frozenset()
+"""World and name of cheats that nothing names yet; the test fails when one of them is caught."""

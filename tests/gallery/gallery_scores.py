@@ -53,6 +53,8 @@ def cheat_predictions_blended_within_the_ridge(bench: Bench) -> Path:
         task, found = tasks[-1], made(*given, **fields)
         read = task.prepared.dataset.responses
         measured = [read(task.subject, piece.story).values for piece in task.fold.test]
+        if found.predictions[0].shape != measured[0].shape:  # a sample of targets: let it be
+            return found
         mixed = tuple(map(_blended, found.predictions, measured))
         return dataclasses.replace(found, predictions=mixed)
 
