@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
-from brainaligner.study._audit_arm import ArmAudit, Found, arm_faults
+from brainaligner.study._audit_arm import ArmAudit, arm_faults
 from brainaligner.study._audit_features import FeatureAudit, feature_faults
 from brainaligner.study._audit_files import file_faults
 from brainaligner.study._audit_lineage import disjoint_faults, lineage_faults
@@ -15,6 +15,7 @@ from brainaligner.study._audit_numbers import number_faults
 from brainaligner.study._audit_subjects import subject_faults
 from brainaligner.study._audit_truth import Truth
 from brainaligner.study._audit_tuning import tuning_faults, tuning_recipes
+from brainaligner.study._audit_witness import Found
 from brainaligner.study._dataset_config import SIMULATED, STORE
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._features import FeatureSpace

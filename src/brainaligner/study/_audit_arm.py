@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from brainaligner.core import InputError, Piece, WithinStorySplit, settings_hashes
+from brainaligner.core import Piece, WithinStorySplit
 from brainaligner.evaluation import (
     Entered,
     Fault,
@@ -22,6 +20,7 @@ from brainaligner.evaluation import (
 )
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._audit_truth import Truth
+from brainaligner.study._audit_witness import Found, settings_faults, witness_found
 from brainaligner.study._disk import read_json
 from brainaligner.study._plan import Plan
 from brainaligner.study._readout import Readout, ReadoutTask, readout_recipe
@@ -29,7 +28,6 @@ from brainaligner.study._scoring import score_recipe
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._witness import read_witness
 
-Found = Fault | Unproven
 _JOINED = ", parts that were scored"
 
 
@@ -116,39 +114,6 @@ def _cut(one: Entered) -> int:
     return int(one.story.rsplit("/", 2)[-2].removeprefix("cut"))
 
 
-def witness_found(store: Store, recipe: Recipe, where: str) -> Found | None:
-    """Say that an artifact is missing, or has no witness; None where all is there."""
-    folder = store.path(recipe)
-    if not store.has(recipe):
-        return Fault(
-            "lineage-differs",
-            f"{where}: {recipe.stage}",
-            recipe.key,
-            "what the study file and the data ask for is not in the store",
-        )
-    if (folder / "witness.npz").is_file():
-        return _unreadable(folder, recipe, where)
-    if recipe.lineage and "lineage" not in read_json(folder / "recipe.json"):
-        return Unproven(
-            "witness", f"{where}: {recipe.stage}", "made by an older version, which kept no witness"
-        )
-    return Fault(
-        "unwitnessed",
-        f"{where}: {recipe.stage}",
-        recipe.key,
-        "the record of what entered is not there",
-    )
-
-
-def _unreadable(folder: Path, recipe: Recipe, where: str) -> Fault | None:
-    try:
-        read_witness(folder)
-    except InputError as error:
-        said = f"the record of what entered is damaged ({error.got})"
-        return Fault("unwitnessed", f"{where}: {recipe.stage}", recipe.key, said)
-    return None
-
-
 def arm_faults(arm: ArmAudit) -> Iterator[Found]:
     """Judge the readouts and scores of one arm in one subject."""
     lacking = [witness_found(arm.store, r.recipe, arm.where) for r in arm.readouts]
@@ -178,24 +143,6 @@ def arm_faults(arm: ArmAudit) -> Iterator[Found]:
         yield from _design_faults(arm, task, entries)
     yield from _response_faults(arm, heard)
     yield from _company_faults(arm)
-
-
-def settings_faults(entries: Sequence[Entered], declared: object, where: str) -> Iterator[Found]:
-    """Compare the settings that a computation was given with those of the recipe."""
-    shown = [one.values for one in entries if one.role == "settings"]
-    if entries and not shown:
-        yield Unproven("settings", where, "made by an older version, which did not record them")
-    expected = settings_hashes(declared)
-    for values in shown:
-        if len(values) != len(expected) or (values != expected).any():
-            odd = [] if len(values) != len(expected) else np.flatnonzero(values != expected)
-            names = [dataclasses.fields(declared)[i].name for i in odd]  # type: ignore[arg-type]
-            yield Fault(
-                "lineage-differs",
-                where,
-                ", ".join(names) or f"{len(values)} settings",
-                "other settings were used than the recipe names",
-            )
 
 
 def _place_faults(entries: Sequence[Entered], task: ReadoutTask, where: str) -> Iterator[Found]:
@@ -297,9 +244,3 @@ def tested_pieces(readouts: Sequence[Readout]) -> dict[str, list[Piece]]:
         for piece in readout.pieces:
             pieces.setdefault(piece.story, []).append(piece)
     return {story: sorted(found, key=lambda p: p.start) for story, found in pieces.items()}
-
-
-def artifact(store: Store, recipe: Recipe, name: str) -> Path | None:
-    """A file of an artifact, None where it is not there."""
-    path = store.path(recipe) / name
-    return path if path.is_file() else None

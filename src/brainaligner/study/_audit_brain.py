@@ -8,7 +8,8 @@ import numpy as np
 
 from brainaligner.brain import borrow
 from brainaligner.evaluation import Fault, Unproven, pearson_r
-from brainaligner.study._audit_arm import ArmAudit, Found, artifact
+from brainaligner.study._audit_arm import ArmAudit
+from brainaligner.study._audit_witness import Found, artifact
 from brainaligner.study._brain import _vectors
 from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._disk import read_json, read_npz

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from brainaligner.evaluation import Fault, Unproven
-from brainaligner.study._audit_arm import ArmAudit, Found, artifact
+from brainaligner.study._audit_arm import ArmAudit
+from brainaligner.study._audit_witness import Found, artifact
 from brainaligner.study._disk import read_json, read_npz
 from brainaligner.study._outputs import FILES
 from brainaligner.study._record import read_run

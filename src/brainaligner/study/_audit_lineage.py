@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from brainaligner.evaluation import Fault, Unproven
-from brainaligner.study._audit_arm import Found
+from brainaligner.study._audit_witness import Found
 from brainaligner.study._readout import Readout
 from brainaligner.study._settings import canonical
 from brainaligner.study._store import Recipe, Store

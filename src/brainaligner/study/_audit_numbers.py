@@ -9,7 +9,8 @@ import numpy as np
 from brainaligner.core import InputError, Piece
 from brainaligner.encoding import BandedSettings, Decomposition, RidgeSettings
 from brainaligner.evaluation import Fault, Unproven, pearson_r
-from brainaligner.study._audit_arm import ArmAudit, Found, artifact, tested_pieces
+from brainaligner.study._audit_arm import ArmAudit, tested_pieces
+from brainaligner.study._audit_witness import Found, artifact
 from brainaligner.study._disk import read_array, read_json, read_npz
 from brainaligner.study._readout import ReadoutTask, decomposition_recipe, read_predictions
 from brainaligner.study._replay import replay
@@ -74,9 +75,8 @@ def _score_faults(arm: ArmAudit) -> Iterator[Found]:
                 again = _r(predicted, scored, names)
                 yield from _r_faults(r[list(columns)], again, where)
                 if set(group.stories) <= stored.keys() & truth.keys():
-                    sides = ({s: v[cut : len(v) - cut] for s, v in side.items()}
-                             for side in (stored, truth))  # fmt: skip
-                    again = _r(*sides, list(group.stories))
+                    kept = list(group.stories)
+                    again = _r(_cut(stored, cut), _cut(truth, cut), kept)
                     yield from _r_faults(r[list(columns)], again, where)
             elif scored:
                 yield Fault(
@@ -114,6 +114,10 @@ def _tested_responses(arm: ArmAudit) -> dict[str, np.ndarray]:
         story: np.concatenate([known[story][piece.rows] for piece in pieces])
         for story, pieces in tested_pieces(arm.readouts).items()
     }
+
+
+def _cut(rows: Mapping[str, np.ndarray], cut: int) -> dict[str, np.ndarray]:
+    return {story: values[cut : len(values) - cut] for story, values in rows.items()}
 
 
 def _r(

@@ -21,8 +21,8 @@ from brainaligner.evaluation import (
     series_matches,
     shared_words,
 )
-from brainaligner.study._audit_arm import Found
 from brainaligner.study._audit_truth import Truth
+from brainaligner.study._audit_witness import Found
 from brainaligner.study._division import AnySplit
 
 _SAME_SUBJECT = 0.98

@@ -19,14 +19,9 @@ from brainaligner.evaluation import (
     row_sources,
     shared_words,
 )
-from brainaligner.study._audit_arm import (
-    ArmAudit,
-    Found,
-    artifact,
-    settings_faults,
-    witness_found,
-)
+from brainaligner.study._audit_arm import ArmAudit
 from brainaligner.study._audit_brain import encoder_faults
+from brainaligner.study._audit_witness import Found, artifact, settings_faults, witness_found
 from brainaligner.study._disk import read_array
 from brainaligner.study._store import Recipe
 from brainaligner.study._tuning_task import TuningTask
