@@ -28,7 +28,14 @@ from brainaligner.aligner._working_folder import (
     trainer_state,
     whole_checkpoints,
 )
-from brainaligner.core import InputError, Progress, Witness, no_progress, no_witness
+from brainaligner.core import (
+    InputError,
+    Progress,
+    Witness,
+    no_progress,
+    no_witness,
+    show_settings,
+)
 
 if TYPE_CHECKING:
     from brainaligner.aligner._trainer import AlignerTrainer
@@ -94,7 +101,7 @@ def tune(
     options : TuningOptions
     progress : Progress
     witness : Witness
-        Shown texts and brain vectors, in the roles ``"fit"`` and ``"choose"``.
+        Shown the settings, and texts and brain vectors in the roles ``"fit"`` and ``"choose"``.
 
     Raises
     ------
@@ -103,6 +110,7 @@ def tune(
         model cannot follow the settings; if the folder holds another run.
     """
     _check_sides(aligner, training, validation)
+    show_settings(settings, witness)
     show_material(training, "fit", witness)
     show_material(validation, "choose", witness)
     with_brain = training.brain is not None

@@ -21,7 +21,14 @@ from brainaligner.brain._brainlm_windows import (
 )
 from brainaligner.brain._material import BrainMaterial, BrainVectors, Provenance
 from brainaligner.brain._witnessed import witnessed_material
-from brainaligner.core import InputError, Progress, Witness, no_progress, no_witness
+from brainaligner.core import (
+    InputError,
+    Progress,
+    Witness,
+    no_progress,
+    no_witness,
+    show_settings,
+)
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -73,6 +80,7 @@ def encode_brainlm(
         If there are no parcels, or anything does not fit; before the model runs.
     """
     chosen, material = settings or BrainLMSettings(), witnessed_material(material, witness)
+    show_settings(chosen, witness)
     chosen.block(checkpoint.config)
     check_running(checkpoint, chosen.dtype, batch_windows)
     places = sample_places(tr, chosen.target_tr)

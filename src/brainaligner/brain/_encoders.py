@@ -17,7 +17,14 @@ from brainaligner.brain._settings import BrainSettings, EncoderOptions
 from brainaligner.brain._split_half import split_half_reliability
 from brainaligner.brain._without_brain import constant, noise
 from brainaligner.brain._witnessed import witnessed_material
-from brainaligner.core import InputError, Progress, Witness, no_progress, no_witness
+from brainaligner.core import (
+    InputError,
+    Progress,
+    Witness,
+    no_progress,
+    no_witness,
+    show_settings,
+)
 
 
 class Encoder(Protocol):
@@ -74,6 +81,7 @@ def brain_vectors(
         of `ENCODERS` says.
     """
     _check(material, seed)
+    show_settings(settings, witness)
     encode = ENCODERS[settings.kind]
     vectors = encode(
         witnessed_material(material, witness),

@@ -10,7 +10,13 @@ from brainaligner.core._scores import Scores, StoryGroup
 from brainaligner.core._space import FSAVERAGE5_VERTICES, SPACE_KINDS, Space
 from brainaligner.core._split import Fold, Piece, Split, WithinStorySplit, draw_split
 from brainaligner.core._transcript import Transcript
-from brainaligner.core._witness import Witness, no_witness, text_hashes
+from brainaligner.core._witness import (
+    Witness,
+    no_witness,
+    settings_hashes,
+    show_settings,
+    text_hashes,
+)
 
 __all__ = [
     "FSAVERAGE5_VERTICES",
@@ -37,6 +43,8 @@ __all__ = [
     "nearest_name",
     "no_progress",
     "no_witness",
+    "settings_hashes",
+    "show_settings",
     "story_folds",
     "text_hashes",
     "unknown_name",

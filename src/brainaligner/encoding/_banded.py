@@ -16,6 +16,7 @@ from brainaligner.core import (
     frozen_array,
     no_progress,
     no_witness,
+    show_settings,
 )
 from brainaligner.encoding._banded_search import candidate_shares, search_penalties
 from brainaligner.encoding._basis import basis_on
@@ -112,6 +113,7 @@ def fit_banded(
     on = compute_device(device)
     check_sides(train, validation)
     check_selection(train, validation, settings.selection, n_choices=2)
+    show_settings(settings, witness)
     train, validation = witnessed_sides(train, validation, witness)
     loaded = _in_memory(train)
     held_out = None if validation is None else _in_memory(validation)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, Shaped
 
-from brainaligner.core import Progress, Witness, no_progress, no_witness
+from brainaligner.core import Progress, Witness, no_progress, no_witness, show_settings
 from brainaligner.encoding._basis import Basis, Projected, basis_on
 from brainaligner.encoding._checks import (
     check_features,
@@ -138,6 +138,7 @@ def stream_ridge(
         are read.
     """
     on = compute_device(device)
+    show_settings(settings, witness)
     train, validation = witnessed_sides(train, validation, witness)
     wanted = WitnessedDesigns(as_designs(test), "predict", witness)
     check_target_block(target_block)

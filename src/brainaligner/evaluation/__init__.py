@@ -4,16 +4,16 @@ from brainaligner.evaluation._audit import FAULTS, WARNINGS, Audit, Fault, Unpro
 from brainaligner.evaluation._audit_designs import MadeAgain, design_faults
 from brainaligner.evaluation._audit_responses import ReadAgain, entered_faults, overlap_faults
 from brainaligner.evaluation._audit_rows import (
+    FEWEST_EQUAL,
     Entered,
     NearRows,
-    SeriesMatch,
+    fewest_near,
     lag_one,
     near_rows,
     row_sources,
-    series_matches,
-    series_peak,
 )
-from brainaligner.evaluation._audit_words import MOST_SHARED, shared_words
+from brainaligner.evaluation._audit_series import SeriesMatch, series_matches, series_peak
+from brainaligner.evaluation._audit_words import MOST_SHARED, REMARKABLE, shared_words
 from brainaligner.evaluation._blocks import block_length
 from brainaligner.evaluation._ceilings import CeilingSummary, ceiling_summary
 from brainaligner.evaluation._diagnostic import VERDICTS, Diagnostic, Verdict, worst_verdict
@@ -96,10 +96,12 @@ __all__ = [
     "DIAGNOSTIC_RULES",
     "DS003020_VOXELS",
     "FAULTS",
+    "FEWEST_EQUAL",
     "MOST_CONFIGURATIONS",
     "MOST_SHARED",
     "NULL_KINDS",
     "QUANTILES",
+    "REMARKABLE",
     "VERDICTS",
     "WARNINGS",
     "Audit",
@@ -145,6 +147,7 @@ __all__ = [
     "entered_faults",
     "fdr_bh",
     "fdr_by",
+    "fewest_near",
     "find_warnings",
     "inner_diagnostic",
     "interval_from_moments",

@@ -37,8 +37,9 @@ FAULTS: Mapping[str, str] = {
 WARNINGS: Mapping[str, str] = {
     "not-cross-fitted": "what was tuned on responses is read out on the same responses",
     "test-set-opened": "test scores were looked at for more than two configurations",
-    "alike-stories": "one story goes under two names, and neither is scored",
+    "alike-stories": "stories of different names share words, and no scored one is told twice",
     "no-memory": "responses do not resemble themselves from one TR to the next",
+    "check-failed": "a check of the audit could not be carried to its end",
 }
 """What a reader must know and may accept, by its stable name."""
 
@@ -137,8 +138,19 @@ def make_audit(
         kind: _shortened([i for i in items if isinstance(i, Fault) and i.name in names], keep)
         for kind, names in of.items()
     }
-    unproven = tuple(sorted(i for i in items if isinstance(i, Unproven)))
+    unproven = _gathered([item for item in items if isinstance(item, Unproven)])
     return Audit(named["faults"], named["warnings"], unproven, tuple(dict.fromkeys(proven)))
+
+
+def _gathered(items: list[Unproven]) -> tuple[Unproven, ...]:
+    """One line for each reason, with the first place and how many others there are."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        places.setdefault((item.name, item.reason), []).append(item.where)
+    return tuple(
+        Unproven(name, where[0] + (f" and {len(where) - 1} more" if where[1:] else ""), reason)
+        for (name, reason), where in sorted(places.items())
+    )
 
 
 def _shortened(faults: list[Fault], keep: int) -> tuple[Fault, ...]:

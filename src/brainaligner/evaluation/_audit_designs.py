@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from brainaligner.evaluation._audit import Fault
 from brainaligner.evaluation._audit_kinds import (
     follows,
-    is_affine,
     is_pooled,
     moved_by,
     order_kind,
@@ -20,6 +19,7 @@ from brainaligner.evaluation._audit_rows import Entered, Series
 
 _BRAIN_SHARE = 0.3
 _ALIKE = 0.95
+_EDGE = 12  # rows at a story's ends that delays may reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +33,14 @@ class MadeAgain:
     responses : mapping of story to array, shape (time, target)
     delays : tuple of int
         Rows at a story's start (and end, for negative ones) that hold zeros.
+    unscaled : mapping of story to array, shape (time, column)
+        The same designs before any scaling; empty where that is not known.
     """
 
     stories: Mapping[str, Series]
     responses: Mapping[str, Series]
     delays: tuple[int, ...] = (0,)
+    unscaled: Mapping[str, Series] = field(default_factory=dict)
 
 
 def design_faults(
@@ -52,33 +55,28 @@ def design_faults(
             strange.append((one, np.empty((0, 0)) if expected is None else expected))
     if not strange:
         return
-    if _pooled(entered, strange):
+    if _pooled(strange, made):
         yield _fault(
             "pooled-scaling",
             where,
             strange[0][0],
             f"{len(strange)} designs",
-            "features have mean 0 and deviation 1 over all rows together",
+            "features are scaled by statistics of training and test rows together",
         )
         return
     for one, expected in strange:
         yield _explained(one, expected, made, where)
 
 
-def _pooled(entered: Sequence[Entered], strange: Sequence[tuple[Entered, Series]]) -> bool:
-    if not all(_interior_affine(one.values, expected) for one, expected in strange):
-        return False
-    sides = [
-        [one.values for one in entered if one.role.startswith("fit/") == side]
-        for side in (True, False)
-    ]
-    return all(sides) and is_pooled(sides[0], sides[1])
-
-
-def _interior_affine(values: Series, expected: Series, edge: int = 12) -> bool:
-    if values.shape != expected.shape or len(values) < 3 * edge:
-        return False
-    return is_affine(values[edge:-edge], expected[edge:-edge])
+def _pooled(strange: Sequence[tuple[Entered, Series]], made: MadeAgain) -> bool:
+    sides: dict[bool, list[tuple[Series, Series]]] = {True: [], False: []}
+    for one, _ in strange:
+        raw = made.unscaled.get(one.story)
+        if raw is None:
+            return False
+        rows = raw[one.start : one.start + len(one.values)]
+        sides[one.role.startswith("fit/")].append((one.values, rows))
+    return is_pooled(sides[True], sides[False], edge=_EDGE)
 
 
 def _explained(one: Entered, expected: Series, made: MadeAgain, where: str) -> Fault:
@@ -99,12 +97,6 @@ def _explained(one: Entered, expected: Series, made: MadeAgain, where: str) -> F
             f"{max(made.delays)} rows",
             "rows before the story's start are not zeros",
         )
-    kind = order_kind(values, one.story, made.stories)
-    if kind in ("shuffled-rows", "random-chunks"):
-        return _fault(kind, where, one, f"{len(values)} rows", "rows are in another order")
-    other = _other_story(values, one, made.stories)
-    if other:
-        return _fault("features-other-story", where, one, other, f"features are those of {other}")
     moved = moved_by(values, expected)
     if moved.rows and moved.r > _ALIKE:
         return _fault(
@@ -114,6 +106,12 @@ def _explained(one: Entered, expected: Series, made: MadeAgain, where: str) -> F
             f"{moved.rows:+d} TRs",
             "features are moved against the words",
         )
+    kind = order_kind(values, one.story, made.stories)
+    if kind in ("shuffled-rows", "random-chunks"):
+        return _fault(kind, where, one, f"{len(values)} rows", "rows are in another order")
+    other = _other_story(values, one, made.stories)
+    if other:
+        return _fault("features-other-story", where, one, other, f"features are those of {other}")
     rows = made.responses.get(one.story)
     if rows is not None:
         share = follows(values - expected, rows[one.start : one.start + len(values)])

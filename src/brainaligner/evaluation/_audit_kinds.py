@@ -54,31 +54,45 @@ def is_affine(entered: Series, expected: Series) -> bool:
     """Whether each column is the expected one times a number plus a number."""
     if entered.shape != expected.shape or len(entered) < 3:
         return False
-    varies = expected.std(axis=0) > 0
+    varies = expected.std(axis=0) > 1e-9
     left, right = zscore(entered[:, varies].astype(np.float64)), expected[:, varies]
     r = (left * zscore(right.astype(np.float64))).mean(axis=0)
     return bool(varies.any()) and bool((np.abs(r) ** 2 > _EXPLAINED).all())
 
 
-def is_pooled(fitted: Sequence[Series], rest: Sequence[Series]) -> bool:
-    """Whether columns have mean 0 and deviation 1 over all rows together, and over none apart.
+def is_pooled(fitted: Sequence[Pair], rest: Sequence[Pair], *, edge: int = 0) -> bool:
+    """Whether columns were scaled by statistics of both sides together.
 
-    Statistics of the fitted rows alone leave those exactly standardised; statistics of
-    all rows leave all of them so, and each story off by far more.
+    One number times the rows plus one number, the same for all stories, gives each column;
+    and the rows of both sides together are nearer to mean 0 and deviation 1 than the fitted
+    ones, which training statistics would leave exactly so.
+
+    Parameters
+    ----------
+    fitted, rest : sequences of (rows as they entered, rows before any scaling)
+    edge : int
+        Rows at both ends of each story that are not looked at: delays fill them with zeros.
     """
-    together = _offset([*fitted, *rest])
-    alone = _offset(fitted)
-    stories = float(np.median([_offset([series]) for series in (*fitted, *rest)]))
-    return together < 0.02 and together < 0.5 * alone and together < 0.2 * stories
+    inner = slice(edge, -edge or None)
+    sides = [
+        [(a[inner], b[inner]) for a, b in side if len(a) > 3 * edge + 3] for side in (fitted, rest)
+    ]
+    if not all(sides) or any(a.shape != b.shape for side in sides for a, b in side):
+        return False
+    pairs = [*sides[0], *sides[1]]
+    entered, raw = (np.concatenate([pair[k] for pair in pairs]) for k in (0, 1))
+    if not is_affine(entered, raw):
+        return False
+    together = _offset(entered)
+    return together < 0.2 and together < _offset(np.concatenate([a for a, _ in sides[0]]))
 
 
-def _offset(series: Sequence[Series]) -> float:
+def _offset(series: Series) -> float:
     """How far columns are from mean 0 and deviation 1: the median over columns."""
-    rows = np.concatenate(series).astype(np.float64)
-    varies = rows.std(axis=0) > 1e-9
-    if not varies.any():
+    rows = series.astype(np.float64)
+    rows = rows[:, rows.std(axis=0) > 1e-9]
+    if not rows.size:
         return float("inf")
-    rows = rows[:, varies]
     return float(np.median(np.maximum(np.abs(rows.mean(axis=0)), np.abs(rows.std(axis=0) - 1))))
 
 

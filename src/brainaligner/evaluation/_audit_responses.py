@@ -16,7 +16,14 @@ from brainaligner.evaluation._audit_kinds import (
     same_rows,
     shown_columns,
 )
-from brainaligner.evaluation._audit_rows import Entered, Series, near_rows, row_sources
+from brainaligner.evaluation._audit_rows import (
+    FEWEST_EQUAL,
+    Entered,
+    Series,
+    fewest_near,
+    near_rows,
+    row_sources,
+)
 
 SIDES = {"fit": "test-rows-in-fit", "choose": "chosen-on-test"}
 
@@ -61,16 +68,18 @@ def entered_faults(
         expected = story[one.start : one.start + len(one.values), columns]
         if not same_rows(one.values[:, columns], expected):
             strange.append((one, one.values[:, columns], expected))
-    if strange and is_pooled(
-        *([o.values for o in entered if (o.role[:3] == "fit") == side] for side in (True, False))
-    ):
+    sides = [
+        [(rows, expected) for one, rows, expected in strange if one.role.startswith("fit/") == fit]
+        for fit in (True, False)
+    ]
+    if is_pooled(*sides):
         one = strange[0][0]
         yield _fault(
             "pooled-scaling",
             where,
             one,
             f"{len(strange)} pieces",
-            "responses have mean 0 and deviation 1 over all rows together",
+            "responses are scaled by statistics of training and test rows together",
         )
         return
     for one, values, expected in strange:
@@ -140,7 +149,7 @@ def overlap_faults(
         theirs = {f"{i}": one.values[:, columns] for i, one in enumerate(side)}
         equal = sum(sum(map(bool, row_sources(r, theirs)[0])) for r in rows)
         total = sum(map(len, rows))
-        if equal >= 1:
+        if equal >= FEWEST_EQUAL:
             yield Fault(
                 name,
                 where,
@@ -157,7 +166,7 @@ def overlap_faults(
                 f"{where} ({role})",
                 "too few targets to tell rescaled rows from chance",
             )
-        elif near.found >= max(3, total // 500):
+        elif near.found >= fewest_near(total):
             yield Fault(
                 name,
                 where,

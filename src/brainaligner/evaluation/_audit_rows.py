@@ -1,26 +1,30 @@
-"""Whether rows of one side stand among those of another: exactly, rescaled, or moved in time."""
+"""Whether rows of one side stand among those of another: exactly or rescaled."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Bool, Float, Float64, Int64
 
 from brainaligner.core import zscore
+
+FEWEST_EQUAL = 3
+"""Equal rows that cannot be chance, or a filler of gaps."""
 
 _FEWEST_DISTINCT = 3  # numbers in a row that can tell it from others
 _CHANCE = 1e-6  # of one false match in all pairs of rows
 _NEAR = 0.98
 _TOO_NEAR = 0.9999  # rounding of float32 is not far from here
 _BLOCK = 2048
-_FEWEST_OVERLAP = 30
-_ALIKE = 0.6
-_OUTLYING = 8.0  # standard deviations, estimated by the median
+_OUTLYING_ROW = 2.0  # times the median row
 
-Series = Float[np.ndarray, "time target"]
+Series = Float[np.ndarray, "_time _target"]
+"""Rows of one story; stories beside it have other lengths."""
+
+RowNumbers = Int64[np.ndarray, "_time"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,21 +48,21 @@ class Entered:
     values: np.ndarray
 
 
-def row_sources(
-    rows: Series, among: Mapping[str, Series]
-) -> tuple[list[str], Int64[np.ndarray, "time"]]:
+def row_sources(rows: Series, among: Mapping[str, Series]) -> tuple[list[str], RowNumbers]:
     """Where each row stands, number for number: story and row, or ``""`` and -1.
 
-    Rows with fewer than three different numbers are nowhere: they would be everywhere.
+    Rows with fewer than three different numbers are nowhere: they would be everywhere. So are
+    rows that stand several times in `rows` themselves, as what fills gaps does.
     """
     places: dict[bytes, tuple[str, int]] = {}
     for story, values in among.items():
         for i, row in enumerate(_comparable(values)):
             places.setdefault(row.tobytes(), (story, i))
-    telling = _telling(rows)
+    keys = [row.tobytes() for row in _comparable(rows)]
+    counts = Counter(keys)
     found = [
-        places.get(row.tobytes(), ("", -1)) if tells else ("", -1)
-        for row, tells in zip(_comparable(rows), telling, strict=True)
+        places.get(key, ("", -1)) if tells and counts[key] == 1 else ("", -1)
+        for key, tells in zip(keys, _telling(rows), strict=True)
     ]
     return [story for story, _ in found], np.array([row for _, row in found], dtype=np.int64)
 
@@ -67,7 +71,7 @@ def _comparable(values: Series) -> Series:
     return np.ascontiguousarray(values, dtype=np.float32) + np.float32(0.0)  # no minus zero
 
 
-def _telling(values: Series) -> Bool[np.ndarray, "time"]:
+def _telling(values: Series) -> Bool[np.ndarray, "_time"]:
     ordered = np.sort(values, axis=1)
     return (np.diff(ordered, axis=1) > 0).sum(axis=1) + 1 >= _FEWEST_DISTINCT
 
@@ -94,9 +98,13 @@ def near_rows(rows: Sequence[Series], others: Sequence[Series]) -> NearRows:
 
     Columns are standardised within each piece and rotated to independent ones. Among m of
     these, two unrelated rows correlate by more than r with probability under
-    ``(1 - r^2)^((m - 2) / 2)``; the bound makes one such pair in all 1e-6 likely.
+    ``(1 - r^2)^((m - 2) / 2)``; the bound makes one such pair in all 1e-6 likely. Rows more than
+    twice as large as the median row are left out: what moves all columns at once, as a head
+    does, is alike wherever it happens.
     """
     left, right = _whitened([zscore(v) for v in rows], [zscore(v) for v in others])
+    if not len(left) or not len(right):
+        return NearRows(0, float("nan"))
     bound = near_bound(left.shape[1], len(left) * len(right))
     if not np.isfinite(bound):
         return NearRows(0, bound)
@@ -105,6 +113,11 @@ def near_rows(rows: Sequence[Series], others: Sequence[Series]) -> NearRows:
         for i in range(0, len(left), _BLOCK)
     )
     return NearRows(found, bound)
+
+
+def fewest_near(n_rows: int) -> int:
+    """Nearly equal rows, among so many, that cannot be chance."""
+    return max(5, n_rows // 100)
 
 
 def near_bound(n_columns: int, n_pairs: int) -> float:
@@ -118,80 +131,17 @@ def near_bound(n_columns: int, n_pairs: int) -> float:
 def _whitened(
     rows: Sequence[Series], others: Sequence[Series]
 ) -> tuple[Float[np.ndarray, "row column"], Float[np.ndarray, "other column"]]:
+    """Both sides on independent columns, each row of length 1, without outlying rows."""
     stacked = np.concatenate([*rows, *others]).astype(np.float64)
     n_rows = sum(map(len, rows))
     values, vectors = np.linalg.eigh(stacked.T @ stacked / len(stacked))
     kept = values > 0.05 * values.mean()
     turned = stacked @ (vectors[:, kept] / np.sqrt(values[kept]))
-    turned /= np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-12)
-    return turned[:n_rows].astype(np.float32), turned[n_rows:].astype(np.float32)
-
-
-def series_peak(left: Series, right: Series) -> tuple[float, int]:
-    """Highest mean correlation of two stories' series over all lags, and that lag.
-
-    Each column is standardised, what lies beyond 3 standard deviations counts as 3, and the mean
-    runs over columns and over the rows that overlap, at least half of the shorter story and 30.
-    Lag k sets row t of `left` against row t + k of `right`.
-    """
-    n = scipy.fft.next_fast_len(len(left) + len(right), real=True)
-    return _peak((_spectrum(left, n), len(left)), (_spectrum(right, n), len(right)), n)
-
-
-def _peak(left: tuple[np.ndarray, int], right: tuple[np.ndarray, int], n: int) -> tuple[float, int]:
-    (ours, rows), (theirs, other_rows) = left, right
-    sums = scipy.fft.irfft(np.einsum("fv,fv->f", ours.conj(), theirs), n)
-    lags = np.arange(-(rows - 1), other_rows)
-    overlap = np.minimum(rows, other_rows - lags) - np.maximum(0, -lags)
-    shorter = min(rows, other_rows)
-    enough = overlap >= min(max(_FEWEST_OVERLAP, shorter // 2), shorter)
-    means = sums[lags % n] / (overlap * ours.shape[1])
-    best = int(np.argmax(np.where(enough, means, -np.inf)))
-    return float(means[best]), int(lags[best])
-
-
-def _spectrum(series: Series, n: int) -> np.ndarray:
-    bounded = np.clip(zscore(series.astype(np.float64)), -3.0, 3.0)
-    return scipy.fft.rfft(zscore(bounded), n, axis=0)
-
-
-@dataclass(frozen=True)
-class SeriesMatch:
-    """Two stories whose series are alike at some lag."""
-
-    story: str
-    other: str
-    r: float
-    lag: int
-
-
-def series_matches(
-    stories: Mapping[str, Series], others: Mapping[str, Series]
-) -> tuple[SeriesMatch, ...]:
-    """Pairs of stories of different names whose series stand out as alike.
-
-    A pair stands out with a mean correlation of at least .6 that is 8 standard deviations
-    (estimated by the median deviation) above the median of all pairs.
-    """
-    longest = max((len(v) for v in (*stories.values(), *others.values())), default=1)
-    n = scipy.fft.next_fast_len(2 * longest, real=True)
-    ours, theirs = (
-        {name: (_spectrum(values, n), len(values)) for name, values in side.items()}
-        for side in (stories, others)
-    )
-    pairs = [
-        SeriesMatch(a, b, *_peak(one, other, n))
-        for a, one in ours.items()
-        for b, other in theirs.items()
-        if a != b
-    ]
-    if not pairs:
-        return ()
-    peaks = np.array([pair.r for pair in pairs])
-    median = float(np.median(peaks))
-    spread = 1.4826 * float(np.median(np.abs(peaks - median)))
-    usual = median + _OUTLYING * spread if len(pairs) >= 5 else 0.0
-    return tuple(pair for pair in pairs if pair.r > max(_ALIKE, min(usual, 0.95)))
+    sizes = np.linalg.norm(turned, axis=1)
+    usual = (sizes > 1e-9) & (sizes <= _OUTLYING_ROW * np.median(sizes))
+    turned /= np.maximum(sizes[:, None], 1e-12)
+    first = np.arange(len(turned)) < n_rows
+    return turned[usual & first].astype(np.float32), turned[usual & ~first].astype(np.float32)
 
 
 def lag_one(series: Sequence[Series]) -> Float64[np.ndarray, "target"]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
-from brainaligner.study._audit_arm import ArmAudit, Found, arm_faults
+from brainaligner.study._audit_arm import ArmAudit, arm_faults
 from brainaligner.study._audit_features import FeatureAudit, feature_faults
+from brainaligner.study._audit_files import file_faults
 from brainaligner.study._audit_lineage import disjoint_faults, lineage_faults
 from brainaligner.study._audit_numbers import number_faults
 from brainaligner.study._audit_subjects import subject_faults
 from brainaligner.study._audit_truth import Truth
 from brainaligner.study._audit_tuning import tuning_faults, tuning_recipes
+from brainaligner.study._audit_witness import Found
 from brainaligner.study._dataset_config import SIMULATED, STORE
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._features import FeatureSpace
@@ -29,15 +31,18 @@ from brainaligner.study._simulation import ensure_simulation
 from brainaligner.study._store import Recipe, Store
 
 _CHECK_VERSION = 1
-PROVEN = (
-    "no scored row, exact, rescaled or moved in time, was fitted or chosen on",
-    "responses that entered are the dataset's, read again",
-    "designs that entered follow from stored features and words",
-    "features are what the model gives for the text alone, for a sample of stories",
-    "words of scored stories reached no tuning",
-    "subjects and stories differ from each other",
-    "scores, penalties and predictions of a sample of targets were computed again",
-)
+PROVEN = {
+    "no scored row was fitted or chosen on, number for number": {"witness", "lineage"},
+    "no scored row was fitted or chosen on after rescaling": {"witness", "near-rows"},
+    "responses that entered are the dataset's, read again": {"witness"},
+    "designs that entered follow from stored features and words": {"witness", "designs"},
+    "features are what the model gives for the text alone, for a sample of stories": {"features"},
+    "words of scored stories reached no tuning": {"witness"},
+    "subjects and stories differ from each other": {"same-story-two-names"},
+    "scores of a sample of targets were computed again": {"witness"},
+    "penalties and predictions of a sample of targets were computed again": {"predictions"},
+}
+"""What an audit without faults proves, and the checks that it takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,32 +56,48 @@ class Auditor:
     device : str
     thorough : bool
         Compute more again, and trust no check that was made before.
+    folder : Path, optional
+        Of the run's files, to be compared with the store; not before they are written.
     """
 
     plan: Plan
     store: Store
     device: str = "cpu"
     thorough: bool = False
+    folder: Path | None = None
 
     def audit(self, reporter: Reporter) -> Audit:
         """Judge everything that the study's scores come from."""
         truth = Truth(self.plan)
-        found: list[Found] = list(subject_faults(truth))
-        pairs = [(run, s) for run in self.plan.runs for s in self.plan.prepared.division.splits]
-        for done, (run, subject) in enumerate(pairs, start=1):
-            arm = ArmAudit(self.plan, run, subject, self.store, truth)
+        found = guarded("subjects and stories", "", subject_faults(truth))
+        arms = [
+            ArmAudit(self.plan, run, subject, self.store, truth)
+            for run in self.plan.runs
+            for subject in self.plan.prepared.division.splits
+        ]
+        for done, arm in enumerate(arms, start=1):
             found += self._arm(arm)
-            reporter("audit", done, len(pairs))
-        found += self._features(truth)
+            reporter("audit", done, len(arms))
+        found += guarded("features", "", self._features(truth))
         found += ledger_faults(self.plan, self.store)
-        faults = {f.name for f in found if isinstance(f, Fault)}
-        return make_audit(found, proven=() if faults - {"not-cross-fitted"} else PROVEN)
+        if self.folder is not None:
+            found += guarded("files", self.folder.name, file_faults(self.folder, arms, self.store))
+        return _with_proven(make_audit(found))
 
-    def _arm(self, arm: ArmAudit) -> Iterator[Found]:
-        yield from arm_faults(arm)
-        yield from number_faults(arm, thorough=self.thorough)
-        yield from tuning_faults(arm)
-        yield from lineage_faults(self.store, arm.scores, declared_recipes(arm), where=arm.where)
+    def _arm(self, arm: ArmAudit) -> list[Found]:
+        checks: dict[str, Callable[[], Iterator[Found]]] = {
+            "rows": lambda: arm_faults(arm),
+            "numbers": lambda: number_faults(arm, thorough=self.thorough),
+            "tunings": lambda: tuning_faults(arm, thorough=self.thorough),
+            "lineage": lambda: lineage_faults(
+                self.store,
+                arm.scores,
+                declared_recipes(arm),
+                where=arm.where,
+                readouts=arm.readouts,
+            ),
+        }
+        return [one for name, check in checks.items() for one in guarded(name, arm.where, check())]
 
     def _features(self, truth: Truth) -> Iterator[Found]:
         for (_, subject, *_), space in self.plan.spaces.items():
@@ -117,6 +138,30 @@ class Auditor:
         fitted = sorted({p.story for f in folds for p in f.train}, key=lambda s: (rows[s], s))
         chosen = [scored[0], fitted[0], scored[-1]] if self.thorough else scored[:1]
         return list(dict.fromkeys(chosen))
+
+
+def _with_proven(audit: Audit) -> Audit:
+    """What is in order: nothing where anything is not, and nothing that was not looked at."""
+    not_made = {one.name for one in audit.unproven}
+    broken = any(one.name == "check-failed" for one in audit.warnings)
+    proven = [text for text, checks in PROVEN.items() if not checks & not_made]
+    return replace(audit, proven=() if audit.faults or broken else tuple(proven))
+
+
+def guarded(name: str, where: str, found: Iterator[Found]) -> list[Found]:
+    """All that a check finds; where it breaks off, that is said, and the run goes on.
+
+    What an audit reads may have been altered in any way, so a check may fail in any way: no
+    kind of exception is foreseen, and none may cost a user the results of a finished run.
+    """
+    kept: list[Found] = []
+    try:
+        for one in found:
+            kept.append(one)  # what was found before it broke stays
+    except Exception as error:
+        said = f"the check of {name} broke off: {str(error).splitlines()[0] if str(error) else ''}"
+        kept.append(Fault("check-failed", where, type(error).__name__, said[:300]))
+    return kept
 
 
 def declared_recipes(arm: ArmAudit) -> list[Recipe]:
@@ -184,4 +229,4 @@ def audit_run(
             place = data_folder(config, None if data is None else str(data))
         prepared = prepare(config, open_study_dataset(config, place), infos, progress=reporter)
         plan = make_plan(prepared, store=store)
-        return Auditor(plan, store, thorough=thorough).audit(reporter)
+        return Auditor(plan, store, thorough=thorough, folder=folder).audit(reporter)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from brainaligner.evaluation import (
 )
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._audit_truth import Truth
+from brainaligner.study._audit_witness import Found, settings_faults, witness_found
 from brainaligner.study._disk import read_json
 from brainaligner.study._plan import Plan
 from brainaligner.study._readout import Readout, ReadoutTask, readout_recipe
@@ -28,7 +28,7 @@ from brainaligner.study._scoring import score_recipe
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._witness import read_witness
 
-Found = Fault | Unproven
+_JOINED = ", parts that were scored"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +90,20 @@ class ArmAudit:
                 kept[story] = replace(one, story=one.story.rpartition("/")[2], start=_cut(one))
         return tuple(kept.values())
 
+    def scored_of(self, readout: Readout) -> tuple[Entered, ...]:
+        """The same, of the rows that one readout predicted."""
+        tested, found = tested_pieces(self.readouts), []
+        for one in self.scored:
+            first = 0
+            for piece in tested.get(one.story, ()):
+                rows = self.truth.responses(self.subject)[one.story][piece.rows]
+                last = first + len(rows)
+                inside = slice(max(0, first - one.start), max(0, last - one.start))
+                if piece in readout.pieces:
+                    found.append(replace(one, values=one.values[inside]))
+                first = last
+        return tuple(one for one in found if len(one.values))
+
     def _score_entries(self, role: str) -> list[Entered]:
         seen = read_witness(self.store.path(self.scores))
         return [one for one in (seen[0] if seen else ()) if one.role == f"{role}/responses"]
@@ -100,36 +114,13 @@ def _cut(one: Entered) -> int:
     return int(one.story.rsplit("/", 2)[-2].removeprefix("cut"))
 
 
-def witness_found(store: Store, recipe: Recipe, where: str) -> Found | None:
-    """Say that an artifact is missing, or has no witness; None where all is there."""
-    folder = store.path(recipe)
-    if not store.has(recipe):
-        return Fault(
-            "lineage-differs",
-            f"{where}: {recipe.stage}",
-            recipe.key,
-            "what the study file and the data ask for is not in the store",
-        )
-    if (folder / "witness.npz").is_file():
-        return None
-    if recipe.lineage and "lineage" not in read_json(folder / "recipe.json"):
-        return Unproven(
-            "witness", f"{where}: {recipe.stage}", "made by an older version, which kept no witness"
-        )
-    return Fault(
-        "unwitnessed",
-        f"{where}: {recipe.stage}",
-        recipe.key,
-        "the record of what entered is not there",
-    )
-
-
 def arm_faults(arm: ArmAudit) -> Iterator[Found]:
     """Judge the readouts and scores of one arm in one subject."""
     lacking = [witness_found(arm.store, r.recipe, arm.where) for r in arm.readouts]
     lacking.append(witness_found(arm.store, arm.scores, arm.where))
+    yield from _other_groups(arm)
     yield from (found for found in lacking if found is not None)
-    again = arm.truth.read_again(arm.subject)
+    heard: list[Entered] = []
     for readout, task in zip(arm.readouts, arm.tasks, strict=True):
         seen = read_witness(readout.folder)
         if seen is None:
@@ -142,12 +133,16 @@ def arm_faults(arm: ArmAudit) -> Iterator[Found]:
                 "read twice",
                 "the same rows were not the same when they were read again",
             )
+        declared = task.design.arm.banded or task.design.arm.ridge
+        yield from settings_faults(entries, declared, arm.where)
         yield from _place_faults(entries, task, arm.where)
         responses = [one for one in entries if one.role.endswith("/responses")]
-        yield from entered_faults(responses, again, where=arm.where)
-        yield from overlap_faults(arm.scored, responses, where=arm.where, within=arm.within)
+        heard += responses
+        scored = arm.scored_of(readout)
+        yield from overlap_faults(scored, responses, where=arm.where, within=arm.within)
         yield from _design_faults(arm, task, entries)
-    yield from _scored_faults(arm)
+    yield from _response_faults(arm, heard)
+    yield from _company_faults(arm)
 
 
 def _place_faults(entries: Sequence[Entered], task: ReadoutTask, where: str) -> Iterator[Found]:
@@ -186,44 +181,69 @@ def _design_faults(arm: ArmAudit, task: ReadoutTask, entries: Sequence[Entered])
         yield Unproven("designs", arm.where, f"features could not be read ({error})")
         return
     delays = () if settings.nuisance == "alone" else settings.delays
-    again = MadeAgain(made, arm.truth.responses(arm.subject), delays or (0,))
+    raw = {
+        story: arm.truth.design(task.design, story, task.rows[story], scaled=False)
+        for story in stories
+    }
+    again = MadeAgain(made, arm.truth.responses(arm.subject), delays or (0,), raw)
     yield from design_faults(designs, again, where=arm.where)
 
 
-def _scored_faults(arm: ArmAudit) -> Iterator[Found]:
-    """Responses as they were scored, against the dataset; and in which company."""
+def _response_faults(arm: ArmAudit, heard: Sequence[Entered]) -> Iterator[Found]:
+    """Responses as they were fitted, chosen on and scored, against the dataset."""
     again = arm.truth.read_again(arm.subject)
     joined = {
-        story: np.concatenate([again.stories[story][piece.rows] for piece in pieces])
-        for story, pieces in _tested(arm).items()
+        f"{story}{_JOINED if arm.within else ''}": np.concatenate(
+            [again.stories[story][piece.rows] for piece in pieces]
+        )
+        for story, pieces in tested_pieces(arm.readouts).items()
     }
-    yield from entered_faults(
-        arm.scored, replace(again, stories={**again.stories, **joined}), where=arm.where
-    )
+    scored = [replace(one, story=f"{one.story}{_JOINED}") for one in arm.scored]
+    entered = [*heard, *(scored if arm.within else arm.scored)]
+    dataset = replace(again, stories={**again.stories, **joined})
+    yield from entered_faults(entered, dataset, where=arm.where)
+
+
+def _company_faults(arm: ArmAudit) -> Iterator[Found]:
+    """Stories that were scored as one group."""
+    repeated = arm.truth.repeated
     groups: dict[str, set[str]] = {}
     for one in arm._score_entries("score"):
         group, story = one.story.rsplit("/", 2)[0], one.story.rpartition("/")[2]
         groups.setdefault(group, set()).add(story)
     for group, stories in groups.items():
-        mixed = stories & again.repeated
+        mixed = stories & repeated
         if mixed and mixed != stories:
-            yield Fault(
-                "mixed-presentations",
-                f"{arm.where}, {group}",
-                ", ".join(sorted(mixed)),
-                "repeated and single presentations were scored together",
-            )
+            yield _mixed(f"{arm.where}, {group}", mixed)
 
 
-def _tested(arm: ArmAudit) -> dict[str, list[Piece]]:
+def _other_groups(arm: ArmAudit) -> Iterator[Found]:
+    """Where the scores are not there: those of the same readouts that mixed presentations."""
+    if arm.store.has(arm.scores):
+        return
+    for path in sorted(arm.store.folder.glob("scores/*/recipe.json")):
+        content = read_json(path)
+        if content["inputs"] != arm.scores.inputs:
+            continue
+        for group in content["settings"]["groups"]:
+            mixed = arm.truth.repeated & set(group["stories"])
+            if mixed and mixed != set(group["stories"]):
+                yield _mixed(f"{arm.where}, {group['name']}", mixed)
+
+
+def _mixed(where: str, stories: Iterable[str]) -> Fault:
+    return Fault(
+        "mixed-presentations",
+        where,
+        ", ".join(sorted(stories)),
+        "repeated and single presentations were scored together",
+    )
+
+
+def tested_pieces(readouts: Sequence[Readout]) -> dict[str, list[Piece]]:
+    """All pieces that readouts predict, by story, in the order of their rows."""
     pieces: dict[str, list[Piece]] = {}
-    for readout in arm.readouts:
-        for piece in sorted(readout.pieces, key=lambda p: p.start):
+    for readout in readouts:
+        for piece in readout.pieces:
             pieces.setdefault(piece.story, []).append(piece)
     return {story: sorted(found, key=lambda p: p.start) for story, found in pieces.items()}
-
-
-def artifact(store: Store, recipe: Recipe, name: str) -> Path | None:
-    """A file of an artifact, None where it is not there."""
-    path = store.path(recipe) / name
-    return path if path.is_file() else None

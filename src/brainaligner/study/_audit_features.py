@@ -9,7 +9,7 @@ import numpy as np
 
 from brainaligner.core import text_hashes
 from brainaligner.evaluation import Entered, Fault, MadeAgain, Unproven, design_faults
-from brainaligner.study._audit_arm import Found, witness_found
+from brainaligner.study._audit_witness import Found, witness_found
 from brainaligner.study._disk import read_array
 from brainaligner.study._features import FeatureSpace, Stimuli
 from brainaligner.study._store import Store
@@ -140,7 +140,9 @@ def _texts(one: FeatureAudit, story: str) -> tuple[RowText, ...]:
 
 def _computed_again(one: FeatureAudit, stories: Sequence[str]) -> dict[str, np.ndarray]:
     settings, stimuli = one.space.text, one.stimuli
-    model = load_language_model(one.space.source, device=one.device, dtype=settings.dtype)
+    model = load_language_model(
+        one.space.source, device=one.device, dtype=settings.dtype, untrained=one.space.untrained
+    )
     texts = {story: _texts(one, story) for story in stories}
     states = row_states(model, texts, [one.space.layer], settings=settings)[one.space.layer]
     return {

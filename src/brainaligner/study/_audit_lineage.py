@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from brainaligner.evaluation import Fault, Unproven
-from brainaligner.study._audit_arm import Found
+from brainaligner.study._audit_witness import Found
+from brainaligner.study._readout import Readout
 from brainaligner.study._settings import canonical
 from brainaligner.study._store import Recipe, Store
 
@@ -76,7 +77,12 @@ def recipes_below(store: Store, recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def lineage_faults(
-    store: Store, recipe: Recipe, declared: Iterable[Recipe], *, where: str
+    store: Store,
+    recipe: Recipe,
+    declared: Iterable[Recipe],
+    *,
+    where: str,
+    readouts: Sequence[Readout],
 ) -> Iterator[Found]:
     """Walk the store from the scores down, and judge what the recipes there say.
 
@@ -88,25 +94,55 @@ def lineage_faults(
     declared : iterable of Recipe
         What the study file and the data give today, for the artifacts that scores come from.
     where : str
+    readouts : sequence of Readout
+        Of the scores. What one was fitted on must not be what it predicts; where parts of one
+        story are scored in turn, each part trains for the others.
     """
     known = {one.key: one for one in (recipe, *declared)}
-    stages = []
-    for key, content in recipes_below(store, recipe).items():
+    contents = recipes_below(store, recipe)
+    yield from _differing(contents, known, where)
+    scored = canonical(recipe.lineage)["scored_on"]
+    for readout in readouts:
+        below = recipes_below(store, readout.recipe) or {readout.recipe.key: {}}
+        stages = []
+        for key, content in below.items():
+            of = content.get("lineage") or (known[key].lineage if key in known else {})
+            stages.append((content.get("stage", "readout"), of))
+        own = [entry for entry in scored if _is_of(entry, readout)]
+        yield from disjoint_faults(own, stages, where=where)
+
+
+def _differing(
+    contents: Mapping[str, Entry], known: Mapping[str, Recipe], where: str
+) -> Iterator[Found]:
+    """Lineages that are not there, or not what study file and data give."""
+    for key, content in contents.items():
+        if key not in known:
+            continue
+        place = f"{where}: {content['stage']}"
         lineage = content.get("lineage")
-        if lineage is None and (key in known and known[key].lineage):
-            yield Unproven(
-                "lineage",
-                f"{where}: {content['stage']}",
-                "made by an older version, which wrote no lineage",
-            )
-            lineage = known[key].lineage
-        if key in known and lineage is not None and lineage != canonical(known[key].lineage):
+        if lineage is None and known[key].lineage:
+            yield Unproven("lineage", place, "made by an older version, which wrote no lineage")
+        elif lineage is not None and _content(lineage) != _content(canonical(known[key].lineage)):
             yield Fault(
                 "lineage-differs",
-                f"{where}: {content['stage']}",
+                place,
                 key,
                 "its lineage is not what study file and data give",
             )
-        stages.append((content["stage"], lineage or {}))
-    scored = canonical(recipe.lineage)["scored_on"]
-    yield from disjoint_faults(scored, stages, where=where)
+
+
+def _content(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """A lineage without the subjects' names: equal recordings make equal artifacts."""
+    return {
+        role: [{k: v for k, v in entry.items() if k != "subject"} for entry in entries]
+        for role, entries in lineage.items()
+    }
+
+
+def _is_of(entry: Entry, readout: Readout) -> bool:
+    first, last = entry["rows"]
+    return any(
+        piece.story == entry["story"] and piece.start == first and piece.stop in (None, last)
+        for piece in readout.pieces
+    )

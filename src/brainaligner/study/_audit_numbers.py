@@ -9,7 +9,8 @@ import numpy as np
 from brainaligner.core import InputError, Piece
 from brainaligner.encoding import BandedSettings, Decomposition, RidgeSettings
 from brainaligner.evaluation import Fault, Unproven, pearson_r
-from brainaligner.study._audit_arm import ArmAudit, Found, artifact
+from brainaligner.study._audit_arm import ArmAudit, tested_pieces
+from brainaligner.study._audit_witness import Found, artifact
 from brainaligner.study._designs import word_design
 from brainaligner.study._disk import read_array, read_json, read_npz
 from brainaligner.study._readout import ReadoutTask, decomposition_recipe, read_predictions
@@ -60,6 +61,8 @@ def _score_faults(arm: ArmAudit) -> Iterator[Found]:
         {one.story: one.values for one in arm._score_entries(role)}
         for role in ("predicted", "score")
     )
+    stored = _stored_predictions(arm, columns)
+    truth = _tested_responses(arm)
     for group in arm.plan.groups_of(arm.run, arm.subject):
         for cut in arm.plan.prepared.config.evaluation.cuts:
             base = base_name(group.name, cut)
@@ -75,6 +78,10 @@ def _score_faults(arm: ArmAudit) -> Iterator[Found]:
             elif scored and set(names) <= set(scored):
                 again = _r(predicted, scored, names)
                 yield from _r_faults(r[list(columns)], again, where)
+                if set(group.stories) <= stored.keys() & truth.keys():
+                    kept = list(group.stories)
+                    again = _r(_cut(stored, cut), _cut(truth, cut), kept)
+                    yield from _r_faults(r[list(columns)], again, where)
             elif scored:
                 yield Fault(
                     "lineage-differs",
@@ -83,6 +90,38 @@ def _score_faults(arm: ArmAudit) -> Iterator[Found]:
                     "not the stories that were scored",
                 )
     yield from _summary_faults(arm)
+
+
+def _stored_predictions(arm: ArmAudit, columns: range) -> dict[str, np.ndarray]:
+    """What the readouts left, at a sample of targets; all scored rows of each story."""
+    rows: dict[Piece, np.ndarray] = {}
+    for readout in arm.readouts:
+        if not arm.store.has(readout.recipe):
+            return {}
+        rows |= {
+            piece: values[:, list(columns)]
+            for piece, values in read_predictions(readout)
+            if values.shape[1] > columns[-1]
+        }
+    tested = tested_pieces(arm.readouts)
+    return {
+        story: np.concatenate([rows[piece] for piece in pieces])
+        for story, pieces in tested.items()
+        if all(piece in rows for piece in pieces)
+    }
+
+
+def _tested_responses(arm: ArmAudit) -> dict[str, np.ndarray]:
+    """The dataset's responses to the same rows."""
+    known = arm.truth.responses(arm.subject)
+    return {
+        story: np.concatenate([known[story][piece.rows] for piece in pieces])
+        for story, pieces in tested_pieces(arm.readouts).items()
+    }
+
+
+def _cut(rows: Mapping[str, np.ndarray], cut: int) -> dict[str, np.ndarray]:
+    return {story: values[cut : len(values) - cut] for story, values in rows.items()}
 
 
 def _r(
@@ -193,7 +232,7 @@ def _replay_faults(arm: ArmAudit, i: int, task: ReadoutTask) -> Iterator[Found]:
 def _prediction_faults(
     arm: ArmAudit, i: int, columns: np.ndarray, again: tuple[np.ndarray, ...]
 ) -> Iterator[Found]:
-    pairs: list[tuple[Piece, np.ndarray]] = list(read_predictions(arm.readouts[i]))
+    pairs = read_predictions(arm.readouts[i])
     for (piece, stored), values in zip(pairs, again, strict=True):
         spread = values.std() + 1e-6
         off = float(np.abs(stored[:, columns] - values).max() / spread)

@@ -9,17 +9,20 @@ import numpy as np
 
 from brainaligner.core import WithinStorySplit, zscore
 from brainaligner.evaluation import (
+    FEWEST_EQUAL,
     MOST_SHARED,
+    REMARKABLE,
     Fault,
     Unproven,
+    fewest_near,
     lag_one,
     near_rows,
     row_sources,
     series_matches,
     shared_words,
 )
-from brainaligner.study._audit_arm import Found
 from brainaligner.study._audit_truth import Truth
+from brainaligner.study._audit_witness import Found
 from brainaligner.study._division import AnySplit
 
 _SAME_SUBJECT = 0.98
@@ -50,8 +53,8 @@ def _word_faults(truth: Truth, subject: str, split: AnySplit) -> Iterator[Found]
     words = {story: truth.words[story] for story in scored | rest}
     shared = shared_words(words, words)
     for story, (other, share) in shared.items():
-        if share > MOST_SHARED:
-            name = _story_name(story, other, scored)
+        if share > REMARKABLE:
+            name = _story_name(story, other, scored) if share > MOST_SHARED else "alike-stories"
             yield Fault(
                 name,
                 f"{subject}, {story}",
@@ -85,11 +88,11 @@ def _row_faults(rows: np.ndarray, others: Mapping[str, np.ndarray], where: str) 
     """Parts of a scored story in others: equal rows, or nearly equal ones."""
     equal = sum(map(bool, row_sources(rows, others)[0]))
     near = near_rows([rows], list(others.values())).found
-    if equal or near >= max(3, len(rows) // 50):
+    if equal >= FEWEST_EQUAL or near >= fewest_near(len(rows)):
         yield Fault(
             "same-story-two-names",
             where,
-            f"{equal or near} of {len(rows)} rows",
+            f"{max(equal, near)} of {len(rows)} rows",
             "rows of it stand in stories that fit or choose",
         )
 

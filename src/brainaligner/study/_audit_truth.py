@@ -60,10 +60,18 @@ class Truth:
 
     @cached_property
     def repeated(self) -> frozenset[str]:
-        """Stories whose responses average several presentations."""
-        dataset = self.plan.prepared.dataset
-        stories = {story for subject in self.subjects for story in dataset.stories(subject)}
-        return frozenset(story for story in stories if dataset.presentations(story) > 1)
+        """Stories whose responses average several presentations.
+
+        The dataset says so, or holds the single presentations.
+        """
+        dataset, first = self.plan.prepared.dataset, slice(0, 1)
+        heard = {(subject, s) for subject in self.subjects for s in dataset.stories(subject)}
+        return frozenset(
+            story
+            for subject, story in heard
+            if dataset.presentations(story) > 1
+            or dataset.repeats(subject, story, first) is not None
+        )
 
     @cached_property
     def words(self) -> dict[str, np.ndarray]:
@@ -71,12 +79,15 @@ class Truth:
         known = self.plan.prepared.division.stimuli.transcripts
         return {story: text_hashes(transcript.words) for story, transcript in known.items()}
 
-    def design(self, design: ArmDesign, story: str, n_rows: int) -> Series:
-        """One story's design at a sample of columns, made from stored features and words."""
+    def design(self, design: ArmDesign, story: str, n_rows: int, *, scaled: bool = True) -> Series:
+        """One story's design at a sample of columns, made from stored features and words.
+
+        Where `scaled` is false, features stand as they are stored.
+        """
         keys = "+".join(space.recipe.key for space in design.single)
-        place = (f"{keys}/{design.arm.design}/{design.shift}", story, n_rows)
+        place = (f"{keys}/{design.arm.design}/{design.shift}/{scaled}", story, n_rows)
         if place not in self._designs:
-            self._designs[place] = _design(design, story, n_rows)
+            self._designs[place] = _design(design, story, n_rows, scaled)
         return self._designs[place]
 
 
@@ -87,8 +98,9 @@ def design_width(design: ArmDesign) -> int:
     return own + (0 if settings.nuisance == "none" else len(settings.delays) + 3)
 
 
-def _design(design: ArmDesign, story: str, n_rows: int) -> Series:
+def _design(design: ArmDesign, story: str, n_rows: int, scaled: bool) -> Series:
     settings = design.arm.design
+    scaling = settings.scaling if scaled else "none"
     columns = list(sampled(design_width(design), KEPT_COLUMNS))
     made = np.zeros((n_rows, len(columns)), dtype=np.float32)
     first = 0
@@ -99,7 +111,7 @@ def _design(design: ArmDesign, story: str, n_rows: int) -> Series:
             block, feature = divmod(column - first, width)
             if 0 <= column - first < width * len(settings.delays):
                 made[:, place] = _delayed(
-                    _scaled(stored[:, feature], settings.scaling), settings.delays[block]
+                    _scaled(stored[:, feature], scaling), settings.delays[block]
                 )
         first += width * len(settings.delays)
     if settings.nuisance != "none":

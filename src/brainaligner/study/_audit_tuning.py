@@ -8,16 +8,20 @@ import numpy as np
 
 from brainaligner.core import Piece, text_hashes
 from brainaligner.evaluation import (
+    FEWEST_EQUAL,
     MOST_SHARED,
     Entered,
     Fault,
     Unproven,
     entered_faults,
+    fewest_near,
     near_rows,
     row_sources,
     shared_words,
 )
-from brainaligner.study._audit_arm import ArmAudit, Found, artifact, witness_found
+from brainaligner.study._audit_arm import ArmAudit
+from brainaligner.study._audit_brain import encoder_faults
+from brainaligner.study._audit_witness import Found, artifact, settings_faults, witness_found
 from brainaligner.study._disk import read_array
 from brainaligner.study._store import Recipe
 from brainaligner.study._tuning_task import TuningTask
@@ -26,7 +30,7 @@ from brainaligner.study._witness import KEPT_COLUMNS, read_witness, sampled
 SELECTING = ("encoding_selection", "high_ev", "split_half_reliability")
 
 
-def tuning_faults(arm: ArmAudit) -> Iterator[Found]:
+def tuning_faults(arm: ArmAudit, *, thorough: bool = False) -> Iterator[Found]:
     """Judge all tunings that an arm reads in a subject."""
     for task, _ in arm.plan.tunings_of(arm.run, arm.subject):
         where = f"{arm.where}, {task.words}"
@@ -35,6 +39,7 @@ def tuning_faults(arm: ArmAudit) -> Iterator[Found]:
         if task.brain is not None:
             yield from _vector_faults(arm, task, where)
             yield from _brain_faults(arm, task, where)
+            yield from encoder_faults(arm, task.brain, f"{where}: brain", thorough=thorough)
             yield Fault(
                 "not-cross-fitted",
                 where,
@@ -62,6 +67,8 @@ def _text_faults(arm: ArmAudit, task: TuningTask, recipe: Recipe, where: str) ->
     """Words that were tuned on: those of the division, and none of a scored story."""
     entries, lacking = _entries(arm, recipe, where)
     yield from lacking
+    declared = task.settings if recipe.stage == "tuning" else task.config.head.settings
+    yield from settings_faults(entries, declared, f"{where}: {recipe.stage}")
     scored = {piece.story for piece in _scored_pieces(arm)}
     tested = {story: arm.truth.words[story] for story in scored if story in arm.truth.words}
     for role, side in (("fit", task.division.train), ("choose", task.division.validation)):
@@ -132,6 +139,8 @@ def _brain_faults(arm: ArmAudit, task: TuningTask, where: str) -> Iterator[Found
     assert brain is not None
     entries, lacking = _entries(arm, brain.recipe, where)
     yield from lacking
+    settings = brain.config.encoder or brain.config.brainlm
+    yield from settings_faults(entries, settings, f"{where}: brain")
     read = [one for one in entries if one.role.startswith("brain") and one.values.ndim == 2]
     responses = [one for one in read if one.role == "brain/responses"]
     if brain.source in arm.truth.subjects:
@@ -170,11 +179,11 @@ def _renamed_faults(
     for story, rows in tested.items():
         equal = sum(map(bool, row_sources(rows, {str(i): v for i, v in enumerate(whole)})[0]))
         near = near_rows([rows], whole).found
-        if equal or near >= max(3, len(rows) // 50):
+        if equal >= FEWEST_EQUAL or near >= fewest_near(len(rows)):
             yield Fault(
                 name,
                 f"{where}: brain, {story}",
-                f"{equal or near} rows",
+                f"{max(equal, near)} rows",
                 "the encoder read rows of a scored story under another name",
             )
 

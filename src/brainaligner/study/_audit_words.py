@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from brainaligner.evaluation import Audit, Diagnostic, Fault, Finding, Verdict
+from brainaligner.evaluation import DIAGNOSTIC_NAMES, Audit, Diagnostic, Fault, Finding, Verdict
 from brainaligner.report import NOT_VALID
 
 _DISJOINT = (
@@ -55,32 +55,29 @@ def audit_findings(audit: Audit) -> tuple[Finding, ...]:
 def audit_diagnostics(audit: Audit) -> tuple[Diagnostic, ...]:
     """Diagnostics 1 (story sets disjoint, by content) and 4 (no brain input at evaluation)."""
     return (
-        _diagnostic(
-            audit,
-            1,
-            "story sets disjoint, by content of words and responses",
-            _DISJOINT,
-            ("same-story-two-names", "near-rows", "lineage", "witness"),
-        ),
-        _diagnostic(
-            audit, 4, "no brain input at evaluation", ("brain-at-evaluation",), ("features",)
-        ),
+        _diagnostic(audit, 1, _DISJOINT, ("same-story-two-names", "lineage", "witness")),
+        _diagnostic(audit, 4, ("brain-at-evaluation",), ("features",)),
     )
 
 
 def _diagnostic(
-    audit: Audit, number: int, name: str, faults: tuple[str, ...], checks: tuple[str, ...]
+    audit: Audit, number: int, faults: tuple[str, ...], checks: tuple[str, ...]
 ) -> Diagnostic:
     found = [fault for fault in audit.faults if fault.name in faults]
     open_checks = [one for one in audit.unproven if one.name in checks]
-    verdict: Verdict = "FAIL" if found else "WARN" if open_checks else "PASS"
+    failed = any(one.name == "check-failed" for one in audit.warnings)
+    verdict: Verdict = "FAIL" if found else "WARN" if open_checks or failed else "PASS"
     advice = "Nothing to do."
     if found:
         advice = f"{_said(found[0])}. Do not use these scores."
     elif open_checks:
         advice = f"Not proven: {open_checks[0].where}: {open_checks[0].reason}."
+    elif failed:
+        advice = "A check of the audit could not be carried to its end: see its warnings."
     where = found[0].where if found else ""
-    return Diagnostic(number, name, where, verdict, f"{len(found)} faults, 0 allowed", advice)
+    return Diagnostic(
+        number, DIAGNOSTIC_NAMES[number], where, verdict, f"{len(found)} faults, 0 allowed", advice
+    )
 
 
 def _said(fault: Fault) -> str:

@@ -44,7 +44,7 @@ def _entry(prepared: Prepared, subject: str, piece: Piece | str, text: bool, bol
     whole = Piece(piece) if isinstance(piece, str) else piece
     story, rows = whole.story, prepared.dataset.n_rows(subject, whole.story)
     return {
-        "subject": subject,
+        "subject": subject if bold else None,  # what knows words alone is shared by subjects
         "story": story,
         "rows": list(whole.rows.indices(rows)[:2]),
         "text": text_digest(prepared, story) if text else None,

@@ -12,6 +12,7 @@ from brainaligner.core import InputError
 from brainaligner.study._arm_readout import ensure_arm_readout
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._audit import Auditor
+from brainaligner.study._audit_words import audit_diagnostics
 from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._controls import with_controls
@@ -21,7 +22,7 @@ from brainaligner.study._diagnose import in_order, judge_after, judge_before
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study
-from brainaligner.study._judged import Looks
+from brainaligner.study._judged import Looks, judged
 from brainaligner.study._ledger import record_opening, seen_by
 from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._options import RunOptions
@@ -105,7 +106,8 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
         audit = Auditor(plan, store, device=options.device).audit(reporter)
         reporter.line(f"audit: {audit.verdict}{': ' if audit.reason else ''}{audit.reason}")
-        looked_at = Looks(in_order((*before, *after)), tables, audit, seen_by(plan, store))
+        judgements = in_order((*before, *after, *map(judged, audit_diagnostics(audit))))
+        looked_at = Looks(judgements, tables, audit, seen_by(plan, store))
         write_outputs(plan, fitted, ceilings, looked_at, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder

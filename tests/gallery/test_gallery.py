@@ -1,0 +1,79 @@
+"""Studies that cheat are caught and named; studies that do not are not accused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gallery_bench import Bench, World, mean_r
+from gallery_judge import Verdict, judge
+from gallery_registry import (
+    CHEATS,
+    HONEST,
+    HONEST_ON_REAL,
+    KNOWN_MISSES,
+    ON_SIMULATED,
+    Cheat,
+    Study,
+)
+
+ON_REAL = {name: cheat for name, cheat in CHEATS.items() if cheat.real}
+
+
+def _finished(world: World, folder: Path, study: Study) -> Path:
+    """Run a study; what it patched is itself again afterwards."""
+    bench = Bench(world, folder)
+    try:
+        return study(bench)
+    finally:
+        bench.patch.undo()
+
+
+def _named(cheat: Cheat, verdict: Verdict) -> bool:
+    """Whether one of the expected names was given: a warning counts where only that is due."""
+    given = verdict.faults | (verdict.warned & {"test-set-opened"})
+    return bool(given & set(cheat.faults))
+
+
+def _check_named(place: str, name: str, verdict: Verdict) -> None:
+    print(
+        f"@@ {place} {name} during={sorted(verdict.during)} after={sorted(verdict.after)} warned={sorted(verdict.warned)} named={_named(CHEATS[name], verdict)}"
+    )
+    for w in verdict.words[:8]:
+        print("@@    ", w[:300])
+    missed = (place, name) in KNOWN_MISSES
+    assert _named(CHEATS[name], verdict) != missed, "\n".join(verdict.words) or "nothing was found"
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_cheats_on_simulated_listeners(simulated: World, tmp_path: Path, name: str) -> None:
+    run = _finished(simulated, tmp_path, CHEATS[name].act)
+    least = CHEATS[name].least
+    assert least is None or mean_r(run) > least
+    _check_named("simulated", name, judge(run))
+
+
+@pytest.mark.parametrize("name", ON_REAL)
+def test_cheats_on_real_listeners(real: World, tmp_path: Path, name: str) -> None:
+    run = _finished(real, tmp_path, ON_REAL[name].act)
+    _check_named("real", name, judge(run))
+
+
+@pytest.mark.parametrize("name", ON_SIMULATED)
+def test_honest_studies_of_simulated_listeners(simulated: World, tmp_path: Path, name: str) -> None:
+    verdict = judge(_finished(simulated, tmp_path, HONEST[name]))
+    for w in verdict.words:
+        print("@@ sim", name, w[:300])
+    assert not verdict.faults, "\n".join(verdict.words)
+
+
+@pytest.mark.parametrize("name", HONEST_ON_REAL)
+def test_honest_studies_of_real_listeners(real: World, tmp_path: Path, name: str) -> None:
+    verdict = judge(_finished(real, tmp_path, HONEST[name]))
+    for w in verdict.words:
+        print("@@ real", name, w[:300])
+    assert not verdict.faults, "\n".join(verdict.words)
+
+
+def test_cheating_would_have_paid(simulated: World) -> None:
+    assert 0.15 < mean_r(simulated.honest) < 0.2
