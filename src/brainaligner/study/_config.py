@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from brainaligner.core import InputError, unknown_name
 from brainaligner.encoding import BandedSettings, RidgeSettings
-from brainaligner.evaluation import EvaluationSettings
+from brainaligner.evaluation import ComparisonSettings, EvaluationSettings
 from brainaligner.study._dataset_config import (
     EMBEDDED,
     STORE,
@@ -139,6 +139,8 @@ class StudyConfig:
         Score null features and null responses of every arm as well.
     null_draws : int
         Draws behind every null mean, at least 2.
+    comparison : ComparisonSettings
+        Margin of equivalence, alpha and power of ``brainaligner compare``.
     """
 
     name: str
@@ -154,6 +156,7 @@ class StudyConfig:
     controls: tuple[str, ...] = CONTROLS
     nulls: bool = False
     null_draws: int = 20
+    comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
