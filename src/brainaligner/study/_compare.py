@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brainaligner.core import InputError, StoryGroup, unknown_name
+from brainaligner.core import InputError, unknown_name
 from brainaligner.evaluation import (
     Comparison,
     ComparisonSettings,
@@ -26,7 +26,7 @@ from brainaligner.study._progress import reporting
 from brainaligner.study._readout import Readout, readout_recipe
 from brainaligner.study._reopened import reopen_run
 from brainaligner.study._scoring import test_rows
-from brainaligner.study._store import Store
+from brainaligner.study._store import Recipe, Store
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +114,8 @@ def compare_run(
         splits = plan.prepared.division.splits
         found = {}
         for done, subject in enumerate(splits, start=1):
-            reader = _Reader(plan, store, subject, group)
-            found[subject] = reader.compare(runs, cut)
+            rows = StoredRows(plan, store, subject, group)
+            found[subject] = _compare_subject(rows, runs, cut)
             reporter("compare", done, len(splits))
     prepared, first = plan.prepared, next(iter(splits))
     return RunComparison(
@@ -160,55 +160,70 @@ def named_runs(runs: Sequence[ArmRun], name: str) -> tuple[ArmRun, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Reader:
-    """Reads what one subject's comparison needs."""
+class StoredRows:
+    """Predictions in the store beside measured responses, of one subject and group of stories.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : Store
+    subject, group : str
+    """
 
     plan: Plan
     store: Store
     subject: str
     group: str
 
-    def compare(self, runs: Mapping[str, tuple[ArmRun, ...]], cut: int) -> tuple[Comparison, ...]:
-        every = [run for of_arm in runs.values() for run in of_arm]
-        sides = [partial(self._sides, self._readouts(run), self._group(run)) for run in every]
-        moments = iter(paired_moments(sides, cut=cut))
-        arms: dict[str, list[Moments]] = {
-            name: [next(moments) for _ in of_arm] for name, of_arm in runs.items()
-        }
-        config = self.plan.prepared.config
-        return compare_arms(arms, settings=config.comparison, evaluation=config.evaluation)
+    def sides(self, run: ArmRun) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Predictions of a run and responses, one array (time, target) of each per story.
 
-    def _group(self, run: ArmRun) -> StoryGroup:
+        Raises
+        ------
+        InputError
+            If there is no such group, or the store does not hold the predictions.
+        """
+        stories, readouts = self._stories(run), self._readouts(run)
+        rows = test_rows(self.plan.prepared, self.subject, set(stories), readouts)
+        predicted, measured = rows[0], rows[1]
+        return [predicted[story] for story in stories], [measured[story] for story in stories]
+
+    def _stories(self, run: ArmRun) -> tuple[str, ...]:
         groups = {group.name: group for group in self.plan.groups_of(run, self.subject)}
         if self.group not in groups:
             raise unknown_name(
                 f"--group, {run.name}, {self.subject}", "group of stories", self.group, groups
             )
-        return groups[self.group]
+        return groups[self.group].stories
 
     def _readouts(self, run: ArmRun) -> list[Readout]:
         tasks = self.plan.tasks[run.name, self.subject]
         recipes = [readout_recipe(task) for task in tasks]
         for recipe in recipes:
             if not self.store.has(recipe):
-                raise InputError(
-                    f"{run.name}, {self.subject}",
-                    got=f"no readout {recipe.key} in {self.store.folder}",
-                    wanted="the predictions that the study file and the data ask for",
-                    do="Run the study again: its data, models or version changed, "
-                    "or the store was emptied.",
-                )
+                raise _lacking(f"{run.name}, {self.subject}", recipe, self.store)
         return [
             Readout(recipe, self.store.path(recipe), task.fold.test, "", None, {})
             for recipe, task in zip(recipes, tasks, strict=True)
         ]
 
-    def _sides(
-        self, readouts: Sequence[Readout], group: StoryGroup
-    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        rows = test_rows(self.plan.prepared, self.subject, set(group.stories), readouts)
-        predicted, measured = rows[0], rows[1]
-        return (
-            [predicted[story] for story in group.stories],
-            [measured[story] for story in group.stories],
-        )
+
+def _lacking(where: str, recipe: Recipe, store: Store) -> InputError:
+    return InputError(
+        where,
+        got=f"no readout {recipe.key} in {store.folder}",
+        wanted="the predictions that the study file and the data ask for",
+        do="Run the study again: its data, models or version changed, or the store was emptied.",
+    )
+
+
+def _compare_subject(
+    rows: StoredRows, runs: Mapping[str, tuple[ArmRun, ...]], cut: int
+) -> tuple[Comparison, ...]:
+    every = [run for of_arm in runs.values() for run in of_arm]
+    moments = iter(paired_moments([partial(rows.sides, run) for run in every], cut=cut))
+    arms: dict[str, list[Moments]] = {
+        name: [next(moments) for _ in of_arm] for name, of_arm in runs.items()
+    }
+    config = rows.plan.prepared.config
+    return compare_arms(arms, settings=config.comparison, evaluation=config.evaluation)
