@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from acceptance import fetching, published
+from acceptance import calibration, fetching, published
 from acceptance.runs import DATA, run_command
 
 Result = dict[str, Any]
@@ -223,6 +223,7 @@ CHECKS = {
     "threads_and_batches": threads_and_batches,
     "simulated_truth": simulated_truth,
     "simulated_null": simulated_null,
+    "calibration": calibration.calibration,
     **fetching.CHECKS,
     **published.CHECKS,
 }

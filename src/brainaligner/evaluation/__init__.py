@@ -16,6 +16,17 @@ from brainaligner.evaluation._audit_series import SeriesMatch, series_matches, s
 from brainaligner.evaluation._audit_words import MOST_SHARED, REMARKABLE, shared_words
 from brainaligner.evaluation._blocks import block_length
 from brainaligner.evaluation._ceilings import CeilingSummary, ceiling_summary
+from brainaligner.evaluation._compare import compare_arms, paired_moments
+from brainaligner.evaluation._compare_targets import target_tests
+from brainaligner.evaluation._comparison import (
+    Comparison,
+    ComparisonSettings,
+    Equivalence,
+    Replication,
+    TargetTests,
+    replication,
+)
+from brainaligner.evaluation._detectable import detectable_difference
 from brainaligner.evaluation._diagnostic import VERDICTS, Diagnostic, Verdict, worst_verdict
 from brainaligner.evaluation._diagnostic_names import DIAGNOSTIC_NAMES
 from brainaligner.evaluation._diagnostics import DIAGNOSTIC_RULES, complete_diagnostics
@@ -107,8 +118,11 @@ __all__ = [
     "Audit",
     "BlockPermutation",
     "CeilingSummary",
+    "Comparison",
+    "ComparisonSettings",
     "Diagnostic",
     "Entered",
+    "Equivalence",
     "EvaluationSettings",
     "Fault",
     "Finding",
@@ -120,12 +134,14 @@ __all__ = [
     "Opening",
     "ReadAgain",
     "RegionScore",
+    "Replication",
     "ScoreBase",
     "SeriesMatch",
     "ShiftNull",
     "SimulationCheck",
     "StoryLikeness",
     "Summary",
+    "TargetTests",
     "Unproven",
     "Verdict",
     "apart_diagnostics",
@@ -136,11 +152,13 @@ __all__ = [
     "ceiling_diagnostic",
     "ceiling_summary",
     "centred_story",
+    "compare_arms",
     "complete_diagnostics",
     "configurations_seen",
     "control_diagnostic",
     "correlation_from_moments",
     "design_faults",
+    "detectable_difference",
     "draw_shifts",
     "draw_weights",
     "edge_diagnostic",
@@ -171,9 +189,11 @@ __all__ = [
     "onset_diagnostic",
     "opened_stories",
     "overlap_faults",
+    "paired_moments",
     "pearson_r",
     "possible_nulls",
     "region_scores",
+    "replication",
     "resampling_moments",
     "row_sources",
     "score_group",
@@ -190,6 +210,7 @@ __all__ = [
     "story_moments",
     "story_twin_diagnostic",
     "subjects_diagnostic",
+    "target_tests",
     "voxel_count_diagnostic",
     "worst_verdict",
 ]

@@ -79,13 +79,14 @@ def draw_weights(moments: Moments, *, n_draws: int, seed: int) -> Float64[np.nda
     """
     rng = np.random.default_rng(seed)
     weights = np.zeros((n_draws, moments.n_units))
-    for units in _strata(moments):
+    for units in strata(moments):
         size = len(units)
         weights[:, units] = rng.multinomial(size, np.full(size, 1 / size), size=n_draws)
     return weights
 
 
-def _strata(moments: Moments) -> list[Int64[np.ndarray, "_unit"]]:
+def strata(moments: Moments) -> list[Int64[np.ndarray, "_unit"]]:
+    """Units that are drawn for each other: all stories, or the blocks of one story."""
     if moments.kind == "story":
         return [np.arange(moments.n_units)]
     return [np.flatnonzero(moments.story == story) for story in np.unique(moments.story)]
@@ -154,7 +155,7 @@ def standard_error(
     Resampling Plans, chapter 6). It needs no refit, so that each draw has its own.
     """
     variance = np.zeros(len(weights))
-    for units in _strata(moments):
+    for units in strata(moments):
         u, w, size = influence[:, units], weights[:, units], len(units)
         mean = (w * u).sum(axis=1, keepdims=True) / size
         variance += size / (size - 1) * (w * (u - mean) ** 2).sum(axis=1)
@@ -179,34 +180,69 @@ def interval_from_moments(
     InputError
         If `n_draws` is under 20 or `level` is not within (0, 1).
     """
-    _check_draws(n_draws, level)
+    check_draws(n_draws, level)
     conditional = moments.kind == "block"
-    enough = min(len(units) for units in _strata(moments)) >= 2
-    if not enough or moments.n_units < (FEWEST_BLOCKS if conditional else FEWEST_STORIES):
-        reason = "too few rows" if conditional else "too few stories"
+    reason = too_few_units(moments)
+    if reason:
         return Interval(np.nan, np.nan, level, reason, moments.n_units, conditional)
-    low, high = _studentised_ends(moments, draw_weights(moments, n_draws=n_draws, seed=seed), level)
+    weights = draw_weights(moments, n_draws=n_draws, seed=seed)
+    once = np.ones((1, moments.n_units))
+    found = studentised(
+        moments, weights, mean_and_influence(moments, once), mean_and_influence(moments, weights)
+    )
+    low, high = found.ends(level)
+    low, high = max(low, -1.0), min(high, 1.0)
     return Interval(low, high, level, METHODS[moments.kind], moments.n_units, conditional)
 
 
-def _studentised_ends(
-    moments: Moments, weights: Float64[np.ndarray, "draw unit"], level: float
-) -> tuple[float, float]:
-    once = np.ones((1, moments.n_units))
-    mean, influence = mean_and_influence(moments, once)
-    error = standard_error(moments, influence, once)
-    drawn, drawn_influence = mean_and_influence(moments, weights)
-    drawn_error = standard_error(moments, drawn_influence, weights)
+def too_few_units(moments: Moments) -> str:
+    """Why these units cannot be resampled; empty where they can."""
+    conditional = moments.kind == "block"
+    enough = min(len(units) for units in strata(moments)) >= 2
+    if enough and moments.n_units >= (FEWEST_BLOCKS if conditional else FEWEST_STORIES):
+        return ""
+    return "too few rows" if conditional else "too few stories"
+
+
+@dataclass(frozen=True, eq=False)
+class Studentised:
+    """An estimate, its standard error, and both in each draw, as ``t* = (est* - est) / SE*``.
+
+    Draws of one story only have no spread of their own and are left out of `t`.
+    """
+
+    estimate: float
+    error: float
+    t: Float64[np.ndarray, "_draw"]
+
+    def ends(self, level: float) -> tuple[float, float]:
+        """``[est - q_hi SE, est - q_lo SE]`` with q the quantiles of t*; NaN without draws."""
+        if not self.t.size:
+            return float("nan"), float("nan")
+        q_low, q_high = np.quantile(self.t, [(1 - level) / 2, (1 + level) / 2])
+        low, high = self.estimate - q_high * self.error, self.estimate - q_low * self.error
+        return float(low), float(high)
+
+
+Influenced = tuple[Float64[np.ndarray, "draw"], Float64[np.ndarray, "draw unit"]]
+
+
+def studentised(
+    moments: Moments,
+    weights: Float64[np.ndarray, "draw unit"],
+    once: Influenced,
+    drawn: Influenced,
+) -> Studentised:
+    """Studentise a statistic from its value and influences, once and in each draw."""
+    error = standard_error(moments, once[1], np.ones((1, moments.n_units)))[0]
+    drawn_error = standard_error(moments, drawn[1], weights)
     usable = drawn_error > 1e-9 * error  # a draw of one story only has no spread of its own
-    if not usable.any():
-        return float("nan"), float("nan")
-    t = (drawn[usable] - mean) / drawn_error[usable]
-    q_low, q_high = np.quantile(t, [(1 - level) / 2, (1 + level) / 2])
-    low, high = mean[0] - q_high * error[0], mean[0] - q_low * error[0]
-    return max(float(low), -1.0), min(float(high), 1.0)
+    t = (drawn[0][usable] - once[0][0]) / drawn_error[usable]
+    return Studentised(float(once[0][0]), float(error), t)
 
 
-def _check_draws(n_draws: int, level: float) -> None:
+def check_draws(n_draws: int, level: float) -> None:
+    """Refuse too few draws, or a level outside (0, 1)."""
     if n_draws < 20 or not 0 < level < 1:
         raise InputError(
             "interval",
@@ -245,6 +281,6 @@ def mean_interval(
     InputError
         If the two sides do not fit each other, or a setting is out of range.
     """
-    _check_draws(n_draws, level)
+    check_draws(n_draws, level)
     moments = resampling_moments(predictions, responses, cut=cut)
     return interval_from_moments(moments, seed=seed, n_draws=n_draws, level=level)

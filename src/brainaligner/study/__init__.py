@@ -13,6 +13,7 @@ from brainaligner.study._cli import app, main
 if TYPE_CHECKING:
     from brainaligner.study._audit import audit_run
     from brainaligner.study._audit_words import audit_diagnostics
+    from brainaligner.study._compare import RunComparison, compare_run
     from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
     from brainaligner.study._dataset_config import DatasetConfig, SimulationConfig, SplitConfig
     from brainaligner.study._files import load_study, preset_names, study_yaml
@@ -38,6 +39,7 @@ __all__ = [
     "PublishedConfig",
     "Recipe",
     "RegionsConfig",
+    "RunComparison",
     "RunOptions",
     "SimulationConfig",
     "SplitConfig",
@@ -47,6 +49,7 @@ __all__ = [
     "app",
     "audit_diagnostics",
     "audit_run",
+    "compare_run",
     "load_study",
     "main",
     "preset_names",
@@ -64,6 +67,7 @@ _MODULES = {
     "PublishedConfig": "_tuning_config",
     "Recipe": "_store",
     "RegionsConfig": "_region_files",
+    "RunComparison": "_compare",
     "RunOptions": "_options",
     "SimulationConfig": "_dataset_config",
     "SplitConfig": "_dataset_config",
@@ -72,6 +76,7 @@ _MODULES = {
     "TuningConfig": "_tuning_config",
     "audit_diagnostics": "_audit_words",
     "audit_run": "_audit",
+    "compare_run": "_compare",
     "load_study": "_files",
     "preset_names": "_files",
     "run_study": "_run",

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from brainaligner import __version__
 from brainaligner.core import BrainAlignerError
-from brainaligner.study import _fetch_command, _recipe_command
+from brainaligner.study import _compare_command, _fetch_command, _recipe_command
 from brainaligner.study._audit_command import EXAMPLES, audit_command, exit_if_not_valid
 from brainaligner.study._data_commands import add_data_commands
 from brainaligner.study._place_commands import add_place_commands
@@ -40,6 +40,7 @@ studies_app = typer.Typer(help="The packaged studies.", invoke_without_command=T
 app.add_typer(studies_app, name="studies")
 app.command("fetch", epilog=_fetch_command.EXAMPLES)(_fetch_command.fetch)
 app.command("audit", epilog=EXAMPLES)(audit_command)
+app.command("compare", epilog=_compare_command.EXAMPLES)(_compare_command.compare)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of results and of the store.")]
 Data = Annotated[

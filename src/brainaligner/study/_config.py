@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from brainaligner.core import InputError, unknown_name
 from brainaligner.encoding import BandedSettings, ReducedRankSettings, RidgeSettings
 from brainaligner.evaluation import EvaluationSettings
+from brainaligner.encoding import BandedSettings, RidgeSettings
+from brainaligner.evaluation import ComparisonSettings, EvaluationSettings
 from brainaligner.study._dataset_config import (
     EMBEDDED,
     STORE,
@@ -172,6 +174,8 @@ class StudyConfig:
         ``run --confirm``.
     other_listeners : ListenersConfig
         The reference from the other subjects' responses, beside every table.
+    comparison : ComparisonSettings
+        Margin of equivalence, alpha and power of ``brainaligner compare``.
     """
 
     name: str
@@ -189,6 +193,7 @@ class StudyConfig:
     null_draws: int = 20
     confirms: str | None = None
     other_listeners: ListenersConfig = field(default_factory=ListenersConfig)
+    comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
