@@ -41,10 +41,11 @@ FINDINGS = (
 DIAGNOSTICS = (
     Diagnostic(
         2, "null features score nothing", "layer 4, as fitted, test", "FAIL",
-        "noise +0.0510 ± 0.0010 (bound 3 standard errors and 0.005)", "Rows of test stories were seen.",
+        "noise +0.0510 ± 0.0010 (bound 3 standard errors and 0.005)",
+        "Rows of test stories were seen.",
     ),
     *(
-        Diagnostic(8, "alpha inside its grid", f"layer 4, UTS0{i}", "WARN", "alpha 1e+07", "Widen it.")
+        Diagnostic(8, "alpha inside its grid", f"arm, UTS0{i}", "WARN", "alpha 1e+07", "Widen it.")
         for i in range(1, 6)
     ),
     Diagnostic(10, "lag curve", "layer 4, UTS01", "PASS", "peak at 3", "r peaks where it should."),
@@ -132,5 +133,4 @@ def made_report(kind: str = "components", n_targets: int = 200) -> RunReport:
         findings=FINDINGS,
         settings_text="study: minilm-context\nencoding:\n  alphas: [1.0, 10.0]\n",
         recipes=(("features", "3f" * 32), ("scores", "a9" * 32)),
-        diagnostics=DIAGNOSTICS,
     )

@@ -35,7 +35,7 @@ def test_other_advice_is_another_row() -> None:
 
 
 def test_every_figure_and_verdict_is_said_in_words() -> None:
-    shown = section(render_page(made_report()))
+    shown = section(render_page(replace(made_report(), diagnostics=DIAGNOSTICS)))
     assert "1 FAIL, 5 WARN, 1 NOT RUN, 1 PASS." in shown
     for one in DIAGNOSTICS:
         assert one.figure in shown
