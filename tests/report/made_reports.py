@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from brainaligner.core import Scores, Space, StoryGroup
-from brainaligner.evaluation import QUANTILES, Finding, Interval, Summary
+from brainaligner.evaluation import QUANTILES, Diagnostic, Finding, Interval, Summary
 from brainaligner.report import Result, RunReport, fsaverage5_coordinates
 
 SUBJECTS = ("UTS01", "UTS02", "UTS03")
@@ -38,6 +38,19 @@ FINDINGS = (
     Finding("fail", "null features", "The null mean .013 is 4.1 standard errors from 0."),
     Finding("warn", "subjects", "Mean r of all subjects lies within 2 %: looks like a shuffle."),
 )
+DIAGNOSTICS = (
+    Diagnostic(
+        2, "null features score nothing", "layer 4, as fitted, test", "FAIL",
+        "noise +0.0510 ± 0.0010 (bound 3 standard errors and 0.005)",
+        "Rows of test stories were seen.",
+    ),
+    *(
+        Diagnostic(8, "alpha inside its grid", f"arm, UTS0{i}", "WARN", "alpha 1e+07", "Widen it.")
+        for i in range(1, 6)
+    ),
+    Diagnostic(10, "lag curve", "layer 4, UTS01", "PASS", "peak at 3", "r peaks where it should."),
+    Diagnostic(4, "no brain reaches evaluation features", "", "NOT RUN", "not looked at", "None."),
+)  # fmt: skip
 
 
 def made_summary(scores: Scores) -> Summary:

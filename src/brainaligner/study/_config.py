@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from brainaligner.core import InputError, unknown_name
 from brainaligner.encoding import BandedSettings, ReducedRankSettings, RidgeSettings
-from brainaligner.evaluation import EvaluationSettings
-from brainaligner.encoding import BandedSettings, RidgeSettings
 from brainaligner.evaluation import ComparisonSettings, EvaluationSettings
 from brainaligner.study._dataset_config import (
     EMBEDDED,
