@@ -236,11 +236,11 @@ def _real_stories(scratch: Path) -> Result:
 
 
 def _mismatched(plan: Plan, store: Store, run: ArmRun, cut: int) -> Result:
-    """Each story's prediction against the responses to the story k places on, for all k."""
+    """Each story's prediction against the responses to the story k places on, k = 1, 3, 5 ..."""
     by_shift: list[np.ndarray] = []
     for subject in plan.prepared.division.splits:
         predicted, measured = StoredRows(plan, store, subject, "test").sides(run)
-        for k in range(1, len(predicted)):
+        for k in range(1, len(predicted), 2):
             pairs = [
                 _cut_alike(p, y, cut) for p, y in zip(predicted, _moved(measured, k), strict=True)
             ]

@@ -17,6 +17,7 @@ from brainaligner.study import StudyConfig, app, load_study
 ROOT = Path(__file__).resolve().parents[1]
 PRINTED = {
     "README.md": r"mean r 0\.[2-9]\d over 300 voxels",
+    "comparing.md": r"0\.0162",
     "tuning.md": r"[\d.]+ bits per masked token, states \(1, 7, 384\)",
 }
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -224,7 +224,7 @@ class Studentised:
         return float(low), float(high)
 
 
-Influenced = tuple[Float64[np.ndarray, "draw"], Float64[np.ndarray, "draw unit"]]
+Influenced = tuple[Float64[np.ndarray, "_draw"], Float64[np.ndarray, "_draw unit"]]
 
 
 def studentised(
