@@ -95,6 +95,7 @@ BRAINS: dict[str, Any] = {
     "es": ES,
     "all": {"encoder": {"kind": "all"}},
     "noise": {"encoder": {"kind": "noise", "width": 5}},
+    "pca": {"encoder": {"kind": "pca", "width": 3}},
     "shifted": {"encoder": {"kind": "all", "shift": True}},
     "other": {"encoder": {"kind": "all"}, "subject": "next"},
     "high-ev": {"encoder": {"kind": "high_ev", "k": 3}},

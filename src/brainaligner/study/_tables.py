@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 
 from brainaligner.aligner import LEAST_SHIFT
 from brainaligner.evaluation import Finding
@@ -18,6 +19,7 @@ _NOTES = (
     ("Plain", "of the model before tuning, without brain"),
     ("Unigram", "from word frequencies of the aligner's training stories alone"),
     ("Moved", "||w - w0|| / ||w0|| of the group of weights that moved most"),
+    ("Folds", "of a cross-fitted tuning: range of epochs, mean of all else; run.json has each"),
 )
 
 
@@ -47,7 +49,10 @@ def _layouts(plan: Plan) -> Iterator[PublishedLayout]:
 
 
 def tuning_table(tunings: Sequence[TuningFacts], *, simulated: bool) -> Table:
-    """One row for each subject and seed: training, distance moved, masked-token bits."""
+    """One row for each subject and seed: training, distance moved, masked-token bits.
+
+    Fold models of one tuning stand in one row: epochs as a range, all else as means.
+    """
     columns = (
         Column("subject, seed"),
         Column("tuning"),
@@ -57,20 +62,31 @@ def tuning_table(tunings: Sequence[TuningFacts], *, simulated: bool) -> Table:
     )
     title = "Tuned models, and whether the brain helped to fill in words"
     banner = "SIMULATED DATA: " if simulated else ""
-    rows = sorted((_row(facts) for facts in tunings), key=lambda row: row[1])
+    by_row: dict[tuple[str, str, int], list[TuningFacts]] = {}
+    for facts in tunings:
+        by_row.setdefault((facts.tuning, facts.subject, facts.seed), []).append(facts)
+    rows = sorted((_row(models) for models in by_row.values()), key=lambda row: row[1])
     return Table(banner + title, columns, tuple(rows), _NOTES)
 
 
-def _row(facts: TuningFacts) -> tuple[str, ...]:
-    bits = [facts.bits.get(name) for name in _BITS]
+def _row(models: Sequence[TuningFacts]) -> tuple[str, ...]:
+    """One model, or those of all folds together."""
+    facts = models[0]
+    bits = [[model.bits[name] for model in models if name in model.bits] for name in _BITS]
+    folds = "" if facts.fold is None else f", {len(models)} folds"
     return (
         f"{facts.subject}, {facts.seed}",
-        f"{facts.tuning} (brain: {facts.brain})",
-        str(facts.best_epoch),
-        str(facts.epochs),
-        f"{max(facts.moved.values(), default=0.0):.2%}",
-        *("n/a" if value is None else f"{value:.3f}" for value in bits),
+        f"{facts.tuning} (brain: {facts.brain}{folds})",
+        _range([model.best_epoch for model in models]),
+        _range([model.epochs for model in models]),
+        f"{fmean(max(model.moved.values(), default=0.0) for model in models):.2%}",
+        *(f"{fmean(values):.3f}" if len(values) == len(models) else "n/a" for values in bits),
     )
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def tuning_findings(plan: Plan) -> tuple[Finding, ...]:
