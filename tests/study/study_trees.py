@@ -133,6 +133,7 @@ def tiny_study(checkpoint: Path, data: Path) -> dict[str, Any]:
         "defaults": {"design": {"delays": [1, 2]}, "ridge": {"alphas": [1, 100, 10000]}},
         "arms": {"first": {"features": ["one"]}, "second": {"features": ["two"]}},
         "evaluation": {"n_bootstrap": 20, "n_shifts": 20, "cuts": [0, 5]},
+        "other_listeners": {"shown": False},
     }
 
 

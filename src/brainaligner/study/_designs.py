@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -18,6 +18,7 @@ from brainaligner.text import design_bands, design_rows, nuisance_columns
 _KEEP_BYTES = 2**30
 
 
+@runtime_checkable
 class StoryRows(Protocol):
     """Anything that has the design rows of a story."""
 
@@ -26,6 +27,7 @@ class StoryRows(Protocol):
         ...
 
 
+@runtime_checkable
 class Design(StoryRows, Protocol):
     """What a readout reads: an arm's features, or what a projection makes of them."""
 
