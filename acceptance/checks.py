@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from acceptance import fetching, published
+from acceptance import fetching, frontier, published
 from acceptance.runs import DATA, run_command
 
 Result = dict[str, Any]
@@ -225,4 +225,5 @@ CHECKS = {
     "simulated_null": simulated_null,
     **fetching.CHECKS,
     **published.CHECKS,
+    **frontier.CHECKS,
 }
