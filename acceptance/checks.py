@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from acceptance import calibration, fetching, published
+from acceptance import calibration, fetching, frontier, published
 from acceptance.runs import DATA, run_command
 
 Result = dict[str, Any]
@@ -226,4 +226,5 @@ CHECKS = {
     "calibration": calibration.calibration,
     **fetching.CHECKS,
     **published.CHECKS,
+    **frontier.CHECKS,
 }

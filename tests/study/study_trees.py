@@ -135,6 +135,7 @@ def tiny_study(checkpoint: Path, data: Path) -> dict[str, Any]:
         "evaluation": {"n_bootstrap": 20, "n_shifts": 20, "cuts": [0, 5]},
         "controls": [],
         "null_draws": 2,
+        "other_listeners": {"shown": False},
     }
 
 
