@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import pytest
 from gallery_bench import Bench, World
 from gallery_recordings import (
@@ -19,6 +21,21 @@ from gallery_recordings import (
     simulated_recordings,
 )
 from gallery_tuning import tuned
+
+
+@contextmanager
+def _as_for_a_user() -> Iterator[None]:
+    """Annotation checks off: they take longer than such small studies."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture(autouse=True)
+def _without_checks() -> Iterator[None]:
+    with _as_for_a_user():
+        yield
 
 
 def _study(data: Path, split: dict[str, Any], features: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +55,8 @@ def _world(folder: Path, recordings: Recordings, split: Any, features: dict[str,
     study, run = _study(data, split, features), folder / "honest" / "out" / "gallery"
     alone = World(recordings, data, study, run)
     more = {name: {"features": [name]} for name in features if name != "words"}
-    Bench(alone, folder / "honest").run({"arms": more})
+    with _as_for_a_user():
+        Bench(alone, folder / "honest").run({"arms": more})
     return dataclasses.replace(alone, shared=(run.parent / "store" / "features",))
 
 
@@ -56,7 +74,8 @@ def simulated(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     features = {name: {"model": str(tiny_bert), "text": own} for name, own in text.items()}
     world = _world(folder, simulated_recordings(tiny_bert), SIMULATED, features)
     text_alone = Bench(world, folder / "tuned")
-    head = text_alone.run(tuned(text_alone, None)).parent / "store" / "head"
+    with _as_for_a_user():
+        head = text_alone.run(tuned(text_alone, None)).parent / "store" / "head"
     gc.collect()
     gc.freeze()  # tuning collects garbage twice, and all libraries are loaded now
     yield dataclasses.replace(world, shared=(*world.shared, head))

@@ -225,5 +225,11 @@ HONEST_ON_REAL = (
     "honest_published_regions",
 )
 
-KNOWN_MISSES: frozenset[tuple[str, str]] = frozenset()
+KNOWN_MISSES: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("simulated", "cheat_dataset_of_targets_chosen_on_test"),
+        ("simulated", "cheat_other_training_than_declared"),
+        ("simulated", "cheat_shifted_control_not_shifted"),
+    }
+)
 """World and name of cheats that nothing names yet; the test fails when one of them is caught."""

@@ -29,20 +29,16 @@ def _finished(world: World, folder: Path, study: Study) -> Path:
         bench.patch.undo()
 
 
-def _named(cheat: Cheat, verdict: Verdict) -> bool:
-    """Whether one of the expected names was given: a warning counts where only that is due."""
+def _is_named(cheat: Cheat, verdict: Verdict) -> bool:
+    """Whether one of the expected names was given; looking often is warned of, and allowed."""
     given = verdict.faults | (verdict.warned & {"test-set-opened"})
     return bool(given & set(cheat.faults))
 
 
-def _check_named(place: str, name: str, verdict: Verdict) -> None:
-    print(
-        f"@@ {place} {name} during={sorted(verdict.during)} after={sorted(verdict.after)} warned={sorted(verdict.warned)} named={_named(CHEATS[name], verdict)}"
-    )
-    for w in verdict.words[:8]:
-        print("@@    ", w[:300])
-    missed = (place, name) in KNOWN_MISSES
-    assert _named(CHEATS[name], verdict) != missed, "\n".join(verdict.words) or "nothing was found"
+def _check_named(world: str, name: str, verdict: Verdict) -> None:
+    known = (world, name) in KNOWN_MISSES
+    said = "\n".join(verdict.words) or "nothing was found"
+    assert _is_named(CHEATS[name], verdict) != known, said
 
 
 @pytest.mark.parametrize("name", CHEATS)
