@@ -58,13 +58,7 @@ def named_recipes(run: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     run : mapping
         As run.json holds it.
     """
-<<<<<<< HEAD
-    named: dict[str, tuple[str, ...]] = {
-        name: (key,) for name, key in run.get("recipes", {}).items()
-    }
-=======
     named: dict[str, tuple[str, ...]] = {n: (key,) for n, key in run.get("recipes", {}).items()}
->>>>>>> diag
     for row in run.get("diagnostics", ()):
         name = f"diagnostic {row['number']}, {row['where'] or 'whole study'}"
         keys = tuple(place.rsplit("/", 1)[-1] for place in row["recipes"])
