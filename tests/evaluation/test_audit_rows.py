@@ -70,7 +70,9 @@ def test_independent_stories_are_never_accused(seed, n_test, phi, targets):
     assert not list(entered_faults(_entered(stories), ReadAgain("P", stories), where="here"))
 
 
-@pytest.mark.parametrize(("role", "name"), [("fit", "test-rows-in-fit"), ("choose", "chosen-on-test")])
+@pytest.mark.parametrize(
+    ("role", "name"), [("fit", "test-rows-in-fit"), ("choose", "chosen-on-test")]
+)
 @pytest.mark.parametrize(
     "change",
     [
@@ -179,9 +181,7 @@ def test_an_average_with_a_repeated_story_is_named():
     n = len(stories["s0"])
     mixed = {"s0": (stories["s0"] + stories["s5"][:n]) / 2}
     dataset = _read_again(stories, repeated=frozenset({"s5"}))
-    assert _names(entered_faults(_entered(mixed), dataset, where="here")) == {
-        "mixed-presentations"
-    }
+    assert _names(entered_faults(_entered(mixed), dataset, where="here")) == {"mixed-presentations"}
 
 
 @pytest.mark.parametrize("pooled", [True, False])
@@ -194,8 +194,7 @@ def test_scaling_by_all_rows_is_told_from_scaling_by_training_rows(pooled):
     fitted, scored = list(raw)[:4], list(raw)[4:]
     heap = np.concatenate([raw[name] for name in (list(raw) if pooled else fitted)])
     scaled = {
-        name: ((rows - heap.mean(0)) / heap.std(0)).astype(np.float32)
-        for name, rows in raw.items()
+        name: ((rows - heap.mean(0)) / heap.std(0)).astype(np.float32) for name, rows in raw.items()
     }
     entered = [
         *_entered({name: scaled[name] for name in fitted}),
