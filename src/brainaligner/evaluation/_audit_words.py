@@ -19,7 +19,7 @@ REMARKABLE = 0.05
 
 _COMMON = 4  # stories that must share a run of words before it counts as everybody's
 
-Words = UInt64[np.ndarray, "word"]
+Words = UInt64[np.ndarray, "_word"]
 
 
 def word_runs(words: Words) -> frozenset[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
@@ -69,7 +70,7 @@ class Auditor:
     def audit(self, reporter: Reporter) -> Audit:
         """Judge everything that the study's scores come from."""
         truth = Truth(self.plan)
-        found = guarded("subjects and stories", "", subject_faults(truth))
+        found = guarded("subjects and stories", "", lambda: subject_faults(truth))
         arms = [
             ArmAudit(self.plan, run, subject, self.store, truth)
             for run in self.plan.runs
@@ -78,10 +79,16 @@ class Auditor:
         for done, arm in enumerate(arms, start=1):
             found += self._arm(arm)
             reporter("audit", done, len(arms))
+<<<<<<< HEAD
         found += guarded("features", "", self._features(truth))
         found += ledger_faults(self.plan, self.store)
+=======
+        found += guarded("features", "", lambda: self._features(truth))
+>>>>>>> audit2
         if self.folder is not None:
-            found += guarded("files", self.folder.name, file_faults(self.folder, arms, self.store))
+            folder = self.folder
+            check = partial(file_faults, folder, arms, self.store)
+            found += guarded("files", folder.name, check)
         return _with_proven(make_audit(found))
 
     def _arm(self, arm: ArmAudit) -> list[Found]:
@@ -97,7 +104,7 @@ class Auditor:
                 readouts=arm.readouts,
             ),
         }
-        return [one for name, check in checks.items() for one in guarded(name, arm.where, check())]
+        return [one for name, check in checks.items() for one in guarded(name, arm.where, check)]
 
     def _features(self, truth: Truth) -> Iterator[Found]:
         for (_, subject, *_), space in self.plan.spaces.items():
@@ -148,7 +155,7 @@ def _with_proven(audit: Audit) -> Audit:
     return replace(audit, proven=() if audit.faults or broken else tuple(proven))
 
 
-def guarded(name: str, where: str, found: Iterator[Found]) -> list[Found]:
+def guarded(name: str, where: str, check: Callable[[], Iterator[Found]]) -> list[Found]:
     """All that a check finds; where it breaks off, that is said, and the run goes on.
 
     What an audit reads may have been altered in any way, so a check may fail in any way: no
@@ -156,7 +163,7 @@ def guarded(name: str, where: str, found: Iterator[Found]) -> list[Found]:
     """
     kept: list[Found] = []
     try:
-        for one in found:
+        for one in check():
             kept.append(one)  # what was found before it broke stays
     except Exception as error:
         said = f"the check of {name} broke off: {str(error).splitlines()[0] if str(error) else ''}"

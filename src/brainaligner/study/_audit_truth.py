@@ -20,7 +20,7 @@ from brainaligner.study._plan import Plan
 from brainaligner.study._witness import KEPT_COLUMNS, KEPT_TARGETS, sampled
 from brainaligner.text import nuisance_columns
 
-Series = Float[np.ndarray, "time column"]
+Series = Float[np.ndarray, "_time _column"]
 
 
 @dataclass(frozen=True, eq=False)
