@@ -79,12 +79,8 @@ class Auditor:
         for done, arm in enumerate(arms, start=1):
             found += self._arm(arm)
             reporter("audit", done, len(arms))
-<<<<<<< HEAD
-        found += guarded("features", "", self._features(truth))
-        found += ledger_faults(self.plan, self.store)
-=======
         found += guarded("features", "", lambda: self._features(truth))
->>>>>>> audit2
+        found += guarded("ledger", "", lambda: ledger_faults(self.plan, self.store))
         if self.folder is not None:
             folder = self.folder
             check = partial(file_faults, folder, arms, self.store)
