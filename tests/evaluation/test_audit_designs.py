@@ -84,7 +84,10 @@ def _brain(name, made, raw, responses):
         (lambda name, made, raw, responses: np.roll(made[name], -1, axis=0), {"features-shifted"}),
         (lambda name, made, raw, responses: made[name][::-1], {"shuffled-rows"}),
         (lambda name, made, raw, responses: made[name][:, :-1], {"features-not-reproduced"}),
-        (lambda name, made, raw, responses: np.tanh(made[name][:, ::-1]), {"features-not-reproduced"}),
+        (
+            lambda name, made, raw, responses: np.tanh(made[name][:, ::-1]),
+            {"features-not-reproduced"},
+        ),
         (_other_story, {"features-other-story"}),
         (_across, {"delays-across-stories"}),
         (_pooled, {"pooled-scaling"}),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +50,8 @@ def test_a_finished_run_leaves_all_files(finished: Path) -> None:
 
 def test_a_second_run_does_no_work(cli: Cli, study_file: StudyFile, out: Path) -> None:
     before = artifacts(out)
-    started = time.perf_counter()
     done = cli("run", study_file(), "--out", out)
     assert done.code == 0, done.err
-    assert time.perf_counter() - started < 10
     assert artifacts(out) == before
 
 
