@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from itertools import permutations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +19,7 @@ from brainaligner.evaluation._layout import (
     rungs,
     target_block_rows,
 )
+from brainaligner.evaluation._permuted_sums import block_pairs, count_reached
 
 LENGTHS = (97, 15, 64, 41, 120)
 
@@ -66,6 +69,63 @@ def test_p_is_that_of_a_loop_that_moves_blocks(ar1, lengths, gain):
         least = int(found.block_rows[target])
         expected = loop_p(*column, least, n_permutations=60, seed=5)
         assert found.p[target] == pytest.approx(expected[0])
+
+
+def plain_count(pairs, cross, threshold):
+    """Permuted sums that reach the threshold, added up one by one in exact arithmetic."""
+    return [
+        sum(
+            math.fsum(
+                float(c[i, v]) for story, c in zip(pairs, cross, strict=True) for i in story[k]
+            )
+            >= threshold[v]
+            for k in range(len(pairs[0]))
+        )
+        for v in range(len(threshold))
+    ]
+
+
+@given(st.integers(0, 2**31), st.sampled_from([1e-9, 1e-8, 1e-7, 1e-3, 0.0]))
+@settings(max_examples=25, deadline=None)
+def test_sums_nearer_than_float32_can_tell_are_counted_as_in_float64(seed, gap):
+    rng = np.random.default_rng(seed)
+    orders = [np.stack([rng.permutation(n) for _ in range(40)]) for n in (6, 4)]
+    pairs = [block_pairs(order) for order in orders]
+    # multiples of 1/64: sums are exact, many are equal, and gaps put them just over or under
+    cross = [rng.integers(-9, 10, (n * n, 5)) / 64 for n in (6, 4)]
+    cross[0][rng.integers(36, size=4)] += gap
+    threshold = np.array([0.0, gap / 2, -gap / 2, 1 / 64 + gap / 2, np.nan])
+    found = count_reached(pairs, cross, threshold, device="cpu")
+    assert found.tolist() == plain_count(pairs, cross, threshold)
+
+
+def test_float32_alone_would_miscount():
+    order = np.tile(np.arange(2), (30, 1))
+    cross = [np.array([[0.5], [0.0], [0.0], [0.25]])]
+    just_over, just_under = 0.75 + 1e-9, 0.75 - 1e-9
+    for threshold, expected in ((just_over, 0), (just_under, 30), (0.75, 30)):
+        assert np.float32(threshold) == np.float32(0.75)
+        found = count_reached([block_pairs(order)], cross, np.array([threshold]), device="cpu")
+        assert found.tolist() == [expected]
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_scales_that_float32_does_not_hold_change_nothing(ar1, scale):
+    predictions, responses = make_stories(ar1, (60, 45), n_targets=5)
+    plain = block_permutation(predictions, responses, n_permutations=50, seed=1)
+    scaled = [scale * rows for rows in responses], [scale * rows for rows in predictions]
+    again = block_permutation(scaled[1], scaled[0], n_permutations=50, seed=1)
+    np.testing.assert_array_equal(again.p, plain.p)
+
+
+def test_torch_gets_its_threads_back(ar1):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        block_permutation(*make_stories(ar1, (60, 45)), n_permutations=20, seed=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def widened_sums(p, y, layout, draws):

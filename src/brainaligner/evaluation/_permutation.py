@@ -16,6 +16,7 @@ from brainaligner.evaluation._permuted_sums import (
     PERMUTATIONS_AT_ONCE,
     block_pairs,
     count_reached,
+    one_torch_thread,
 )
 from brainaligner.evaluation._rows import Rows, centred_rows, paired_rows
 
@@ -129,7 +130,8 @@ def block_permutation(
         wide = group.targets_at_once(block_bytes)
         for targets in _chunks(np.flatnonzero(block_rows == block), wide):
             sides = centred_rows(p, targets), centred_rows(y, targets)
-            r[targets], p_value[targets] = group.test(*sides, widen=widen)
+            with one_torch_thread():
+                r[targets], p_value[targets] = group.test(*sides, widen=widen)
     return BlockPermutation(r, p_value, block_rows, n_permutations)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,23 @@ if TYPE_CHECKING:
 PERMUTATIONS_AT_ONCE = 2000
 _PAIRS_AT_ONCE = 2**15
 _ROUNDING = 2.0**-24  # of one float32 operation, relative
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keep torch to one thread for a while, and give back those that it had.
+
+    Each product is so small that threads wait for each other longer than they work: where
+    other processes use the cores too, two of them take many times as long as one.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def block_pairs(
