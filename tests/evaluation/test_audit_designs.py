@@ -70,6 +70,10 @@ def _pooled(name, made, raw, responses):
     return _delayed((raw[name] - heap.mean(0)) / heap.std(0))
 
 
+def _turned(name, made, raw, responses):
+    return np.tanh(made[name][:, ::-1])
+
+
 def _brain(name, made, raw, responses):
     rows = made[name].copy()
     rows[:, :5] += responses[name]
@@ -84,7 +88,7 @@ def _brain(name, made, raw, responses):
         (lambda name, made, raw, responses: np.roll(made[name], -1, axis=0), {"features-shifted"}),
         (lambda name, made, raw, responses: made[name][::-1], {"shuffled-rows"}),
         (lambda name, made, raw, responses: made[name][:, :-1], {"features-not-reproduced"}),
-        (lambda name, made, raw, responses: np.tanh(made[name][:, ::-1]), {"features-not-reproduced"}),
+        (_turned, {"features-not-reproduced"}),
         (_other_story, {"features-other-story"}),
         (_across, {"delays-across-stories"}),
         (_pooled, {"pooled-scaling"}),
