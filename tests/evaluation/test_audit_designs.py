@@ -70,6 +70,10 @@ def _pooled(name, made, raw, responses):
     return _delayed((raw[name] - heap.mean(0)) / heap.std(0))
 
 
+def _turned(name, made, raw, responses):
+    return np.tanh(made[name][:, ::-1])
+
+
 def _brain(name, made, raw, responses):
     rows = made[name].copy()
     rows[:, :5] += responses[name]

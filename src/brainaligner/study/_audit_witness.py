@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from brainaligner.core import InputError, settings_hashes
+from brainaligner.core import BrainAlignerError, settings_hashes
 from brainaligner.evaluation import Entered, Fault, Unproven
 from brainaligner.study._disk import read_json
 from brainaligner.study._store import Recipe, Store
@@ -45,8 +45,8 @@ def witness_found(store: Store, recipe: Recipe, where: str) -> Found | None:
 def _unreadable(folder: Path, recipe: Recipe, where: str) -> Fault | None:
     try:
         read_witness(folder)
-    except InputError as error:
-        said = f"the record of what entered is damaged ({error.got})"
+    except BrainAlignerError as error:
+        said = f"the record of what entered is damaged ({error})"
         return Fault("unwitnessed", f"{where}: {recipe.stage}", recipe.key, said)
     return None
 
