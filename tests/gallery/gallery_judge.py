@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gallery_bench import run_json
+from gallery_bench import run_json, without_figures
 
 from brainaligner.study import audit_run
 
@@ -43,7 +43,8 @@ def judge(run: Path) -> Verdict:
     record = run_json(run)
     reported = record.get("audit", {})
     failed = [d for d in record.get("diagnostics", ()) if d["verdict"] == "FAIL"]
-    found = audit_run(run)
+    with without_figures():
+        found = audit_run(run)
     said = [(f["name"], f["where"], f["figure"]) for f in reported.get("faults", ())]
     said += [(f"diagnostic {d['number']}", d["where"], d["figure"]) for d in failed]
     seen = [(fault.name, fault.where, fault.figure) for fault in found.faults]

@@ -43,7 +43,7 @@ class Cheat:
 COPIES = ("same-story-two-names", "test-rows-in-fit")
 ALTERED = ("responses-not-the-dataset",)
 DESIGNS = ("features-not-reproduced",)
-EDITED = ("scores-not-reproduced", "lineage-differs")
+EDITED = ("outputs-edited", "scores-not-reproduced", "lineage-differs")
 
 CHEATS: Mapping[str, Cheat] = {
     # rows
