@@ -159,16 +159,17 @@ def save_study(path: Path, study: dict[str, Any]) -> Path:
 
 
 def artifacts(out: Path) -> dict[str, int]:
-    """Modification times of every file in the store, by path relative to it."""
+    """Modification times of every artifact in the store, by path relative to it."""
     store = out / "store"
     return {
         str(path.relative_to(store)): path.stat().st_mtime_ns
         for path in sorted(store.rglob("*"))
-        if path.is_file()
+        if path.is_file() and not path.name.startswith("openings.jsonl")
     }
 
 
 DIAGNOSTIC_STAGES = {
+    "checks",
     "lag_curve",
     "null_refit",
     "other_subject",
