@@ -11,7 +11,7 @@ import pytest
 from study_trees import Cli, save_study, tiny_study
 
 from brainaligner.evaluation import mean_interval
-from brainaligner.study import compare_run, load_study
+from brainaligner.study import ArmConfig, compare_run, load_study
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._compare import named_runs
 from brainaligner.study._compare_words import comparison_lines, comparison_record
@@ -116,7 +116,8 @@ def test_a_run_that_is_not_valid_says_so_and_has_its_code(cli: Cli, out: Path) -
 
 
 def test_an_entry_brings_all_its_seeds_and_a_run_only_itself() -> None:
-    runs = [ArmRun("es.s0", "es", None, 0), ArmRun("es.s1", "es", None, 1)]  # type: ignore[arg-type]
+    arm = ArmConfig(("one",))
+    runs = [ArmRun("es.s0", "es", arm, 0), ArmRun("es.s1", "es", arm, 1)]
     assert named_runs(runs, "es") == tuple(runs)
     assert named_runs(runs, "es.s1") == (runs[1],)
 
