@@ -106,7 +106,9 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
         audit = Auditor(plan, store, device=options.device).audit(reporter)
         reporter.line(f"audit: {audit.verdict}{': ' if audit.reason else ''}{audit.reason}")
-        judgements = in_order((*before, *after, *map(judged, audit_diagnostics(audit))))
+        scored = [fit.scores.recipe for fit in fitted.cells.values()]
+        audited = [judged(diagnostic, scored) for diagnostic in audit_diagnostics(audit)]
+        judgements = in_order((*before, *after, *audited))
         looked_at = Looks(judgements, tables, audit, seen_by(plan, store))
         write_outputs(plan, fitted, ceilings, looked_at, store=store, folder=folder)
         reporter.line(f"results: {folder}")
