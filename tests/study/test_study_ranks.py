@@ -26,6 +26,7 @@ tunings:
     model: {model}
     brain: all
     validation_stories: 1
+    cross_fit: null
     head: {{epochs: 1, batch: 8}}
     aligner:
       epochs: 2

@@ -98,7 +98,7 @@ def test_what_a_test_story_does_to_the_brain_changes_no_projection(
     rewrite(nine, "P2", "iris", seed=99)
     assert cli("run", study, "--out", tmp_path / "out").code == 0
     assert set(recipes(tmp_path / "out", "projection")) == before
-    rewrite(nine, "P2", "apple", seed=99)
+    rewrite(nine, "P2", "apple", seed=98)
     assert cli("run", study, "--out", tmp_path / "out").code == 0
     assert len(recipes(tmp_path / "out", "projection")) == 2
 

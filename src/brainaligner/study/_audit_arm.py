@@ -116,7 +116,12 @@ def _cut(one: Entered) -> int:
 
 def arm_faults(arm: ArmAudit) -> Iterator[Found]:
     """Judge the readouts and scores of one arm in one subject."""
-    lacking = [witness_found(arm.store, r.recipe, arm.where) for r in arm.readouts]
+    reduced = arm.tasks[0].design.arm.reduced_rank
+    if reduced is not None and reduced.form == "one-stage":
+        yield Unproven("witness", arm.where, "one-stage reduced rank records no fit")
+        lacking = []
+    else:
+        lacking = [witness_found(arm.store, r.recipe, arm.where) for r in arm.readouts]
     lacking.append(witness_found(arm.store, arm.scores, arm.where))
     yield from _other_groups(arm)
     yield from (found for found in lacking if found is not None)

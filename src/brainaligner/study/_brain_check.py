@@ -46,11 +46,11 @@ def _lacking(task: BrainTask) -> tuple[str, str] | None:
     kind = task.config.kind
     if kind == "high_ev" and not task.repeated:
         return "no story with single presentations", "repeats"
+    if kind in NEED_FEATURES and task.features is None:
+        return "no features", "'features', an entry of the study"
     encoder, fitted = task.config.encoder, len(task.division.train)
     if kind == "encoding_selection" and encoder is not None and fitted < encoder.n_folds:
         return f"{fitted} stories to fit on{task.division.place}", f"n_folds ({encoder.n_folds})"
-    if kind in NEED_FEATURES and task.features is None:
-        return "no features", "'features', an entry of the study"
     return _lacking_parcels(task) if kind == BRAINLM else None
 
 

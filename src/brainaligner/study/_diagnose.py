@@ -206,21 +206,25 @@ def _readout_verdicts(plan: Plan, fitted: Fitted) -> Iterator[Judged]:
         where = f"{arm}, {subject}"
         yield judged(edge_diagnostic(where, fit.readouts[0].alpha, edge), recipes)
         summary = _summaries(fitted, arm).get(subject)
-        if summary is not None:
-            inner = float(np.mean([_inner_r(readout) for readout in fit.readouts]))
+        inner_r = [r for readout in fit.readouts for r in _inner_r(readout)]
+        if summary is not None and inner_r:
+            inner = float(np.mean(inner_r))
             rows = _inner_rows(plan, arm, subject)
             diagnostic = inner_diagnostic(where, inner, summary, inner_rows=rows)
             yield judged(diagnostic, [*recipes, fit.scores.recipe])
 
 
-def _inner_r(readout: Readout) -> float:
-    """Mean r, over targets, that the chosen alphas had where they were chosen."""
+def _inner_r(readout: Readout) -> Iterator[float]:
+    """Mean r, over targets, that the chosen alphas had where they were chosen; none without."""
     kept = read_npz(readout.folder / "alpha.npz")
+    if "validation_r" not in kept:  # one-stage reduced rank fits no second ridge
+        return
     r, alphas, alpha = kept["validation_r"], kept["alphas"], kept["alpha"]
     if len(r) != len(alphas):  # banded: the best of each candidate share
-        return float(r.max(axis=0).mean())
+        yield float(r.max(axis=0).mean())
+        return
     chosen = np.searchsorted(alphas, alpha)
-    return float(r[chosen, np.arange(r.shape[1])].mean())
+    yield float(r[chosen, np.arange(r.shape[1])].mean())
 
 
 def _inner_rows(plan: Plan, arm: str, subject: str) -> int:
