@@ -6,7 +6,7 @@ OUT ?= runs
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check format acceptance clean
+.PHONY: demo test gallery check format acceptance clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)  ## the main job on simulated listeners and the embedded language model
@@ -14,6 +14,9 @@ demo: $(INSTALLED)  ## the main job on simulated listeners and the embedded lang
 
 test: $(INSTALLED)  ## all tests
 	$(BIN)/python -m pytest -n auto
+
+gallery: $(INSTALLED)  ## all studies that cheat, and the honest ones, judged by the audit
+	BRAINALIGNER_WHOLE_GALLERY=1 $(BIN)/python -m pytest -n auto tests/gallery
 
 check: $(INSTALLED)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

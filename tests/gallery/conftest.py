@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,25 @@ from gallery_recordings import (
     save_tiny_bert,
     simulated_recordings,
 )
+from gallery_registry import EACH_TIME, HONEST_EACH_TIME
 from gallery_tuning import tuned
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep a part of the gallery, unless BRAINALIGNER_WHOLE_GALLERY asks for all of it."""
+    if os.environ.get("BRAINALIGNER_WHOLE_GALLERY"):
+        return
+    left_out = [item for item in items if _is_for_the_whole(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_for_the_whole(item: pytest.Item) -> bool:
+    if item.path.parent != Path(__file__).parent or not isinstance(item, pytest.Function):
+        return False
+    name = item.callspec.params["name"] if hasattr(item, "callspec") else ""
+    simulated = "simulated" in item.name
+    return not (simulated and (name in EACH_TIME or name in HONEST_EACH_TIME))
 
 
 @contextmanager
@@ -47,6 +66,9 @@ def _study(data: Path, split: dict[str, Any], features: dict[str, Any]) -> dict[
         "defaults": {"design": {"delays": [1, 2, 3, 4]}},
         "arms": {"words": {"features": ["words"]}},
         "evaluation": {"n_bootstrap": 20, "n_shifts": 20},
+        "controls": [],
+        "null_draws": 2,
+        "other_listeners": {"shown": False},
     }
 
 
