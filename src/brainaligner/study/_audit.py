@@ -11,24 +11,19 @@ from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
 from brainaligner.study._audit_arm import ArmAudit, arm_faults
 from brainaligner.study._audit_features import FeatureAudit, feature_faults
 from brainaligner.study._audit_files import file_faults
-from brainaligner.study._audit_lineage import disjoint_faults, lineage_faults
+from brainaligner.study._audit_lineage import lineage_faults
 from brainaligner.study._audit_numbers import number_faults
 from brainaligner.study._audit_subjects import subject_faults
 from brainaligner.study._audit_truth import Truth
 from brainaligner.study._audit_tuning import tuning_faults, tuning_recipes
 from brainaligner.study._audit_witness import Found
-from brainaligner.study._dataset_config import SIMULATED, STORE
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._features import FeatureSpace
-from brainaligner.study._files import load_study
 from brainaligner.study._ledger import ledger_faults
-from brainaligner.study._options import RunOptions
-from brainaligner.study._plan import Plan, make_plan
-from brainaligner.study._prepare import data_folder, model_infos, open_study_dataset, prepare
+from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter, reporting
 from brainaligner.study._readout import decomposition_recipe
-from brainaligner.study._record import read_run
-from brainaligner.study._simulation import ensure_simulation
+from brainaligner.study._reopened import reopen_run
 from brainaligner.study._store import Recipe, Store
 
 _CHECK_VERSION = 1
@@ -174,19 +169,6 @@ def declared_recipes(arm: ArmAudit) -> list[Recipe]:
     return found + tuning_recipes(arm)
 
 
-def audit_plan(plan: Plan, store: Store) -> Audit:
-    """Judge a study that has not run: what its recipes say, its stories and its subjects."""
-    truth = Truth(plan)
-    found: list[Found] = list(subject_faults(truth))
-    for run in plan.runs:
-        for subject in plan.prepared.division.splits:
-            arm = ArmAudit(plan, run, subject, store, truth)
-            stages = [(recipe.stage, recipe.lineage) for recipe in declared_recipes(arm)]
-            scored = arm.scores.lineage["scored_on"]
-            found += disjoint_faults(scored, stages, where=arm.where)
-    return make_audit(found)
-
-
 def audit_run(
     folder: Path,
     *,
@@ -218,18 +200,6 @@ def audit_run(
     InputError
         If there is no finished run, or its data are not there.
     """
-    read_run(folder)
-    config = load_study(str(folder / "study.yaml"))
-    store = Store((out or folder.absolute().parent) / STORE)
-    infos = model_infos(config, device="cpu")
     with reporting() as reporter:
-        if config.dataset.reader == SIMULATED:
-            options = RunOptions(store.folder.parent)
-            place = ensure_simulation(
-                config, infos, store=store, options=options, reporter=reporter
-            )
-        else:
-            place = data_folder(config, None if data is None else str(data))
-        prepared = prepare(config, open_study_dataset(config, place), infos, progress=reporter)
-        plan = make_plan(prepared, store=store)
+        plan, store = reopen_run(folder, data=data, out=out, reporter=reporter)
         return Auditor(plan, store, thorough=thorough, folder=folder).audit(reporter)
