@@ -8,7 +8,14 @@ from brainaligner.core._progress import Progress, no_progress
 from brainaligner.core._responses import Features, Responses
 from brainaligner.core._scores import Scores, StoryGroup
 from brainaligner.core._space import FSAVERAGE5_VERTICES, SPACE_KINDS, Space
-from brainaligner.core._split import Fold, Piece, Split, WithinStorySplit, draw_split
+from brainaligner.core._split import (
+    Fold,
+    Piece,
+    Split,
+    ValidationSplit,
+    WithinStorySplit,
+    draw_split,
+)
 from brainaligner.core._transcript import Transcript
 from brainaligner.core._witness import (
     Witness,
@@ -34,6 +41,7 @@ __all__ = [
     "Split",
     "StoryGroup",
     "Transcript",
+    "ValidationSplit",
     "WithinStorySplit",
     "Witness",
     "all_finite",

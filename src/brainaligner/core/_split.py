@@ -112,6 +112,64 @@ class Split:
 
 
 @dataclass(frozen=True)
+class ValidationSplit(Split):
+    """A division that scores its validation stories: what ideas are compared on.
+
+    Test stories are not part of it. ``test`` holds the stories that choose settings and are
+    scored, so that no score is one of a held-out story; `label` goes with every result.
+
+    Parameters
+    ----------
+    train : tuple of str
+    validation : tuple of str
+        Empty: no story is only chosen on.
+    test : tuple of str
+        Validation stories of the division that this one stands for.
+    test_repeated : tuple of str
+        Empty.
+
+    Raises
+    ------
+    InputError
+        If a story stands twice, or any stands on an empty side.
+    """
+
+    label = "validation stories, also chosen on"
+
+    def __post_init__(self) -> None:
+        for side in SIDES:
+            object.__setattr__(self, side, _names(side, getattr(self, side)))
+        if self.validation or self.test_repeated or not self.train or not self.test:
+            raise InputError(
+                "split of validation stories",
+                got=", ".join(f"{len(getattr(self, side))} {side}" for side in SIDES),
+                wanted="stories that train and stories that are scored, nothing else",
+                do="Make it of a division with ValidationSplit.of.",
+            )
+        twice = sorted(set(self.train) & set(self.test))
+        if twice:
+            raise InputError(
+                "split of validation stories",
+                got=f"story {twice[0]!r} twice",
+                wanted="each story on one side only",
+                do="Remove it from one side.",
+            )
+
+    @classmethod
+    def of(cls, split: Split) -> ValidationSplit:
+        """Return the division that scores the validation stories of `split`."""
+        return cls(split.train, (), split.validation)
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        """The one fit: the stories that choose settings are those that are scored."""
+        train, scored = (
+            tuple(Piece(story) for story in names) for names in (self.train, self.test)
+        )
+        return (Fold(train, scored, scored),)
+
+
+@dataclass(frozen=True)
 class WithinStorySplit:
     """Contiguous folds of one story, with rows left out where two sides meet.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from brainaligner.core import (
@@ -64,6 +65,16 @@ class Dataset(Source):
         self._spaces: dict[str, Space] = {}
         self._transcripts: dict[str, Transcript] = {}
         self._digests: dict[tuple[str, str], str] = {}
+        self.withheld: frozenset[str] = frozenset()
+
+    def withholding(self, stories: Iterable[str]) -> Dataset:
+        """Return the same dataset, which refuses to read the responses to some stories.
+
+        Their words, their numbers of rows and who heard them can still be asked for.
+        """
+        kept = copy.copy(self)
+        kept.withheld = self.withheld | frozenset(stories)
+        return kept
 
     def stories(self, subject: str) -> tuple[str, ...]:
         """Return the stories for which a subject has both words and responses, sorted.
@@ -145,6 +156,7 @@ class Dataset(Source):
         InputError
             As `n_rows`; also for columns that do not exist.
         """
+        self._check_open(subject, story)
         self._shape(subject, story)
         name = self._recording(subject, story)
         space = self.space(subject)
@@ -188,6 +200,7 @@ class Dataset(Source):
 
     def responses_digest(self, subject: str, story: str) -> str:
         """SHA-256 of the content of one recording: of the file where it has its own."""
+        self._check_open(subject, story)
         name = self._recording(subject, story)
         if (subject, story) not in self._digests:
             self._digests[subject, story] = self._content_digest(subject, name)
@@ -211,6 +224,15 @@ class Dataset(Source):
                 do="Leave the story out for this subject.",
             )
         raise unknown_name(f"{self.folder}, subject {subject}", "story", story, names)
+
+    def _check_open(self, subject: str, story: str) -> None:
+        if story in self.withheld:
+            raise InputError(
+                f"responses of {subject} to {story!r}",
+                got="a test story",
+                wanted="none: this run scores validation stories and reads no test responses",
+                do="Run the study without --validation to open the test stories.",
+            )
 
     def _absence(self, name: str) -> InputError:
         return InputError(

@@ -85,11 +85,19 @@ from brainaligner.evaluation._null_series import (
 )
 from brainaligner.evaluation._openings import (
     MOST_CONFIGURATIONS,
+    ArmLook,
     Opening,
     configurations_seen,
+    looks_taken,
     opened_stories,
 )
 from brainaligner.evaluation._permutation import BlockPermutation, block_permutation
+from brainaligner.evaluation._planned import (
+    PlannedDifference,
+    equivalence_margin,
+    planned_difference,
+    story_means,
+)
 from brainaligner.evaluation._regions import RegionScore, region_scores
 from brainaligner.evaluation._repeats import (
     NoiseCeiling,
@@ -115,6 +123,7 @@ __all__ = [
     "REMARKABLE",
     "VERDICTS",
     "WARNINGS",
+    "ArmLook",
     "Audit",
     "BlockPermutation",
     "CeilingSummary",
@@ -132,6 +141,7 @@ __all__ = [
     "NearRows",
     "NoiseCeiling",
     "Opening",
+    "PlannedDifference",
     "ReadAgain",
     "RegionScore",
     "Replication",
@@ -163,6 +173,7 @@ __all__ = [
     "draw_weights",
     "edge_diagnostic",
     "entered_faults",
+    "equivalence_margin",
     "fdr_bh",
     "fdr_by",
     "fewest_near",
@@ -175,6 +186,7 @@ __all__ = [
     "lag_diagnostic",
     "lag_one",
     "lag_one_autocorrelation",
+    "looks_taken",
     "make_audit",
     "mean_and_influence",
     "mean_correlation",
@@ -191,6 +203,7 @@ __all__ = [
     "overlap_faults",
     "paired_moments",
     "pearson_r",
+    "planned_difference",
     "possible_nulls",
     "region_scores",
     "replication",
@@ -207,6 +220,7 @@ __all__ = [
     "split_half_reliability",
     "story_groups",
     "story_likeness",
+    "story_means",
     "story_moments",
     "story_twin_diagnostic",
     "subjects_diagnostic",

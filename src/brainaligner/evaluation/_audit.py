@@ -30,6 +30,7 @@ FAULTS: Mapping[str, str] = {
     "predictions-not-reproduced": "predictions do not follow from what they should be made of",
     "scores-not-reproduced": "r does not follow from predictions and responses",
     "lineage-differs": "an artifact says something else of itself than what is found",
+    "test-story-read": "responses to a test story were read, though validation stories are scored",
     "unwitnessed": "an artifact lacks the record of what entered it",
 }
 """Every fault that makes a study invalid, by its stable name."""

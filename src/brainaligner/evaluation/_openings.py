@@ -37,6 +37,54 @@ class Opening:
     confirms: tuple[tuple[str, ...], ...] | None = None
 
 
+@dataclass(frozen=True)
+class ArmLook:
+    """A comparison of arms on scored stories, as the ledger keeps it.
+
+    It is no further configuration: the scores of its arms were seen when the study ran. It is
+    counted apart, for choosing among arms by such a look is a choice on these stories too.
+
+    Parameters
+    ----------
+    when : str
+        UTC, ISO 8601, of the first time.
+    study : str
+    arms : tuple of str
+        The reference first.
+    group : str
+    rows_cut : int
+    compared : str
+        Digest of the predictions that were compared.
+    looked_at : frozenset of str
+        Content digests of the stories: of the words, and of each subject's responses.
+    """
+
+    when: str
+    study: str
+    arms: tuple[str, ...]
+    group: str
+    rows_cut: int
+    compared: str
+    looked_at: frozenset[str]
+
+
+def looks_taken(looks: Iterable[ArmLook], stories: Collection[str]) -> tuple[ArmLook, ...]:
+    """Comparisons on any of some stories, each once, the oldest first.
+
+    Parameters
+    ----------
+    looks : iterable of ArmLook
+    stories : collection of str
+        Content digests.
+    """
+    wanted = set(stories)
+    found: dict[object, ArmLook] = {}
+    for one in looks:
+        if wanted & one.looked_at:
+            found.setdefault((one.compared, one.arms, one.group, one.rows_cut), one)
+    return tuple(found.values())
+
+
 def configurations_seen(openings: Iterable[Opening], stories: Collection[str]) -> int:
     """Count the different configurations that were scored on any of some stories.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from brainaligner.study._audit_numbers import number_faults
 from brainaligner.study._audit_subjects import subject_faults
 from brainaligner.study._audit_truth import Truth
 from brainaligner.study._audit_tuning import tuning_faults, tuning_recipes
+from brainaligner.study._audit_withheld import proven_texts, withheld_faults
 from brainaligner.study._audit_witness import Found
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._features import FeatureSpace
@@ -75,12 +76,13 @@ class Auditor:
             found += self._arm(arm)
             reporter("audit", done, len(arms))
         found += guarded("features", "", lambda: self._features(truth))
+        found += guarded("withheld", "", lambda: withheld_faults(arms))
         found += guarded("ledger", "", lambda: ledger_faults(self.plan, self.store))
         if self.folder is not None:
             folder = self.folder
             check = partial(file_faults, folder, arms, self.store)
             found += guarded("files", folder.name, check)
-        return _with_proven(make_audit(found))
+        return _with_proven(make_audit(found), proven_texts(self.plan, PROVEN))
 
     def _arm(self, arm: ArmAudit) -> list[Found]:
         checks: dict[str, Callable[[], Iterator[Found]]] = {
@@ -93,6 +95,7 @@ class Auditor:
                 declared_recipes(arm),
                 where=arm.where,
                 readouts=arm.readouts,
+                chosen_on_scored=arm.chosen_on_scored,
             ),
         }
         return [one for name, check in checks.items() for one in guarded(name, arm.where, check)]
@@ -138,11 +141,11 @@ class Auditor:
         return list(dict.fromkeys(chosen))
 
 
-def _with_proven(audit: Audit) -> Audit:
+def _with_proven(audit: Audit, texts: Mapping[str, set[str]]) -> Audit:
     """What is in order: nothing where anything is not, and nothing that was not looked at."""
     not_made = {one.name for one in audit.unproven}
     broken = any(one.name == "check-failed" for one in audit.warnings)
-    proven = [text for text, checks in PROVEN.items() if not checks & not_made]
+    proven = [text for text, checks in texts.items() if not checks & not_made]
     return replace(audit, proven=() if audit.faults or broken else tuple(proven))
 
 

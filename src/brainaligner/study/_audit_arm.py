@@ -65,6 +65,11 @@ class ArmAudit:
         """Whether the study divides one story."""
         return isinstance(self.plan.prepared.division.splits[self.subject], WithinStorySplit)
 
+    @property
+    def chosen_on_scored(self) -> bool:
+        """Whether the study scores the stories that choose settings."""
+        return self.plan.prepared.config.scored_on == "validation"
+
     @cached_property
     def readouts(self) -> tuple[Readout, ...]:
         """Where the readouts lie."""
@@ -144,6 +149,8 @@ def arm_faults(arm: ArmAudit) -> Iterator[Found]:
         responses = [one for one in entries if one.role.endswith("/responses")]
         heard += responses
         scored = arm.scored_of(readout)
+        if arm.chosen_on_scored:  # and it says so: what fits must still be apart
+            responses = [one for one in responses if one.role != "choose/responses"]
         yield from overlap_faults(scored, responses, where=arm.where, within=arm.within)
         yield from _design_faults(arm, task, entries)
     yield from _response_faults(arm, heard)

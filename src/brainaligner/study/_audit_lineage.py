@@ -83,6 +83,7 @@ def lineage_faults(
     *,
     where: str,
     readouts: Sequence[Readout],
+    chosen_on_scored: bool = False,
 ) -> Iterator[Found]:
     """Walk the store from the scores down, and judge what the recipes there say.
 
@@ -97,6 +98,8 @@ def lineage_faults(
     readouts : sequence of Readout
         Of the scores. What one was fitted on must not be what it predicts; where parts of one
         story are scored in turn, each part trains for the others.
+    chosen_on_scored : bool
+        Whether readouts may be chosen on what is scored: validation stories.
     """
     known = {one.key: one for one in (recipe, *declared)}
     contents = recipes_below(store, recipe)
@@ -107,7 +110,10 @@ def lineage_faults(
         stages = []
         for key, content in below.items():
             of = content.get("lineage") or (known[key].lineage if key in known else {})
-            stages.append((content.get("stage", "readout"), of))
+            stage = content.get("stage", "readout")
+            if chosen_on_scored and stage == "readout":
+                of = {role: found for role, found in of.items() if role != "chosen_on"}
+            stages.append((stage, of))
         own = [entry for entry in scored if _is_of(entry, readout)]
         yield from disjoint_faults(own, stages, where=where)
 

@@ -18,7 +18,7 @@ from brainaligner.study._designs import ArmDesign
 from brainaligner.study._disk import read_array
 from brainaligner.study._plan import Plan
 from brainaligner.study._witness import KEPT_COLUMNS, KEPT_TARGETS, sampled
-from brainaligner.text import nuisance_columns
+from brainaligner.text import n_nuisance_columns, nuisance_columns
 
 Series = Float[np.ndarray, "_time _column"]
 
@@ -50,6 +50,7 @@ class Truth:
             self._responses[subject] = {
                 story: np.array(dataset.responses(subject, story, targets).values)
                 for story in dataset.stories(subject)
+                if story not in dataset.withheld
             }
         return self._responses[subject]
 
@@ -65,7 +66,12 @@ class Truth:
         The dataset says so, or holds the single presentations.
         """
         dataset, first = self.plan.prepared.dataset, slice(0, 1)
-        heard = {(subject, s) for subject in self.subjects for s in dataset.stories(subject)}
+        heard = {
+            (subject, story)
+            for subject in self.subjects
+            for story in dataset.stories(subject)
+            if story not in dataset.withheld
+        }
         return frozenset(
             story
             for subject, story in heard
@@ -95,7 +101,7 @@ def design_width(design: ArmDesign) -> int:
     """Columns of an arm's design, Z included."""
     settings = design.arm.design
     own = 0 if settings.nuisance == "alone" else design.n_feature_columns
-    return own + (0 if settings.nuisance == "none" else len(settings.delays) + 3)
+    return own + n_nuisance_columns(settings)
 
 
 def _design(design: ArmDesign, story: str, n_rows: int, scaled: bool) -> Series:
@@ -141,4 +147,5 @@ def _nuisance(design: ArmDesign, story: str, n_rows: int) -> np.ndarray:
         n_rows,
         shift=design.shift,
         delays=design.arm.design.delays,
+        with_word_length=design.arm.design.word_length,
     )

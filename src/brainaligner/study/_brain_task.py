@@ -18,7 +18,7 @@ from brainaligner.brain import (
     vector_width,
 )
 from brainaligner.data import Dataset
-from brainaligner.study._designs import ArmDesign
+from brainaligner.study._designs import ArmDesign, design_record
 from brainaligner.study._features import FeatureSpace, feature_space
 from brainaligner.study._lineage import entries, lineage
 from brainaligner.study._parcels import ParcelFile, parcel_series, read_parcel_file
@@ -238,7 +238,7 @@ class BrainTask:
         settings = {
             "encoder": plain(config.encoder or config.brainlm),
             "kind": config.kind,
-            "design": plain(config.design) if config.features else None,
+            "design": design_record(config.design) if config.features else None,
             "seed": config.seed,
             "fitted_on": list(self.division.train),
             "given": list(self.division.stories),

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from brainaligner import __version__
-from brainaligner.core import BrainAlignerError
+from brainaligner.core import BrainAlignerError, InputError
 from brainaligner.study import _compare_command, _fetch_command, _recipe_command
 from brainaligner.study._audit_command import EXAMPLES, audit_command, exit_if_not_valid
 from brainaligner.study._data_commands import add_data_commands
@@ -88,6 +88,7 @@ def _root(
 @app.command(
     epilog="Examples:\n\n  brainaligner run baseline --data ~/data\n\n"
     "  brainaligner run my-study.yaml --device cuda --set split.seed=3\n\n"
+    "  brainaligner run my-study.yaml --validation\n\n"
     "  brainaligner run report-table1 --data ~/ds003020 --plan\n\n" + EXIT_CODES
 )
 def run(
@@ -113,6 +114,10 @@ def run(
         bool,
         typer.Option("--confirm", help="Run it once more, on stories that were never scored."),
     ] = False,
+    validation: Annotated[
+        bool,
+        typer.Option("--validation", help="Score validation stories; read no test responses."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a study: tuned models, features, ridge, scores, table and page.
@@ -124,23 +129,40 @@ def run(
 
     options = RunOptions(out, data, device, threads, batch_tokens, target_block)
     changes = [*(overrides or []), *(["nulls=true"] if nulls else [])]
+    if confirm and validation:
+        raise InputError(
+            "--confirm and --validation",
+            got="both",
+            wanted="one of the two",
+            do="Compare on validation stories first; confirm the last configuration.",
+        )
     if plan:
-        _show_plan(study, options, changes, as_json=as_json)
+        _show_plan(study, options, changes, validation=validation, as_json=as_json)
     else:
-        _run_and_show(study, options, changes, confirm=confirm, as_json=as_json)
+        _run_and_show(
+            study, options, changes, confirm=confirm, validation=validation, as_json=as_json
+        )
 
 
-def _show_plan(study: str, options: RunOptions, overrides: list[str], *, as_json: bool) -> None:
+def _show_plan(
+    study: str, options: RunOptions, overrides: list[str], *, validation: bool, as_json: bool
+) -> None:
     from brainaligner.study._files import load_study
     from brainaligner.study._run import plan_study
     from brainaligner.study._screen import plan_lines, plan_rows
+    from brainaligner.study._screen_foresight import foresight_lines
+    from brainaligner.study._validation import validation_study
 
-    stages, speed = plan_study(load_study(study, overrides=overrides), options)
+    config = load_study(study, overrides=overrides)
+    stages, speed, foresight = plan_study(
+        validation_study(config) if validation else config, options
+    )
     if as_json:
-        print_json({"operations_per_second": speed, "stages": [asdict(stage) for stage in stages]})
+        found = {"operations_per_second": speed, "stages": [asdict(stage) for stage in stages]}
+        print_json(found | {"foresight": foresight})
         return
     print_table(["stage", "what", "time", "memory", "disk"], plan_rows(stages, speed))
-    for line in plan_lines(stages, speed):
+    for line in (*plan_lines(stages, speed), *foresight_lines(foresight)):
         print(line)
 
 
@@ -190,15 +212,18 @@ def _run_and_show(
     overrides: list[str],
     *,
     confirm: bool = False,
+    validation: bool = False,
     as_json: bool,
 ) -> None:
     from brainaligner.study._confirm_run import confirm_study
     from brainaligner.study._files import load_study
     from brainaligner.study._run import run_study
+    from brainaligner.study._validation import validation_study
 
     with _stoppable():
         run = confirm_study if confirm else run_study
-        folder = run(load_study(study, overrides=overrides), options)
+        config = load_study(study, overrides=overrides)
+        folder = run(validation_study(config) if validation else config, options)
     if options.rank == 0:
         _show(folder, as_json=as_json)
         exit_if_not_valid(folder)

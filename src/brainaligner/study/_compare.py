@@ -11,6 +11,7 @@ import numpy as np
 
 from brainaligner.core import InputError, unknown_name
 from brainaligner.evaluation import (
+    ArmLook,
     Comparison,
     ComparisonSettings,
     Moments,
@@ -21,6 +22,7 @@ from brainaligner.evaluation import (
 )
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._dataset_config import SIMULATED
+from brainaligner.study._ledger import record_look
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import reporting
 from brainaligner.study._readout import Readout, readout_recipe
@@ -47,6 +49,9 @@ class RunComparison:
     settings : ComparisonSettings
     subjects : mapping of subject to tuple of Comparison
         One for each arm but the first.
+    looks : tuple of ArmLook
+        Comparisons on any of these test stories that the ledger knows, this one among them; none
+        on validation stories.
     """
 
     study: str
@@ -58,6 +63,7 @@ class RunComparison:
     simulated: bool
     settings: ComparisonSettings
     subjects: Mapping[str, tuple[Comparison, ...]]
+    looks: tuple[ArmLook, ...] = ()
 
     def of_arm(self, position: int) -> dict[str, Comparison]:
         """Comparisons of one arm, by subject; position 0 is the first after the reference."""
@@ -72,7 +78,7 @@ def compare_run(
     folder: Path,
     arms: Sequence[str],
     *,
-    group: str = "test",
+    group: str | None = None,
     cut: int = 0,
     data: str | Path | None = None,
     out: Path | None = None,
@@ -88,8 +94,9 @@ def compare_run(
     arms : sequence of str
         Two or more: an entry of the study's ``arms``, with all its seeds, or one seed of it
         (``es.s0``). The first is the reference.
-    group : str
-        Of test stories: ``"test"``, or the name of a repeated story.
+    group : str, optional
+        ``"test"`` (of a run on validation stories ``"validation"``), which is the default, or the
+        name of a repeated story.
     cut : int
         Rows dropped at each end of each story.
     data : str or Path, optional
@@ -110,24 +117,27 @@ def compare_run(
     _check_request(arms, cut)
     with reporting() as reporter:
         plan, store = reopen_run(folder, data=data, out=out, reporter=reporter)
+        named = group or plan.prepared.config.scored_on
         runs = {name: named_runs(plan.runs, name) for name in arms}
         splits = plan.prepared.division.splits
         found = {}
         for done, subject in enumerate(splits, start=1):
-            rows = StoredRows(plan, store, subject, group)
+            rows = StoredRows(plan, store, subject, named)
             found[subject] = _compare_subject(rows, runs, cut)
             reporter("compare", done, len(splits))
+        looks = record_look(plan, store, arms, group=named, cut=cut)
     prepared, first = plan.prepared, next(iter(splits))
     return RunComparison(
         study=prepared.config.name,
         arms=tuple(arms),
-        group=group,
+        group=named,
         rows_cut=cut,
         label=splits[first].label,
         space_kind=prepared.dataset.space(first).kind,
         simulated=prepared.config.dataset.reader == SIMULATED,
         settings=prepared.config.comparison,
         subjects=found,
+        looks=looks,
     )
 
 

@@ -31,8 +31,9 @@ def compare(
         list[str] | None, typer.Argument(metavar="[ARM]...", help="Further arms, behind --arms.")
     ] = None,
     group: Annotated[
-        str, typer.Option("--group", help="Test stories: test, or a repeated story.")
-    ] = "test",
+        str | None,
+        typer.Option("--group", help="Stories: test (validation), or a repeated story."),
+    ] = None,
     cut: Annotated[int, typer.Option("--cut", help="Rows dropped at each end of a story.")] = 0,
     data: Annotated[
         str | None, typer.Option("--data", help="Folder of the data, to be read again.")

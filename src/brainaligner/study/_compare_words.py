@@ -36,6 +36,11 @@ def comparison_record(found: RunComparison) -> dict[str, Any]:
         "simulated": found.simulated,
         "settings": asdict(found.settings),
         "arms": arms,
+        "looks": [
+            {"when": one.when, "study": one.study, "arms": list(one.arms)}
+            | {"group": one.group, "rows_cut": one.rows_cut}
+            for one in found.looks
+        ],
     }
 
 
@@ -88,6 +93,13 @@ def comparison_lines(record: Mapping[str, Any]) -> list[str]:
         for subject, one in arm["subjects"].items():
             lines += [f"  {subject}", *(f"    {line}" for line in _subject_lines(one, record))]
         lines.append(f"  {_replication_line(arm['replication'])}")
+    if record["looks"]:
+        pairs = {tuple(one["arms"]) for one in record["looks"]}
+        lines += [
+            "",
+            f"test stories of this group: compared on {len(record['looks'])} times so far, "
+            f"{len(pairs)} different sets of arms (the ledger keeps each)",
+        ]
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
 
 from brainaligner.core import InputError, unknown_name
 from brainaligner.encoding import BandedSettings, ReducedRankSettings, RidgeSettings
@@ -19,7 +20,8 @@ from brainaligner.study._listener_config import ListenersConfig
 from brainaligner.study._tuning_config import BrainConfig, PublishedConfig, TuningConfig
 from brainaligner.text import DesignSettings, TextSettings
 
-CONTROLS = ("nuisance-alone", "untrained")
+ScoredOn = Literal["test", "validation"]
+CONTROLS = ("nuisance-alone", "nuisance-word-length", "untrained")
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ class StudyConfig:
         Tables in the layout of the published report.
     controls : tuple of str
         Models without meaning that are scored beside the arms, below them, where the study has
-        none of its own: of ``"nuisance-alone"`` and ``"untrained"``.
+        none of its own: of ``"nuisance-alone"``,
+        ``"nuisance-word-length"`` and ``"untrained"``.
     nulls : bool
         Score null features and null responses of every arm as well.
     null_draws : int
@@ -174,6 +177,9 @@ class StudyConfig:
         The reference from the other subjects' responses, beside every table.
     comparison : ComparisonSettings
         Margin of equivalence, alpha and power of ``brainaligner compare``.
+    scored_on : {"test", "validation"}
+        ``"validation"`` scores the stories that choose settings, and reads no response to a test
+        story; set by ``run --validation``.
     """
 
     name: str
@@ -192,6 +198,7 @@ class StudyConfig:
     confirms: str | None = None
     other_listeners: ListenersConfig = field(default_factory=ListenersConfig)
     comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
+    scored_on: ScoredOn = "test"
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -218,6 +225,7 @@ class StudyConfig:
                 wanted="2 or more",
                 do="Use 20: a mean needs its standard error.",
             )
+        known("scored_on", self.scored_on, get_args(ScoredOn))
         for control in self.controls:
             known("controls", control, CONTROLS)
         object.__setattr__(self, "features", self._with_models())

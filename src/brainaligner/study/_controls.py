@@ -7,14 +7,17 @@ from dataclasses import replace
 
 from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
 
+NUISANCE_CONTROLS = {"nuisance-alone": False, "nuisance-word-length": True}
+"""Controls of Z alone, and whether word length is in."""
+
 
 def with_controls(config: StudyConfig) -> StudyConfig:
     """Add the arms of ``controls`` that a study does not have yet, below its own.
 
-    ``nuisance-alone`` is Z by itself, ``untrained`` the features of the first arm that reads a
-    language model, from networks with weights drawn by seed 0. Both have that arm's delays,
-    scaling and ridge. A study without such an arm is left as it is, and so is one that has
-    these controls under whatever name.
+    ``nuisance-alone`` is Z by itself, ``nuisance-word-length`` Z with word length, ``untrained``
+    the features of the first arm that reads a language model, from networks with weights drawn by
+    seed 0. All have that arm's delays, scaling and ridge. A study without such an arm is left as it
+    is, and so is one that has these controls under whatever name.
 
     Parameters
     ----------
@@ -29,10 +32,12 @@ def with_controls(config: StudyConfig) -> StudyConfig:
     if first is None:
         return config
     arms, features = dict(config.arms), dict(config.features)
-    if "nuisance-alone" in config.controls and not _has_nuisance_alone(config):
-        design = replace(first.design, nuisance="alone")
-        name = _free_name("nuisance-alone", arms)
-        arms[name] = replace(first, design=design, reference={}, banded=None)
+    for control, with_length in NUISANCE_CONTROLS.items():
+        known = [arms[name].design.word_length for name in nuisance_arms(config)]
+        if control in config.controls and with_length not in known:
+            design = replace(first.design, nuisance="alone", word_length=with_length)
+            plain = replace(first, design=design, reference={}, banded=None, reduced_rank=None)
+            arms[_free_name(control, arms)] = plain
     if "untrained" in config.controls and not untrained_arms(config):
         drawn = {_untrained_name(f, first, features): _drawn(config, f) for f in first.features}
         features |= drawn
@@ -55,10 +60,6 @@ def untrained_arms(config: StudyConfig) -> tuple[str, ...]:
 def nuisance_arms(config: StudyConfig) -> tuple[str, ...]:
     """Arms of Z alone."""
     return tuple(n for n, arm in config.arms.items() if arm.design.nuisance == "alone")
-
-
-def _has_nuisance_alone(config: StudyConfig) -> bool:
-    return bool(nuisance_arms(config))
 
 
 def _drawn(config: StudyConfig, name: str) -> FeatureConfig:

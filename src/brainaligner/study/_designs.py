@@ -14,7 +14,8 @@ from brainaligner.data import Dataset
 from brainaligner.study._config import ArmConfig
 from brainaligner.study._features import FeatureSpace, Stimuli
 from brainaligner.study._fold_features import CrossFittedSpace
-from brainaligner.text import design_bands, design_rows, nuisance_columns
+from brainaligner.study._settings import plain
+from brainaligner.text import DesignSettings, design_bands, design_rows, nuisance_columns
 
 _KEEP_BYTES = 2**30
 
@@ -71,6 +72,14 @@ def word_design(design: Design) -> ArmDesign:
     return design.source
 
 
+def design_record(design: DesignSettings) -> dict[str, Any]:
+    """Settings of a design for recipes; word length stands there where it is in."""
+    record: dict[str, Any] = plain(design)
+    if not design.word_length:  # so that keys stay those of designs that never had it
+        del record["word_length"]
+    return record
+
+
 @dataclass(frozen=True, eq=False)
 class ArmDesign:
     """Design rows of one arm: features scaled within their story, delayed, with Z.
@@ -117,6 +126,7 @@ class ArmDesign:
                 n_rows,
                 shift=self.shift,
                 delays=design.delays,
+                with_word_length=design.word_length,
             )
         return design_rows(bands, nuisance, settings=replace(design, scaling="none"))
 

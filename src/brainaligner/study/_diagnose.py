@@ -207,7 +207,7 @@ def _readout_verdicts(plan: Plan, fitted: Fitted) -> Iterator[Judged]:
         yield judged(edge_diagnostic(where, fit.readouts[0].alpha, edge), recipes)
         summary = _summaries(fitted, arm).get(subject)
         inner_r = [r for readout in fit.readouts for r in _inner_r(readout)]
-        if summary is not None and inner_r:
+        if summary is not None and inner_r and plan.prepared.config.scored_on == "test":
             inner = float(np.mean(inner_r))
             rows = _inner_rows(plan, arm, subject)
             diagnostic = inner_diagnostic(where, inner, summary, inner_rows=rows)

@@ -188,6 +188,33 @@ def subject_split(whole: AnySplit, subject: str, stories: Sequence[str]) -> AnyS
         ) from None
 
 
+def unread_stories(splits: Mapping[str, AnySplit], *, repeated: frozenset[str]) -> frozenset[str]:
+    """Test stories, whose responses a study on validation stories must not read.
+
+    Parameters
+    ----------
+    splits : mapping of subject to split
+    repeated : frozenset of str
+        Stories whose repeats a brain encoder chooses voxels by; they are left out.
+
+    Raises
+    ------
+    InputError
+        If the study divides one story.
+    """
+    stories: set[str] = set()
+    for split in splits.values():
+        if isinstance(split, WithinStorySplit):
+            raise InputError(
+                "scored_on",
+                got="validation, and a study that divides one story",
+                wanted="whole validation stories",
+                do="Leave --validation out: a dataset of one story holds no story out.",
+            )
+        stories |= {*split.test, *split.test_repeated}
+    return frozenset(stories) - repeated
+
+
 def missing_story_notes(whole: AnySplit, splits: Mapping[str, AnySplit]) -> tuple[Finding, ...]:
     """Say which subjects lack stories of the division."""
     notes = []

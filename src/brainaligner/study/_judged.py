@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from brainaligner.evaluation import Audit, Diagnostic
+from brainaligner.evaluation import ArmLook, Audit, Diagnostic
 from brainaligner.report import Table
 from brainaligner.study._store import Recipe
 
@@ -48,12 +48,15 @@ class Looks:
     audit : Audit
     openings : int
         Configurations, this one among them, whose scores on these test stories were seen.
+    compared : tuple of ArmLook
+        Comparisons of arms on these test stories.
     """
 
     diagnostics: tuple[Judged, ...]
     tables: Tables
     audit: Audit
     openings: int
+    compared: tuple[ArmLook, ...] = ()
 
 
 def judged(diagnostic: Diagnostic, recipes: Iterable[Recipe] = ()) -> Judged:

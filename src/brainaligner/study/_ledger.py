@@ -5,15 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from brainaligner.evaluation import MOST_CONFIGURATIONS, Fault, Opening, configurations_seen
+from brainaligner.evaluation import (
+    MOST_CONFIGURATIONS,
+    ArmLook,
+    Fault,
+    Opening,
+    configurations_seen,
+    looks_taken,
+)
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._dataset_config import SplitConfig
 from brainaligner.study._plan import Plan
@@ -21,8 +29,10 @@ from brainaligner.study._readout import readout_recipe
 from brainaligner.study._settings import canonical
 from brainaligner.study._store import Store
 
+T = TypeVar("T")
 _FILE = "openings.jsonl"
 _LINE = TypeAdapter(Opening)
+_LOOK = TypeAdapter(ArmLook)
 
 
 @dataclass(frozen=True)
@@ -41,19 +51,32 @@ class Ledger:
 
     def openings(self) -> tuple[Opening, ...]:
         """All openings, the oldest first."""
-        path = self.folder / _FILE
-        lines = path.read_bytes().splitlines() if path.is_file() else []
-        return tuple(opening for line in lines for opening in _parsed(line))
+        return tuple(opening for line in self._lines() for opening in _parsed(_LINE, line))
+
+    def looks(self) -> tuple[ArmLook, ...]:
+        """All comparisons of arms on scored stories, the oldest first."""
+        return tuple(look for line in self._lines() for look in _parsed(_LOOK, line))
 
     def add(self, opening: Opening) -> None:
         """Add an opening, unless its configuration has been scored on the same stories."""
         with FileLock(self.folder / f"{_FILE}.lock"):
             known = {(one.configuration, one.stories) for one in self.openings()}
             if (opening.configuration, opening.stories) not in known:
-                self._append(opening)
+                self._append(asdict(opening) | {"stories": sorted(opening.stories)})
 
-    def _append(self, opening: Opening) -> None:
-        facts = asdict(opening) | {"stories": sorted(opening.stories)}
+    def add_look(self, look: ArmLook) -> None:
+        """Add a comparison, unless the same arms were compared on the same predictions."""
+        with FileLock(self.folder / f"{_FILE}.lock"):
+            if len(looks_taken((*self.looks(), look), look.looked_at)) > len(
+                looks_taken(self.looks(), look.looked_at)
+            ):
+                self._append(asdict(look) | {"looked_at": sorted(look.looked_at)})
+
+    def _lines(self) -> list[bytes]:
+        path = self.folder / _FILE
+        return path.read_bytes().splitlines() if path.is_file() else []
+
+    def _append(self, facts: dict[str, Any]) -> None:
         with (self.folder / _FILE).open("ab+") as file:
             torn = file.tell() and not _ends_line(file.name)
             file.write(b"\n" * bool(torn) + json.dumps(facts).encode() + b"\n")
@@ -67,18 +90,18 @@ def _ends_line(path: str) -> bool:
         return file.read(1) == b"\n"
 
 
-def _parsed(line: bytes) -> Iterator[Opening]:
+def _parsed(kind: TypeAdapter[T], line: bytes) -> Iterator[T]:
     try:
-        yield _LINE.validate_json(line)
+        yield kind.validate_json(line)
     except ValidationError:
         return
 
 
 def record_opening(plan: Plan, store: Store) -> None:
     """Note that a study's test scores are about to be seen; the same configuration counts once."""
-    if store.rank:
-        return
     config = plan.prepared.config
+    if store.rank or config.scored_on == "validation":
+        return
     opening = Opening(
         datetime.now(UTC).isoformat(timespec="seconds"),
         config.name,
@@ -119,19 +142,39 @@ def scored_stories(plan: Plan) -> frozenset[str]:
         for group in plan.groups_of(run, subject)
         for story in group.stories
     }
-    words = {prepared.division.stimuli.transcripts[story].digest() for _, story in scored}
-    return frozenset(words | {prepared.digests[subject][story] for subject, story in scored})
+    return frozenset(
+        digest for subject, story in scored for digest in _digests(plan, subject, (story,))
+    )
+
+
+def _digests(plan: Plan, subject: str, stories: Iterable[str]) -> set[str]:
+    """Content of stories: of their words, and of a subject's responses."""
+    known, responses = plan.prepared.division.stimuli.transcripts, plan.prepared.digests[subject]
+    return {d for story in stories for d in (known[story].digest(), responses[story])}
 
 
 def seen_by(plan: Plan, store: Store) -> int:
-    """How many configurations, this one among them, were scored on any of its test stories."""
+    """How many configurations, this one among them, were scored on any of its test stories.
+
+    A study of validation stories is not among them: it looked at none.
+    """
     openings = Ledger(store.folder).openings()
+    if plan.prepared.config.scored_on == "validation":
+        return configurations_seen(openings, _unread_words(plan))
     own = Opening("", "", configuration(plan), scored_stories(plan))
     return configurations_seen((*openings, own), own.stories)
 
 
+def _unread_words(plan: Plan) -> set[str]:
+    """Words of the test stories of a study that does not read the responses to them."""
+    known = plan.prepared.division.stimuli.transcripts
+    return {known[story].digest() for story in plan.prepared.dataset.withheld if story in known}
+
+
 def ledger_faults(plan: Plan, store: Store) -> Iterator[Fault]:
     """A warning where too many configurations were scored on the same test stories."""
+    if plan.prepared.config.scored_on == "validation":
+        return
     count = seen_by(plan, store)
     if count > MOST_CONFIGURATIONS:
         yield Fault(
@@ -141,3 +184,55 @@ def ledger_faults(plan: Plan, store: Store) -> Iterator[Fault]:
             "Compare ideas on validation stories, and confirm the last one on stories that "
             "nobody opened: run --confirm",
         )
+
+
+def record_look(
+    plan: Plan, store: Store, arms: Sequence[str], *, group: str, cut: int
+) -> tuple[ArmLook, ...]:
+    """Note that arms of a run are compared on its test stories, and give all such looks so far.
+
+    A comparison on validation stories is none: choosing there is what they are for.
+    """
+    if plan.prepared.config.scored_on == "validation":
+        return ()
+    stories = frozenset(
+        digest
+        for run in plan.runs
+        for subject in plan.prepared.division.splits
+        for one in plan.groups_of(run, subject)
+        if one.name == group
+        for digest in _digests(plan, subject, one.stories)
+    )
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    name, compared = plan.prepared.config.name, configuration(plan)
+    ledger = Ledger(store.folder)
+    ledger.add_look(ArmLook(when, name, tuple(arms), group, cut, compared, stories))
+    return looks_taken(ledger.looks(), stories)
+
+
+def looks_at(plan: Plan, store: Store) -> tuple[ArmLook, ...]:
+    """Comparisons of arms on any test story of a study; none of a study of validation stories."""
+    if plan.prepared.config.scored_on == "validation":
+        return ()
+    return looks_taken(Ledger(store.folder).looks(), scored_stories(plan))
+
+
+def looks_words(looks: Sequence[ArmLook]) -> tuple[tuple[str, str], ...]:
+    """Comparisons on the test stories, for the reader of a page; nothing where there is none."""
+    said = [
+        f"{' and '.join(one.arms)} ({one.study}, {one.group}, {one.rows_cut} rows cut, "
+        f"{one.when[:10]})"
+        for one in looks
+    ]
+    return (("test stories compared on", "; ".join(said)),) if said else ()
+
+
+def openings_words(plan: Plan, count: int) -> tuple[tuple[str, str], ...]:
+    """How often these test stories were looked at, for the reader of a page."""
+    config = plan.prepared.config
+    noun = "configuration" if count == 1 else "configurations"
+    if config.scored_on == "validation":
+        return (("test stories", f"not read by this run; scored by {count} {noun} so far"),)
+    seen = ("test stories scored by", f"{count} {noun}, this one among them")
+    confirms = ("confirms", f"{config.confirms}, on stories that were never scored")
+    return (seen,) if config.confirms is None else (confirms, seen)

@@ -27,7 +27,9 @@ from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._disk import replace_file, write_npz
 from brainaligner.study._doctor import software_versions
 from brainaligner.study._files import study_yaml
+from brainaligner.study._foresight import Foresight, foresight_record, foresight_tables
 from brainaligner.study._judged import Looks
+from brainaligner.study._ledger import looks_words, openings_words
 from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
@@ -80,11 +82,14 @@ class Fitted:
     tunings : tuple of TuningFacts
     listeners : mapping of subject to Fit
         The other-listener reference, where there is one.
+    foresight : Foresight
+        What validation stories say of the comparisons to come.
     """
 
     cells: Mapping[tuple[str, str], Fit]
     tunings: tuple[TuningFacts, ...] = ()
     listeners: Mapping[str, Fit] = field(default_factory=dict)
+    foresight: Foresight = field(default_factory=Foresight)
 
 
 Ceilings = Mapping[tuple[str, str], StoryCeilings]
@@ -132,7 +137,11 @@ def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings, looks
         "findings": plain(_known_findings(prepared)),
         "spaces": _places(prepared),
         "tunings": plain(fitted.tunings),
-        "looks": plain(looks),
+        "looks": plain(replace(looks, compared=())),
+        "compared": [
+            [one.when, one.study, *one.arms, one.group, one.rows_cut] for one in looks.compared
+        ],
+        "foresight": plain(fitted.foresight),
         "regions": {
             subject: region_digests(regions) for subject, regions in prepared.regions.items()
         },
@@ -170,13 +179,18 @@ def _write_files(
     report = _run_report(plan, fitted, ceilings, audit)
     report = replace(
         report,
-        about=(*report.about, *_openings(prepared.config, looks.openings)),
+        about=(*report.about, *openings_words(plan, looks.openings), *looks_words(looks.compared)),
         diagnostics=tuple(one.diagnostic for one in looks.diagnostics),
     )
     more = [*more_tables(plan, report, fitted.tunings), *looks.tables]
+    more += foresight_tables(fitted.foresight, report)
     record = run_record(report, prepared.regions, more=more, tunings=fitted.tunings)
     record["audit"] = audit_record(audit)
     record["openings"] = looks.openings
+    record["compared"] = [
+        {**plain(one), "looked_at": sorted(one.looked_at)} for one in looks.compared
+    ]
+    record["foresight"] = foresight_record(fitted.foresight)
     record["diagnostics"] = [
         {**plain(one.diagnostic), "recipes": list(one.recipes)} for one in looks.diagnostics
     ]
@@ -197,14 +211,6 @@ def _write_files(
     for name, text in texts.items():
         if text:
             (folder / name).write_text(text, encoding="utf-8")
-
-
-def _openings(config: StudyConfig, count: int) -> tuple[tuple[str, str], ...]:
-    """How often these test stories were looked at, for the reader."""
-    noun = "configuration" if count == 1 else "configurations"
-    seen = ("test stories scored by", f"{count} {noun}, this one among them")
-    confirms = ("confirms", f"{config.confirms}, on stories that were never scored")
-    return (seen,) if config.confirms is None else (confirms, seen)
 
 
 def _ceiling_arrays(ceilings: Ceilings) -> dict[str, np.ndarray]:
@@ -269,7 +275,8 @@ def _ceiling(ceilings: Ceilings, scores: Scores) -> CeilingSummary | None:
     """Ceilings stand beside repeated stories only."""
     if scores.group.presentations != "repeated":
         return None
-    found = ceilings[scores.subject, scores.group.stories[0]].by_cut.get(scores.rows_cut)
+    made = ceilings.get((scores.subject, scores.group.stories[0]))
+    found = None if made is None else made.by_cut.get(scores.rows_cut)
     return None if found is None else ceiling_summary(scores, found)
 
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brainaligner.brain import brainlm_info
-from brainaligner.core import InputError, Progress, StoryGroup, WithinStorySplit, unknown_name
+from brainaligner.core import (
+    InputError,
+    Progress,
+    Split,
+    StoryGroup,
+    ValidationSplit,
+    WithinStorySplit,
+    unknown_name,
+)
 from brainaligner.data import Dataset, open_dataset
 from brainaligner.evaluation import Finding, story_groups
 from brainaligner.study._ceiling_stage import CeilingTask, ceiling_task
@@ -19,6 +27,7 @@ from brainaligner.study._division import (
     Listing,
     missing_story_notes,
     subject_split,
+    unread_stories,
     whole_split,
 )
 from brainaligner.study._features import Stimuli
@@ -138,12 +147,26 @@ def prepare(
         As `divide`; also for responses, region files or repeats that cannot be read.
     """
     division = divide(config, dataset)
+    if config.scored_on == "validation":
+        dataset = _without_test_responses(config, dataset, division)
     folders = {brain.checkpoint for brain in config.brains.values() if brain.checkpoint is not None}
     checkpoints = {folder: brainlm_info(Path(folder).expanduser()).digest for folder in folders}
     regions = study_regions(config.dataset.regions, dataset, tuple(division.splits))
     ceilings = _ceiling_tasks(config, dataset, division)
     digests = _response_digests(dataset, division.splits, progress)
     return Prepared(config, dataset, division, infos, digests, regions, ceilings, checkpoints)
+
+
+def _without_test_responses(config: StudyConfig, dataset: Dataset, division: Division) -> Dataset:
+    """The dataset without responses to test stories, but for repeats that choose voxels."""
+    choosing = any(brain.kind == "high_ev" for brain in config.brains.values())
+    heard = {story for split in division.splits.values() for story in split.stories}
+    repeated = {story for story in heard if choosing and dataset.presentations(story) > 1}
+    unread = unread_stories(division.splits, repeated=frozenset(repeated))
+    for subject, split in division.splits.items():
+        assert isinstance(split, Split)
+        _check_scored_rows(config, dataset, subject, ValidationSplit.of(split))
+    return dataset.withholding(unread)
 
 
 def _ceiling_tasks(
@@ -154,7 +177,7 @@ def _ceiling_tasks(
         ceiling_task(dataset, subject, group, division.splits[subject], cuts)
         for subject, groups in division.groups.items()
         for group in groups
-        if group.presentations == "repeated"
+        if group.presentations == "repeated" and config.scored_on == "test"
     )
 
 
@@ -194,7 +217,7 @@ def _response_digests(
     done = 0
     for subject, split in splits.items():
         digests[subject] = {}
-        for story in split.stories:
+        for story in (story for story in split.stories if story not in dataset.withheld):
             content = dataset.responses_digest(subject, story)
             digests[subject][story] = f"{dataset.reader}/{content}"
             done += 1

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from brainaligner.core import Fold, InputError, Piece, WithinStorySplit, story_folds
 from brainaligner.encoding import ReducedRankSettings, StackedStories
-from brainaligner.study._designs import ArmDesign
+from brainaligner.study._designs import ArmDesign, design_record
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import ReadoutTask, piece_rows
 from brainaligner.study._settings import plain
@@ -128,7 +128,7 @@ class ProjectionTask:
         """All that it follows from: every response that it was fitted to or chosen on."""
         ridge = self.design.arm.ridge
         settings = {
-            "design": plain(self.design.arm.design),
+            "design": design_record(self.design.arm.design),
             "shift": self.design.shift,
             "ridge": plain(ridge),
             "reduced_rank": plain(self.settings),

@@ -22,7 +22,7 @@ from brainaligner.encoding import (
     predict,
     stream_ridge,
 )
-from brainaligner.study._designs import ArmDesign, Design, PieceDesigns, PieceStories
+from brainaligner.study._designs import ArmDesign, Design, PieceDesigns, PieceStories, design_record
 from brainaligner.study._disk import (
     npz_names,
     npz_writer,
@@ -118,7 +118,7 @@ def decomposition_recipe(task: ReadoutTask) -> Recipe:
     """Recipe of the decomposition; it knows no responses, so subjects share it."""
     ridge = task.design.arm.ridge
     settings = {
-        "design": plain(task.design.arm.design),
+        "design": design_record(task.design.arm.design),
         "shift": task.design.shift,
         "intercept": ridge.intercept,
         "scaling": ridge.scaling,
@@ -134,7 +134,7 @@ def readout_recipe(task: ReadoutTask) -> Recipe:
     """Recipe of the readout: test stories enter by their text alone, never by responses."""
     arm, fold = task.design.arm, task.fold
     settings = {
-        "design": plain(arm.design),
+        "design": design_record(arm.design),
         "shift": task.design.shift,
         "ridge": plain(arm.ridge) if arm.banded is None else None,
         "banded": plain(arm.banded),

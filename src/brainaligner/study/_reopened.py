@@ -13,6 +13,7 @@ from brainaligner.study._progress import Reporter
 from brainaligner.study._record import read_run
 from brainaligner.study._simulation import ensure_simulation
 from brainaligner.study._store import Store
+from brainaligner.study._validation import scored_plan
 
 
 def reopen_run(
@@ -45,4 +46,4 @@ def reopen_run(
     else:
         place = data_folder(config, None if data is None else str(data))
     prepared = prepare(config, open_study_dataset(config, place), infos, progress=reporter)
-    return make_plan(prepared, store=store), store
+    return scored_plan(make_plan(prepared, store=store)), store

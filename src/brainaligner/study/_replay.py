@@ -39,7 +39,14 @@ class ReplayDesigns:
         z = None
         if settings.nuisance != "none":
             words, clock = design.stimuli.transcripts[piece.story], design.stimuli.clock
-            z = nuisance_columns(words, clock, n_rows, shift=design.shift, delays=settings.delays)
+            z = nuisance_columns(
+                words,
+                clock,
+                n_rows,
+                shift=design.shift,
+                delays=settings.delays,
+                with_word_length=settings.word_length,
+            )
         return design_rows(bands, z, settings=settings)[piece.rows]
 
 

@@ -5,25 +5,23 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from brainaligner.core import InputError
-from brainaligner.study._arm_readout import ensure_arm_readout
-from brainaligner.study._arms import ArmRun
 from brainaligner.study._audit import Auditor
 from brainaligner.study._audit_words import audit_diagnostics
 from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._controls import with_controls
 from brainaligner.study._dataset_config import STORE
-from brainaligner.study._designs import word_design
 from brainaligner.study._diagnose import in_order, judge_after, judge_before
 from brainaligner.study._disk import check_free_space, writing_to
-from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study
+from brainaligner.study._fits import Fits, first_means
+from brainaligner.study._foresight import foresee, foresight_record, stored_foresight
 from brainaligner.study._judged import Looks, judged
-from brainaligner.study._ledger import record_opening, seen_by
+from brainaligner.study._ledger import looks_at, record_opening, seen_by
 from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Ceilings, Fit, Fitted, write_outputs
@@ -44,11 +42,12 @@ from brainaligner.study._pricing import (
 )
 from brainaligner.study._progress import Reporter, SilentReporter, reporting
 from brainaligner.study._readout import ensure_readout
-from brainaligner.study._region_stage import ensure_regions
-from brainaligner.study._scoring import ArmScores, ensure_scores
+from brainaligner.study._scoring import ensure_scores
+from brainaligner.study._screen_foresight import foresight_lines
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
 from brainaligner.study._store import Store
-from brainaligner.study._tuning import TuningFacts, check_tunings, ensure_tuning
+from brainaligner.study._tuning import check_tunings
+from brainaligner.study._validation import scored_plan
 from brainaligner.study._words import model_words
 from brainaligner.text import ModelInfo
 
@@ -100,16 +99,17 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         if plan is None:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
             plan = _plan(config, tree, infos, store, options, reporter)
+        whole, plan = plan, scored_plan(plan)
         before = judge_before(plan, store=store, options=options, reporter=reporter)
         ceilings = _measure_ceilings(plan.prepared, store, reporter)
-        fitted = _fit_all(plan, store, options, reporter)
+        fitted = _fit_all(plan, whole, store, options, reporter)
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
         audit = Auditor(plan, store, device=options.device).audit(reporter)
         reporter.line(f"audit: {audit.verdict}{': ' if audit.reason else ''}{audit.reason}")
         scored = [fit.scores.recipe for fit in fitted.cells.values()]
         audited = [judged(diagnostic, scored) for diagnostic in audit_diagnostics(audit)]
         judgements = in_order((*before, *after, *audited))
-        looked_at = Looks(judgements, tables, audit, seen_by(plan, store))
+        looked_at = Looks(judgements, tables, audit, seen_by(plan, store), looks_at(plan, store))
         write_outputs(plan, fitted, ceilings, looked_at, store=store, folder=folder)
         reporter.line(f"results: {folder}")
     return folder
@@ -125,10 +125,12 @@ def _take_part(
     else:
         data = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
     plan = _plan(config, data, infos, store, options, reporter)
-    _fit_all(plan, store, options, reporter)
+    _fit_all(scored_plan(plan), plan, store, options, reporter)
 
 
-def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedStage], float]:
+def plan_study(
+    config: StudyConfig, options: RunOptions
+) -> tuple[list[PricedStage], float, dict[str, Any]]:
     """Lay out and price a study without running it.
 
     Nothing is made but the tree of a simulated study, whose stories have to be there.
@@ -138,6 +140,8 @@ def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedSta
     stages : list of PricedStage
     speed : float
         Operations per second that this machine is taken to reach.
+    foresight : dict
+        What validation scores in the store say of the comparisons to come, as in run.json.
     """
     options.activate()
     config = with_controls(config)
@@ -155,7 +159,8 @@ def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedSta
     plan = make_plan(prepared, store=store)
     check_tunings(plan.tunings, store=store, options=options)
     speed = SHARE_OF_PEAK * operations_per_second(options.device)
-    return price(plan, store), speed
+    foresight = foresight_record(stored_foresight(plan, store))
+    return price(scored_plan(plan), store), speed, foresight
 
 
 def _refuse_simulation(config: StudyConfig, options: RunOptions) -> None:
@@ -228,7 +233,7 @@ def _plan(
     prepared = prepare(config, open_study_dataset(config, data), infos, progress=reporter)
     plan = make_plan(prepared, store=store)
     check_tunings(plan.tunings, store=store, options=options)
-    check_free_space(store.folder.parent, bytes_needed(plan, store))
+    check_free_space(store.folder.parent, bytes_needed(scored_plan(plan), store))
     return plan
 
 
@@ -245,26 +250,31 @@ def _measure_ceilings(prepared: Prepared, store: Store, reporter: Reporter) -> C
     }
 
 
-def _fit_all(plan: Plan, store: Store, options: RunOptions, reporter: Reporter) -> Fitted:
-    stimuli = plan.prepared.division.stimuli
-    make = partial(
-        ensure_features, stimuli=stimuli, store=store, options=options, reporter=reporter
-    )
-    make(plan.plain_spaces())
-    fitted: dict[tuple[str, str], Fit] = {}
-    tuned: dict[str, TuningFacts] = {}
-    for run in plan.runs:
-        for subject in plan.prepared.division.splits:
-            for tuning, spaces in plan.tunings_of(run, subject):
-                facts = ensure_tuning(tuning, store=store, options=options, reporter=reporter)
-                tuned[tuning.words] = facts
-                make(spaces)
-            for space in word_design(plan.tasks[run.name, subject][0].design).crossed:
-                space.ensure_alignments()
-            fitted[run.name, subject] = _fit(plan, run, subject, store, options, reporter)
-        for subject in plan.prepared.division.splits:
-            plan.tasks[run.name, subject][0].design.forget()
-    return Fitted(fitted, tuple(tuned.values()), _fit_listeners(plan, store, options, reporter))
+def _fit_all(
+    plan: Plan, whole: Plan, store: Store, options: RunOptions, reporter: Reporter
+) -> Fitted:
+    """Fit everything; say what the test stories can show; then, and only then, score.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of what is scored: the study's own, or that of its validation stories.
+    whole : Plan
+        With the test stories.
+    """
+    fits = Fits(plan, store, options, reporter)
+    tuned = fits.make_all()
+    foresight = foresee(whole, fits.stories)
+    for line in foresight_lines(foresight_record(foresight)):
+        reporter.line(line)
+    record_opening(plan, store)
+    cells = {
+        (run.name, subject): fits.score(run, subject)
+        for run in plan.runs
+        for subject in plan.prepared.division.splits
+    }
+    listeners = _fit_listeners(plan, store, options, reporter)
+    return Fitted(cells, tuned, listeners, foresight)
 
 
 def _fit_listeners(
@@ -278,31 +288,8 @@ def _fit_listeners(
         ]
         groups = plan.prepared.division.groups[subject]
         scores = ensure_scores(plan.prepared, LISTENERS, subject, groups, readouts, store=store)
-        reporter.line(f"{LISTENERS}, {subject}: {_first_means(scores)}")
+        reporter.line(f"{LISTENERS}, {subject}: {first_means(scores)}")
         found[subject] = Fit(readouts, scores, None)
         for task in tasks:
             task.design.forget()
     return found
-
-
-def _fit(
-    plan: Plan, run: ArmRun, subject: str, store: Store, options: RunOptions, reporter: Reporter
-) -> Fit:
-    readouts = [
-        ensure_arm_readout(task, store=store, options=options, reporter=reporter)
-        for task in plan.tasks[run.name, subject]
-    ]
-    groups = plan.groups_of(run, subject)
-    record_opening(plan, store)
-    scores = ensure_scores(plan.prepared, run.name, subject, groups, readouts, store=store)
-    reporter.line(f"{run.name}, {subject}: {_first_means(scores)}")
-    regions = ensure_regions(plan.prepared, subject, readouts, scores, store=store)
-    return Fit(readouts, scores, regions)
-
-
-def _first_means(scores: ArmScores) -> str:
-    return "; ".join(
-        f"{summary.group} mean r {summary.mean:.4f}"
-        for _, summary in scores.results
-        if summary.rows_cut == scores.results[0][1].rows_cut
-    )

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from brainaligner.study._screen_diagnostics import diagnostic_lines
+from brainaligner.study._screen_foresight import foresight_lines
 
 if TYPE_CHECKING:
     from brainaligner.study._pricing import PricedStage
@@ -41,11 +42,17 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
         rows = [r for r in run["results"] if (r["group"], r["rows_cut"]) == (group, cut)]
         for table in _tables(rows):
             console.print(table)
+    for line in foresight_lines(run.get("foresight", {})):
+        _say(console, line, "")
     for line in diagnostic_lines(run.get("diagnostics", ())):
         _say(console, line, "bold red" if line.startswith("FAIL") else "")
     seen = run.get("openings")
     if seen:
-        _say(console, f"test scores of these stories: seen by {seen} configurations so far", "")
+        whose = "the test stories" if run["label"].startswith("validation") else "these stories"
+        _say(console, f"test scores of {whose}: seen by {seen} configurations so far", "")
+    compared = run.get("compared", ())
+    if compared:
+        _say(console, f"arms compared on these test stories: {len(compared)} times so far", "")
     _say(console, f"page: {folder / 'report.html'}", "")
 
 
@@ -71,7 +78,9 @@ def _banners(run: dict[str, Any]) -> list[str]:
     invalid = [f"NOT VALID: {audit['reason']}"] if audit.get("verdict") == "FAIL" else []
     simulated = ["SIMULATED DATA: no number below is about a brain."] if run["simulated"] else []
     banners = invalid + simulated
-    if run["label"] != "held-out stories":
+    if run["label"].startswith("validation"):
+        banners.append(f"{run['label'].upper()}: no test story was read.")
+    elif run["label"] != "held-out stories":
         banners.append(f"{run['label'].upper()}: no story was held out.")
     return banners
 

@@ -37,6 +37,8 @@ def more_tables(
 
 
 def _layouts(plan: Plan) -> Iterator[PublishedLayout]:
+    if plan.prepared.config.scored_on == "validation":
+        return  # the published layout is one of test scores
     by_entry: dict[str, tuple[str, ...]] = {}
     for run in plan.runs:
         by_entry[run.entry] = (*by_entry.get(run.entry, ()), run.name)

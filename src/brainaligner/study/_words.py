@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from brainaligner.core import Split, WithinStorySplit
+from brainaligner.core import Split, ValidationSplit, WithinStorySplit
 from brainaligner.encoding import ReducedRankSettings
 from brainaligner.study._config import ArmConfig, FeatureConfig
 from brainaligner.study._dataset_config import SplitConfig
@@ -49,6 +49,8 @@ def split_words(splits: Mapping[str, Split | WithinStorySplit], config: SplitCon
     how = f"drawn with seed {config.seed}"
     if config.named or config.file:
         how = f"named in {config.file}" if config.file else "named in the study"
+    if isinstance(first, ValidationSplit):
+        return f"{len(first.train)} train, {len(first.test)} validation, {how}; {first.label}"
     return (
         f"{len(first.train)} train, {len(first.validation)} validation, {len(first.test)} test, "
         f"{len(first.test_repeated)} repeated test stories, {how}; {first.label}"

@@ -5,7 +5,9 @@ from brainaligner.text._design import (
     add_delays,
     design_bands,
     design_rows,
+    n_nuisance_columns,
     nuisance_columns,
+    word_length,
     word_rate,
 )
 from brainaligner.text._lanczos import lanczos_matrix, rows_from_states
@@ -37,6 +39,7 @@ __all__ = [
     "load_language_model",
     "load_masked_model",
     "model_info",
+    "n_nuisance_columns",
     "nuisance_columns",
     "quiet_transformers",
     "resolve_layer",
@@ -45,6 +48,7 @@ __all__ = [
     "rows_from_states",
     "story_texts",
     "token_rows",
+    "word_length",
     "word_rate",
     "word_texts",
 ]

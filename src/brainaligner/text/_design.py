@@ -37,17 +37,21 @@ class DesignSettings:
     nuisance_scale : float
         Factor on the standardised columns of Z: a large one makes ridge penalise them less,
         by its square. 10 to 100 were measured to give the same scores on ds003020.
+    word_length : bool
+        Put the mean length of each row's words, at the delays, beside the columns of Z.
 
     Raises
     ------
     InputError
-        For an unknown choice, no delay or one given twice, or a scale that is not positive.
+        For an unknown choice, no delay or one given twice, a scale that is not positive, or
+        word length without Z.
     """
 
     delays: tuple[int, ...] = (1, 2, 3, 4)
     scaling: Scaling = "story"
     nuisance: Nuisance = "none"
     nuisance_scale: float = 30.0
+    word_length: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "delays", tuple(self.delays))
@@ -60,6 +64,13 @@ class DesignSettings:
                 got=f"{list(self.delays)}",
                 wanted="at least one delay, each once",
                 do="Write [0] for no delay.",
+            )
+        if self.word_length and self.nuisance == "none":
+            raise InputError(
+                "design settings: word_length",
+                got="word length without the nuisance columns",
+                wanted="nuisance: with, or nuisance: alone",
+                do="Word length is a column of Z: use Z, or leave it out.",
             )
         if not (math.isfinite(self.nuisance_scale) and self.nuisance_scale > 0):
             raise InputError(
@@ -104,6 +115,21 @@ def word_rate(
     return np.bincount(inside, minlength=n_rows).astype(np.float64)
 
 
+def word_length(
+    transcript: Transcript, clock: Clock, n_rows: int, *, shift: int
+) -> Float64[np.ndarray, "time"]:
+    """Mean length of the words with onset in each row's window (in characters); 0 without words.
+
+    Every character counts, apostrophes too. `shift` moves the windows by rows.
+    """
+    rows = clock.row_of(transcript.onsets, shift=shift)
+    inside = (rows >= 0) & (rows < n_rows)
+    lengths = np.array([len(word) for word in transcript.words], dtype=np.float64)
+    total = np.bincount(rows[inside], weights=lengths[inside], minlength=n_rows)
+    count = np.bincount(rows[inside], minlength=n_rows)
+    return np.asarray(total / np.maximum(count, 1))
+
+
 def nuisance_columns(
     transcript: Transcript,
     clock: Clock,
@@ -111,17 +137,40 @@ def nuisance_columns(
     *,
     shift: int,
     delays: Sequence[int],
+    with_word_length: bool = False,
 ) -> Float64[np.ndarray, "time nuisance"]:
     """Z: what speech rate and the place in the story explain without any word's meaning.
 
     Columns: the word rate at each of `delays`, the row index t, ``exp(-t / 5)`` and
-    ``exp(-(T - 1 - t) / 5)``, with t in rows and T rows in all; each standardised within the
-    story (one without variance is zeros).
+    ``exp(-(T - 1 - t) / 5)``, with t in rows and T rows in all; then, where it is asked for,
+    the mean word length at each of `delays`. Each is standardised within the story (one without
+    variance is zeros).
+
+    Parameters
+    ----------
+    transcript : Transcript
+    clock : Clock
+    n_rows : int
+    shift : int
+        Rows by which the words' windows are moved, as in `word_rate`.
+    delays : sequence of int
+    with_word_length : bool
     """
     t = np.arange(n_rows, dtype=np.float64)
-    rate = add_delays(word_rate(transcript, clock, n_rows, shift=shift)[:, None], delays)
+    rate = word_rate(transcript, clock, n_rows, shift=shift)
     place = np.stack([t, np.exp(-t / ONSET_ROWS), np.exp(-t[::-1] / ONSET_ROWS)], axis=1)
-    return zscore(np.concatenate([rate, place], axis=1))
+    columns = [add_delays(rate[:, None], delays), place]
+    if with_word_length:
+        length = word_length(transcript, clock, n_rows, shift=shift)
+        columns.append(add_delays(length[:, None], delays))
+    return zscore(np.concatenate(columns, axis=1))
+
+
+def n_nuisance_columns(settings: DesignSettings) -> int:
+    """Columns of Z with these settings; 0 where it is not used."""
+    if settings.nuisance == "none":
+        return 0
+    return len(settings.delays) * (1 + settings.word_length) + 3
 
 
 def design_rows(

@@ -1,0 +1,212 @@
+"""What a study's comparisons will be able to show, said before test scores are opened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from brainaligner.evaluation import PlannedDifference, planned_difference
+from brainaligner.report import Column, RunReport, Table
+from brainaligner.study._lag_stage import plain_arm
+from brainaligner.study._plan import Plan
+from brainaligner.study._readout import readout_recipe
+from brainaligner.study._store import Store
+from brainaligner.study._story_scores import StoryScores, read_story_scores, story_recipe
+from brainaligner.study._validation import has_validation_stories, validation_plan
+
+Cell = tuple[str, str]
+"""Arm (as it runs) and subject."""
+
+NO_STORIES = "a study that divides one story has no validation stories"
+ONE_ARM = "one arm: nothing to compare"
+FEW_VALIDATION = "fewer than two validation stories: they show no spread"
+FEW_TEST = "fewer than two single-presentation test stories"
+NOT_SCORED = (
+    "validation stories are not scored yet: run the study with --validation, and plan it again"
+)
+_MISSING = "n/a"
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """Validation scores story by story, and what they say of comparisons on test stories.
+
+    Parameters
+    ----------
+    reference : str
+        The arm that all others are compared with: the first that reads a plain language model.
+    cut : int
+        Rows cut at each end, the fewest that the study scores.
+    stories : mapping of (arm, subject) to StoryScores
+    planned : mapping of (arm, subject) to PlannedDifference
+    lacking : str
+        Why nothing can be stated; empty where it is.
+    settings : mapping of str to float
+        Margin, alpha and power.
+    """
+
+    reference: str = ""
+    cut: int = 0
+    stories: Mapping[Cell, StoryScores] = field(default_factory=dict)
+    planned: Mapping[Cell, PlannedDifference] = field(default_factory=dict)
+    lacking: str = ""
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+
+def foresee(plan: Plan, stories: Mapping[Cell, StoryScores]) -> Foresight:
+    """State what the test stories of a plan can show, from scores of its validation stories.
+
+    Parameters
+    ----------
+    plan : Plan
+        With its test stories, whose number counts; nothing of them is read.
+    stories : mapping of (arm, subject) to StoryScores
+    """
+    config = plan.prepared.config
+    cut, reference = min(config.evaluation.cuts), plain_arm(plan) or plan.runs[0].name
+    settings = asdict(config.comparison)
+    planned: dict[Cell, PlannedDifference] = {}
+    lacking = ONE_ARM if len(plan.runs) < 2 else "" if stories else NO_STORIES
+    for (arm, subject), found in stories.items():
+        n_test = _n_test_stories(plan, subject)
+        other = stories[reference, subject].by_cut[cut]
+        own = found.by_cut[cut]
+        if arm == reference:
+            continue
+        if n_test < 2:
+            lacking = FEW_TEST
+        elif sum(math.isfinite(own[story] + other[story]) for story in own) < 2:
+            lacking = FEW_VALIDATION
+        else:
+            made = planned_difference(own, other, n_test, settings=config.comparison)
+            planned[arm, subject] = made
+    return Foresight(reference, cut, stories, planned, "" if planned else lacking, settings)
+
+
+def _n_test_stories(plan: Plan, subject: str) -> int:
+    groups = plan.prepared.division.groups[subject]
+    return sum(len(group.stories) for group in groups if group.presentations == "single")
+
+
+def stored_foresight(plan: Plan, store: Store) -> Foresight:
+    """The same from what an earlier run left in the store; nothing is made."""
+    if not has_validation_stories(plan.prepared):
+        return Foresight(lacking=NO_STORIES)
+    view = validation_plan(plan)
+    found: dict[Cell, StoryScores] = {}
+    for cell, tasks in view.tasks.items():
+        recipe = story_recipe(view, cell[1], [readout_recipe(task) for task in tasks])
+        if not store.has(recipe):
+            return Foresight(lacking=NOT_SCORED)
+        found[cell] = read_story_scores(store.path(recipe))
+    return foresee(plan, found)
+
+
+def foresight_record(foresight: Foresight) -> dict[str, Any]:
+    """For run.json: null where there is no number."""
+    return {
+        "reference": foresight.reference,
+        "rows_cut": foresight.cut,
+        "lacking": foresight.lacking,
+        "settings": dict(foresight.settings),
+        "planned": [
+            {"arm": arm, "subject": subject, "resolves_margin": one.resolves_margin}
+            | {name: _json(value) for name, value in asdict(one).items()}
+            for (arm, subject), one in foresight.planned.items()
+        ],
+        "validation_stories": [
+            {"arm": arm, "subject": subject, "rows_cut": cut, "recipe": found.key}
+            | {"r": {story: _json(r) for story, r in means.items()}}
+            for (arm, subject), found in foresight.stories.items()
+            for cut, means in found.by_cut.items()
+        ],
+    }
+
+
+def _json(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def foresight_tables(foresight: Foresight, report: RunReport) -> list[tuple[str, Table]]:
+    """Tables of a page: smallest differences; and validation stories one by one, if scored."""
+    tables = []
+    if foresight.planned:
+        tables.append(("What the test stories can show", planned_table(foresight)))
+    if report.results[0].scores.group.name == "validation":
+        tables.append(("Validation stories one by one", story_table(foresight)))
+    return tables
+
+
+def planned_table(foresight: Foresight) -> Table:
+    """One row for each arm: smallest difference from the reference in each subject."""
+    subjects = list(dict.fromkeys(subject for _, subject in foresight.planned))
+    arms = list(dict.fromkeys(arm for arm, _ in foresight.planned))
+    names = ("spread", "found from", "equal within")
+    columns = [Column(name, subject) for subject in subjects for name in names]
+    rows = []
+    for arm in arms:
+        cells = [_planned_cells(foresight.planned.get((arm, subject))) for subject in subjects]
+        rows.append((arm, f"less {foresight.reference}", *(c for found in cells for c in found)))
+    head = (Column("arm"), Column("comparison"))
+    title = "Smallest differences that the test stories show, stated before their scores"
+    return Table(title, (*head, *columns), tuple(rows), _planned_notes(foresight))
+
+
+def _planned_cells(one: PlannedDifference | None) -> tuple[str, str, str]:
+    if one is None:
+        return _MISSING, _MISSING, _MISSING
+    found = f"{one.detectable:.4f} [{one.low:.4f}, {one.high:.4f}]"
+    return f"{one.sd:.4f}", found, f"{one.shown_margin:.4f}"
+
+
+def _planned_notes(foresight: Foresight) -> tuple[tuple[str, str], ...]:
+    first, settings = next(iter(foresight.planned.values())), foresight.settings
+    margins = {s: one.margin for (_, s), one in foresight.planned.items()}
+    said = ", ".join(f"{s} {m:.4f}" for s, m in margins.items() if math.isfinite(m))
+    return (
+        (
+            "Spread",
+            "standard deviation, over validation stories, of the paired difference in mean r "
+            f"over targets, {foresight.cut} rows cut",
+        ),
+        (
+            "Found from",
+            f"smallest true mean difference that a two-sided paired t test over "
+            f"{first.n_stories} test stories finds with power {settings['power']:g} at alpha "
+            f"{settings['alpha']:g}; brackets: the same for the ends of the spread's 95 % "
+            f"interval, which {first.n_seen} validation stories leave wide",
+        ),
+        (
+            "Equal within",
+            "smallest margin within which two one-sided tests show no difference with that "
+            f"power, where there is none; the study's margin ({settings['margin']:.1%} of the "
+            f"reference's mean r) is {said or 'not defined'}",
+        ),
+    )
+
+
+def story_table(foresight: Foresight) -> Table:
+    """One row for each arm and subject: mean r of each validation story."""
+    stories = list(
+        dict.fromkeys(s for one in foresight.stories.values() for s in one.by_cut[foresight.cut])
+    )
+    subjects = list(dict.fromkeys(subject for _, subject in foresight.stories))
+    rows = [
+        (arm, subject, *(_shown(one.by_cut[foresight.cut].get(story)) for story in stories))
+        for wanted in subjects
+        for (arm, subject), one in foresight.stories.items()
+        if subject == wanted
+    ]
+    columns = (
+        Column("arm"),
+        Column("subject"),
+        *(Column(s, "mean r over targets") for s in stories),
+    )
+    note = f"each story by itself, {foresight.cut} rows cut; these stories also chose settings"
+    return Table("Validation stories, one by one", columns, tuple(rows), (("r", note),))
+
+
+def _shown(r: float | None) -> str:
+    return _MISSING if r is None or not math.isfinite(r) else f"{r:.3f}"
