@@ -17,13 +17,15 @@ def study(tmp_path: Path, changes: dict[str, Any] | None = None) -> StudyConfig:
     return load_study(str(save_study(tmp_path / "study.yaml", own)))
 
 
-def test_both_are_added_below_with_the_design_of_the_first_arm(tmp_path: Path) -> None:
+def test_all_are_added_below_with_the_design_of_the_first_arm(tmp_path: Path) -> None:
     changes = {"arms": {"first": {"design": {"delays": [3], "nuisance": "with"}}}}
     found = with_controls(study(tmp_path, changes))
-    assert list(found.arms) == ["first", "second", "nuisance-alone", "untrained"]
+    controls = {"nuisance-alone": "alone", "nuisance-word-length": "alone", "untrained": "with"}
+    assert list(found.arms) == ["first", "second", *controls]
     first = found.arms["first"]
-    for control, nuisance in (("nuisance-alone", "alone"), ("untrained", "with")):
+    for control, nuisance in controls.items():
         arm = found.arms[control]
+        assert arm.design.word_length == (control == "nuisance-word-length")
         assert arm.design.delays == first.design.delays == (3,)
         assert (arm.design.nuisance, arm.ridge) == (nuisance, first.ridge)
     drawn = found.features[found.arms["untrained"].features[0]]
@@ -43,6 +45,7 @@ def test_adding_them_twice_adds_them_once(tmp_path: Path) -> None:
         ([], []),
         (["untrained"], ["untrained"]),
         (["nuisance-alone"], ["nuisance-alone"]),
+        (["nuisance-word-length"], ["nuisance-word-length"]),
     ],
 )
 def test_the_study_says_which(tmp_path: Path, controls: list[str], added: list[str]) -> None:
@@ -55,12 +58,13 @@ def test_controls_under_other_names_count(tmp_path: Path) -> None:
         "features": {"random": {"model": str(tmp_path / "model"), "untrained": 7}},
         "arms": {
             "onsets": {"features": ["one"], "design": {"nuisance": "alone"}},
+            "lengths": {"features": ["one"], "design": {"nuisance": "alone", "word_length": True}},
             "nobody": {"features": ["random"]},
         },
     }
     given = study(tmp_path, changes)
     assert with_controls(given) is given
-    assert nuisance_arms(given) == ("onsets",)
+    assert nuisance_arms(given) == ("onsets", "lengths")
     assert untrained_arms(given) == ("nobody",)
 
 

@@ -161,7 +161,7 @@ def test_controls_are_scored_by_default_with_the_design_of_the_first_arm(
 ) -> None:
     run = run_json(listeners, {"controls": None})
     assert list(dict.fromkeys(row["arm"] for row in run["results"])) == [
-        "first", "second", "nuisance-alone", "untrained",
+        "first", "second", "nuisance-alone", "nuisance-word-length", "untrained",
     ]  # fmt: skip
     gains = of(run, 3)
     assert {row["where"] for row in gains} == {"first", "second"}

@@ -24,7 +24,8 @@ from study_trees import (
 )
 
 FILES = {"log.txt", "report.html", "run.json", "scores.npz", "study.yaml", "table.tsv"}
-ARM_STAGES = {"decomposition": 1, "readout": 2, "scores": 2, "report": 1}
+ARM_STAGES = {"decomposition": 1, "readout": 4, "scores": 2, "story_scores": 2, "report": 1}
+"""Each arm in two subjects; a readout of test stories and one of validation stories."""
 
 
 def _scores(folder: Path) -> dict[str, np.ndarray]:
@@ -66,7 +67,7 @@ def test_its_own_study_file_finds_the_same_artifacts(cli: Cli, out: Path) -> Non
     [
         (
             {"defaults": {"ridge": {"alphas": [1, 50]}}},
-            {"readout": 4, "scores": 4, "report": 1},
+            {"readout": 8, "scores": 4, "story_scores": 4, "report": 1},
         ),
         ({"features": {"two": {"text": {"layer": 0}}}}, {"features": 1, **ARM_STAGES}),
         ({"features": {"two": {"text": {"layer": -1}}}}, {"report": 1}),

@@ -17,8 +17,10 @@ from brainaligner.text import (
     add_delays,
     design_bands,
     design_rows,
+    n_nuisance_columns,
     nuisance_columns,
     row_texts,
+    word_length,
     word_rate,
 )
 
@@ -138,3 +140,39 @@ def test_designs_that_cannot_be_built_are_refused(
 ) -> None:
     with pytest.raises(InputError, match="design"):
         design_rows(bands, z, settings=DesignSettings(nuisance=nuisance))
+
+
+def test_word_length_is_the_mean_of_each_rows_words(story: Transcript, clock: Clock) -> None:
+    for name, shift in (("own", 0), ("previous", -1)):
+        rows = row_texts(story, clock, 14, settings=TextSettings(clock=name))
+        wanted = [
+            sum(len(word) for word in row.own) / len(row.own) if row.own else 0.0 for row in rows
+        ]
+        np.testing.assert_allclose(word_length(story, clock, 14, shift=shift), wanted)
+    assert 0.0 in wanted
+
+
+def test_word_length_stands_behind_the_other_columns(story: Transcript, clock: Clock) -> None:
+    n, delays = 16, (1, 3)
+    plain = nuisance_columns(story, clock, n, shift=-1, delays=delays)
+    more = nuisance_columns(story, clock, n, shift=-1, delays=delays, with_word_length=True)
+    np.testing.assert_array_equal(more[:, : plain.shape[1]], plain)
+    length = word_length(story, clock, n, shift=-1)
+    columns = [[float(length[t - d]) if t >= d else 0.0 for t in range(n)] for d in delays]
+    wanted = [standardised(column) for column in columns]
+    np.testing.assert_allclose(more[:, plain.shape[1] :].T, wanted, atol=1e-9)
+    for with_length, made in ((False, plain), (True, more)):
+        settings = DesignSettings(delays=delays, nuisance="alone", word_length=with_length)
+        assert n_nuisance_columns(settings) == made.shape[1]
+    assert n_nuisance_columns(DesignSettings()) == 0
+
+
+def test_word_length_without_words_is_zero(clock: Clock) -> None:
+    onsets = np.array([0.5, 700.0])
+    tale = Transcript("tale", ("early", "late"), onsets, onsets + 0.1)
+    assert not word_length(tale, clock, 10, shift=0).any()
+
+
+def test_word_length_without_z_is_refused() -> None:
+    with pytest.raises(InputError, match="word length without the nuisance columns"):
+        DesignSettings(word_length=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 from brainaligner.evaluation import PlannedDifference, planned_difference
 from brainaligner.report import Column, RunReport, Table
-from brainaligner.study._lag_stage import plain_arm
 from brainaligner.study._plan import Plan
 from brainaligner.study._readout import readout_recipe
 from brainaligner.study._store import Store
@@ -36,7 +36,8 @@ class Foresight:
     Parameters
     ----------
     reference : str
-        The arm that all others are compared with: the first that reads a plain language model.
+        The arm that all others are compared with: of those that read language models as they
+        come, the one with the highest mean r on validation stories.
     cut : int
         Rows cut at each end, the fewest that the study scores.
     stories : mapping of (arm, subject) to StoryScores
@@ -65,7 +66,8 @@ def foresee(plan: Plan, stories: Mapping[Cell, StoryScores]) -> Foresight:
     stories : mapping of (arm, subject) to StoryScores
     """
     config = plan.prepared.config
-    cut, reference = min(config.evaluation.cuts), plain_arm(plan) or plan.runs[0].name
+    cut = min(config.evaluation.cuts)
+    reference = _reference(plan, stories, cut)
     settings = asdict(config.comparison)
     planned: dict[Cell, PlannedDifference] = {}
     lacking = ONE_ARM if len(plan.runs) < 2 else "" if stories else NO_STORIES
@@ -83,6 +85,19 @@ def foresee(plan: Plan, stories: Mapping[Cell, StoryScores]) -> Foresight:
             made = planned_difference(own, other, n_test, settings=config.comparison)
             planned[arm, subject] = made
     return Foresight(reference, cut, stories, planned, "" if planned else lacking, settings)
+
+
+def _reference(plan: Plan, stories: Mapping[Cell, StoryScores], cut: int) -> str:
+    """The frozen arm that is best on validation stories, else the first arm."""
+    features = plan.prepared.config.features
+    means: dict[str, float] = {}
+    for run in plan.runs:
+        read = [features[name] for name in run.arm.read]
+        own = [found.by_cut[cut] for (arm, _), found in stories.items() if arm == run.name]
+        known = [r for of_stories in own for r in of_stories.values() if math.isfinite(r)]
+        if read and known and all(one.tuning is None and one.seed is None for one in read):
+            means[run.name] = fmean(known)
+    return max(means, key=lambda name: means[name]) if means else plan.runs[0].name
 
 
 def _n_test_stories(plan: Plan, subject: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
@@ -29,7 +29,6 @@ from brainaligner.study._readout import readout_recipe
 from brainaligner.study._settings import canonical
 from brainaligner.study._store import Store
 
-T = TypeVar("T")
 _FILE = "openings.jsonl"
 _LINE = TypeAdapter(Opening)
 _LOOK = TypeAdapter(ArmLook)
@@ -90,7 +89,7 @@ def _ends_line(path: str) -> bool:
         return file.read(1) == b"\n"
 
 
-def _parsed(kind: TypeAdapter[T], line: bytes) -> Iterator[T]:
+def _parsed(kind: Any, line: bytes) -> Iterator[Any]:
     try:
         yield kind.validate_json(line)
     except ValidationError:
