@@ -17,6 +17,7 @@ from brainaligner.report._page import render_page
 from brainaligner.report._published import PublishedLayout, published_numbers, published_table
 from brainaligner.report._pycortex import pycortex_pixels, pycortex_version
 from brainaligner.report._table import Column, Table, results_table, table_tsv
+from brainaligner.report._trace import RecipeNote, Traced, recipe_anchor
 from brainaligner.report._words import headline
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "FlatPixels",
     "MapSettings",
     "PublishedLayout",
+    "RecipeNote",
     "Result",
     "RunReport",
     "Table",
+    "Traced",
     "arm_figure",
     "ceiling_table",
     "cortex_figure",
@@ -49,6 +52,7 @@ __all__ = [
     "pycortex_pixels",
     "pycortex_version",
     "r_distribution_figure",
+    "recipe_anchor",
     "region_table",
     "regions_tsv",
     "render_page",

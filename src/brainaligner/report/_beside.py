@@ -15,6 +15,7 @@ from brainaligner.report._table import (
     group_name,
     mean_cell,
     subjects_in_rows,
+    traced,
     tsv_text,
 )
 from brainaligner.report._words import (
@@ -139,18 +140,25 @@ def _ceiling_cells(result: Result | None) -> list[str]:
     if result is None:
         return [MISSING] * len(_CEILING_COLUMNS)
     ceiling, mean = result.ceiling, number(result.summary.mean)
+    (shown,) = traced(result, "scores", [mean])
     if ceiling is None:
-        return [mean, MISSING, MISSING, MISSING]
-    return [mean, number(ceiling.cc_max), percent(ceiling.share), number(ceiling.cc_norm)]
+        return [shown, MISSING, MISSING, MISSING]
+    measured = [number(ceiling.cc_max), percent(ceiling.share), number(ceiling.cc_norm)]
+    return [shown, *traced(result, "ceilings", measured)]
 
 
 def _region_cells(name: str) -> Cells:
     def cells(result: Result | None) -> list[str]:
         regions = result.regions if result else ()
         found = next((one for one in regions if one.region == name), None)
-        if found is None or not found.n_targets:
+        if result is None or found is None or not found.n_targets:
             return [MISSING] * len(_REGION_COLUMNS)
-        return [mean_cell(found.mean, found.interval), number(found.median), f"{found.n_targets:,}"]
+        shown = [
+            mean_cell(found.mean, found.interval),
+            number(found.median),
+            f"{found.n_targets:,}",
+        ]
+        return traced(result, "regions", shown)
 
     return cells
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from brainaligner.core import InputError, Scores, StoryGroup
 from brainaligner.evaluation import CeilingSummary, Diagnostic, Finding, RegionScore, Summary
+from brainaligner.report._trace import RecipeNote
 
 NOT_VALID = "NOT VALID"
 ABOUT_NEEDED = ("clock", "delays", "ridge")
@@ -30,6 +31,8 @@ class Result:
         What regions of interest score, each once.
     ceiling : CeilingSummary, optional
         How near these scores come to the noise ceiling; of repeated stories alone.
+    keys : mapping of str to str
+        Of the artifacts that hold these numbers: ``scores``, ``regions``, ``ceilings``.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class Result:
     reference: float | None = None
     regions: tuple[RegionScore, ...] = ()
     ceiling: CeilingSummary | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         scores, summary = self.scores, self.summary
@@ -98,6 +102,8 @@ class RunReport:
         The audit's verdict in a line; one that begins with `NOT_VALID` is put before everything.
     listeners : tuple of Result
         What the other listeners' responses predict: a reference beside each table, no arm.
+    chain : tuple of RecipeNote
+        Recipes of the artifacts that results name and of all that they follow from.
 
     Raises
     ------
@@ -118,6 +124,7 @@ class RunReport:
     diagnostics: tuple[Diagnostic, ...] = ()
     audit: str = ""
     listeners: tuple[Result, ...] = ()
+    chain: tuple[RecipeNote, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_missing_facts(self.about)

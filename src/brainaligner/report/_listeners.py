@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from brainaligner.report._inputs import RunReport
-from brainaligner.report._table import Column, Table, group_name, mean_cell
+from brainaligner.report._table import Column, Table, group_name, mean_cell, traced
 from brainaligner.report._words import banners, number, percent, plain, rows_cut
 
 _NOTES = (
@@ -34,10 +34,16 @@ def listener_table(report: RunReport, *, cut: int = 0) -> Table | None:
         (
             plain(result.scores.subject),
             group_name(group),
-            mean_cell(result.summary.mean, result.summary.interval),
-            number(result.summary.median),
-            percent(result.summary.share_above_null),
-            plain(result.alpha),
+            *traced(
+                result,
+                "scores",
+                [
+                    mean_cell(result.summary.mean, result.summary.interval),
+                    number(result.summary.median),
+                    percent(result.summary.share_above_null),
+                    plain(result.alpha),
+                ],
+            ),
         )
         for group in report.groups
         for result in report.listeners

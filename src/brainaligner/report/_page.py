@@ -18,6 +18,7 @@ from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._inputs import Result, RunReport
 from brainaligner.report._listeners import listener_table
 from brainaligner.report._table import Table, results_table
+from brainaligner.report._trace import STUDY_FILE, input_sets, mean_anchor
 from brainaligner.report._words import banners, headline, number, plain, ranked_arms, rows_cut
 
 SEVERITIES = ("fail", "warn", "note")
@@ -64,6 +65,7 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
     )
     pages.filters["plain"] = plain
     arm, results = _mapped(report)
+    of_recipe, every_input = input_sets(report.chain)
     return pages.get_template("report.html.j2").render(
         report=report,
         banners=banners(report),
@@ -82,8 +84,29 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
         distributions=[(s, r_distribution_figure(report, s)) for s in _shown_subjects(report)],
         mapped_arm=arm,
         maps=_maps(report, results),
+        input_sets=of_recipe,
+        every_input=every_input,
+        mean_notes=_mean_notes(report),
+        anchors=_anchors(report),
         obstacles=_obstacles(results),
     )
+
+
+def _mean_notes(report: RunReport) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """For each arm with recipes: the anchor of its means, and whose scores they are means of."""
+    notes = []
+    for arm in report.arms:
+        own = [r for r in report.results if r.scores.arm == arm and "scores" in r.keys]
+        keys = {r.scores.subject: r.keys["scores"] for r in own}
+        if keys:
+            notes.append((arm, mean_anchor(arm, report.arms), list(keys.items())))
+    return notes
+
+
+def _anchors(report: RunReport) -> set[str]:
+    """Anchors that numbers may lead to."""
+    means = {anchor for _, anchor, _ in _mean_notes(report)} if report.chain else set()
+    return {STUDY_FILE, *means, *(note.anchor for note in report.chain)}
 
 
 def _tables(report: RunReport, cut: int) -> tuple[list[Table], Table | None]:

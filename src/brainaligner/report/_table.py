@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from brainaligner.core import InputError, StoryGroup
 from brainaligner.evaluation import QUANTILES, Interval
 from brainaligner.report._inputs import Result, RunReport
+from brainaligner.report._trace import STUDY_FILE, Traced, mean_anchor, recipe_anchor
 from brainaligner.report._words import (
     MISSING,
     alpha_note,
@@ -135,7 +136,7 @@ def _arm_rows(report: RunReport, group: StoryGroup, cut: int, referenced: bool) 
         found = [report.find(arm, subject, group.name, cut) for subject in report.subjects]
         if any(found):
             cells = [cell for result in found for cell in _subject_cells(result, referenced)]
-            mean, median, _, *reference = _overall_cells(found, referenced)
+            mean, median, _, *reference = _overall_cells(found, referenced, report.arms)
             yield (plain(arm), group_name(group), *cells, mean, median, *reference)
 
 
@@ -147,7 +148,9 @@ def _subject_rows(
         for arm in report.arms
     ]
     if any(map(any, by_arm)):
-        overall = [cell for found in by_arm for cell in _overall_cells(found, referenced)]
+        overall = [
+            cell for found in by_arm for cell in _overall_cells(found, referenced, report.arms)
+        ]
         yield (ALL_SUBJECTS, group_name(group), *overall)
     for subject, found in zip(report.subjects, zip(*by_arm, strict=True), strict=True):
         if any(found):
@@ -160,13 +163,17 @@ def group_name(group: StoryGroup) -> str:
     return plain(group.name) + (" (repeated)" if group.presentations == "repeated" else "")
 
 
-def _overall_cells(found: Sequence[Result | None], referenced: bool) -> list[str]:
+def _overall_cells(
+    found: Sequence[Result | None], referenced: bool, arms: Sequence[str]
+) -> list[str]:
     """Means over subjects, under the columns of one subject; a share has none."""
     summaries = [result.summary if result else None for result in found]
     mean = mean_over_subjects([s.mean if s else None for s in summaries])
     median = mean_over_subjects([s.median if s else None for s in summaries])
     reference = mean_over_subjects([result.reference if result else None for result in found])
-    return [number(mean), number(median), MISSING] + ([number(reference)] if referenced else [])
+    anchor = next((mean_anchor(r.scores.arm, arms) for r in found if r and r.keys), "")
+    means = [Traced(number(mean), anchor), Traced(number(median), anchor), MISSING]
+    return means + ([Traced(number(reference), STUDY_FILE)] if referenced else [])
 
 
 def _subject_cells(result: Result | None, referenced: bool) -> list[str]:
@@ -178,7 +185,13 @@ def _subject_cells(result: Result | None, referenced: bool) -> list[str]:
         number(summary.median),
         percent(summary.share_above_null),
     ]
-    return cells + ([number(result.reference)] if referenced else [])
+    reference = [Traced(number(result.reference), STUDY_FILE)] if referenced else []
+    return [*traced(result, "scores", cells), *reference]
+
+
+def traced(result: Result, kind: str, cells: Sequence[str]) -> list[str]:
+    """Cells that lead to the recipe of a result's scores, regions or ceilings."""
+    return [Traced(cell, recipe_anchor(result.keys.get(kind, ""))) for cell in cells]
 
 
 def mean_cell(mean: float, interval: Interval) -> str:

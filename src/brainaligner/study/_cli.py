@@ -181,21 +181,29 @@ def sweep(
     device: Device = "cpu",
     threads: Threads = None,
     overrides: Set = None,
+    test: Annotated[
+        bool,
+        typer.Option("--test", help="Score test stories too: each combination is an opening."),
+    ] = False,
 ) -> None:
-    """Run a study under several values of its settings, and join the tables.
+    """Run a study under several values of its settings, and rank them on validation stories.
 
-    What the combinations share is computed once. Each of them scores the test stories:
-    choose between them by validation stories, not by these scores.
+    What the combinations share is computed once. Test stories stay closed without --test.
     """
     from brainaligner.study._files import load_study
     from brainaligner.study._options import RunOptions
-    from brainaligner.study._sweep import run_sweep, sweep_variants
+    from brainaligner.study._sweep import ranking_rows, run_sweep, sweep_variants
 
     variants = sweep_variants(study, overrides or [], over)
     options = RunOptions(out, data, device, threads)
     name = load_study(study, overrides=overrides or []).name
     with _stoppable():
-        print(f"table: {run_sweep(variants, options, name=name)}")
+        swept = run_sweep(variants, options, name=name, test=test)
+    if swept.ranked:
+        print("validation stories, mean over stories and subjects, 95 % interval over stories:")
+        print_table(*ranking_rows(swept))
+    print(f"table: {swept.table}")
+    print(f"ranking: {swept.ranking}")
 
 
 @app.command(epilog="Example:\n\n  brainaligner demo\n\n" + EXIT_CODES)

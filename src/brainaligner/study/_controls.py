@@ -16,8 +16,9 @@ def with_controls(config: StudyConfig) -> StudyConfig:
 
     ``nuisance-alone`` is Z by itself, ``nuisance-word-length`` Z with word length, ``untrained``
     the features of the first arm that reads a language model, from networks with weights drawn by
-    seed 0. All have that arm's delays, scaling and ridge. A study without such an arm is left as it
-    is, and so is one that has these controls under whatever name.
+    seed 0. All have that arm's delays, scaling and ridge; where a study has one of the first two
+    itself, the other is like it. A study without such an arm is left as it is, and so is one that
+    has these controls under whatever name.
 
     Parameters
     ----------
@@ -33,10 +34,11 @@ def with_controls(config: StudyConfig) -> StudyConfig:
         return config
     arms, features = dict(config.arms), dict(config.features)
     for control, with_length in NUISANCE_CONTROLS.items():
-        known = [arms[name].design.word_length for name in nuisance_arms(config)]
-        if control in config.controls and with_length not in known:
-            design = replace(first.design, nuisance="alone", word_length=with_length)
-            plain = replace(first, design=design, reference={}, banded=None, reduced_rank=None)
+        known = [arms[name] for name in arms if arms[name].design.nuisance == "alone"]
+        if control in config.controls and with_length not in [z.design.word_length for z in known]:
+            like = known[0] if known else first
+            design = replace(like.design, nuisance="alone", word_length=with_length)
+            plain = replace(like, design=design, reference={}, banded=None, reduced_rank=None)
             arms[_free_name(control, arms)] = plain
     if "untrained" in config.controls and not untrained_arms(config):
         drawn = {_untrained_name(f, first, features): _drawn(config, f) for f in first.features}

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from brainaligner.evaluation import PlannedDifference, planned_difference
-from brainaligner.report import Column, RunReport, Table
+from brainaligner.report import Column, RunReport, Table, Traced, recipe_anchor
 from brainaligner.study._plan import Plan
 from brainaligner.study._readout import readout_recipe
 from brainaligner.study._store import Store
@@ -162,18 +162,21 @@ def planned_table(foresight: Foresight) -> Table:
     columns = [Column(name, subject) for subject in subjects for name in names]
     rows = []
     for arm in arms:
-        cells = [_planned_cells(foresight.planned.get((arm, subject))) for subject in subjects]
+        cells = [_planned_cells(foresight, (arm, subject)) for subject in subjects]
         rows.append((arm, f"less {foresight.reference}", *(c for found in cells for c in found)))
     head = (Column("arm"), Column("comparison"))
     title = "Smallest differences that the test stories show, stated before their scores"
     return Table(title, (*head, *columns), tuple(rows), _planned_notes(foresight))
 
 
-def _planned_cells(one: PlannedDifference | None) -> tuple[str, str, str]:
+def _planned_cells(foresight: Foresight, cell: Cell) -> tuple[str, ...]:
+    one = foresight.planned.get(cell)
     if one is None:
         return _MISSING, _MISSING, _MISSING
     found = f"{one.detectable:.4f} [{one.low:.4f}, {one.high:.4f}]"
-    return f"{one.sd:.4f}", found, f"{one.shown_margin:.4f}"
+    anchor = recipe_anchor(foresight.stories[cell].key)
+    texts = (f"{one.sd:.4f}", found, f"{one.shown_margin:.4f}")
+    return tuple(Traced(text, anchor) for text in texts)
 
 
 def _planned_notes(foresight: Foresight) -> tuple[tuple[str, str], ...]:
@@ -209,7 +212,7 @@ def story_table(foresight: Foresight) -> Table:
     )
     subjects = list(dict.fromkeys(subject for _, subject in foresight.stories))
     rows = [
-        (arm, subject, *(_shown(one.by_cut[foresight.cut].get(story)) for story in stories))
+        (arm, subject, *(_shown(one, story, foresight.cut) for story in stories))
         for wanted in subjects
         for (arm, subject), one in foresight.stories.items()
         if subject == wanted
@@ -223,5 +226,6 @@ def story_table(foresight: Foresight) -> Table:
     return Table("Validation stories, one by one", columns, tuple(rows), (("r", note),))
 
 
-def _shown(r: float | None) -> str:
-    return _MISSING if r is None or not math.isfinite(r) else f"{r:.3f}"
+def _shown(one: StoryScores, story: str, cut: int) -> str:
+    r = one.by_cut[cut].get(story, math.nan)
+    return Traced(f"{r:.3f}", recipe_anchor(one.key)) if math.isfinite(r) else _MISSING

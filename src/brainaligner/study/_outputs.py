@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ from brainaligner.study._scoring import ArmScores, base_name
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tables import more_tables, tuning_findings
+from brainaligner.study._trace import recipe_notes
 from brainaligner.study._tuning import TuningFacts
 from brainaligner.study._words import feature_words, grid_words, ridge_words, split_words
 
@@ -120,7 +122,10 @@ def write_outputs(
         that another run left goes where there are none.
     """
     recipe = _report_recipe(plan.prepared, fitted, ceilings, looks)
-    made = store.ensure(recipe, lambda target: _write_files(target, plan, fitted, ceilings, looks))
+    write = partial(
+        _write_files, plan=plan, fitted=fitted, ceilings=ceilings, looks=looks, store=store
+    )
+    made = store.ensure(recipe, write)
     for name in FILES:
         target = folder / name
         if not (made / name).exists():
@@ -173,7 +178,7 @@ def _places(prepared: Prepared) -> dict[str, list[object]]:
 
 
 def _write_files(
-    folder: Path, plan: Plan, fitted: Fitted, ceilings: Ceilings, looks: Looks
+    folder: Path, plan: Plan, fitted: Fitted, ceilings: Ceilings, looks: Looks, store: Store
 ) -> None:
     prepared, audit = plan.prepared, looks.audit
     report = _run_report(plan, fitted, ceilings, audit)
@@ -181,6 +186,7 @@ def _write_files(
         report,
         about=(*report.about, *openings_words(plan, looks.openings), *looks_words(looks.compared)),
         diagnostics=tuple(one.diagnostic for one in looks.diagnostics),
+        chain=recipe_notes(store.folder, _shown_keys(report, fitted)),
     )
     more = [*more_tables(plan, report, fitted.tunings), *looks.tables]
     more += foresight_tables(fitted.foresight, report)
@@ -213,6 +219,12 @@ def _write_files(
             (folder / name).write_text(text, encoding="utf-8")
 
 
+def _shown_keys(report: RunReport, fitted: Fitted) -> list[str]:
+    """Keys of all artifacts that the tables of a page have numbers from."""
+    results = [key for one in (*report.results, *report.listeners) for key in one.keys.values()]
+    return results + [one.key for one in fitted.foresight.stories.values()]
+
+
 def _ceiling_arrays(ceilings: Ceilings) -> dict[str, np.ndarray]:
     return {
         f"ceilings/{subject}/{base_name(story, cut)}/{measure}": getattr(ceiling, measure)
@@ -233,6 +245,7 @@ def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) ->
             _reference(config, entries[scores.arm], scores),
             () if fit.regions is None else fit.regions.of(scores),
             _ceiling(ceilings, scores),
+            _keys(fit, ceilings, scores),
         )
         for fit in fitted.cells.values()
         for scores, summary in fit.scores.results
@@ -246,6 +259,10 @@ def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) ->
         (f"{subject}, {story}: {found.recipe.stage}", found.recipe.key)
         for (subject, story), found in ceilings.items()
         if found.by_cut
+    ]
+    recipes += [
+        (f"{arm}, {subject}: story_scores", found.key)
+        for (arm, subject), found in fitted.foresight.stories.items()
     ]
     recipes += [
         (f"{LISTENERS}, {subject}: {recipe.stage}", recipe.key)
@@ -264,11 +281,27 @@ def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) ->
         settings_text=study_yaml(config),
         recipes=tuple(recipes),
         listeners=tuple(
-            Result(scores, summary, fit.readouts[0].alpha)
+            Result(
+                scores,
+                summary,
+                fit.readouts[0].alpha,
+                keys={"scores": fit.scores.recipe.key},
+            )
             for fit in fitted.listeners.values()
             for scores, summary in fit.scores.results
         ),
     )
+
+
+def _keys(fit: Fit, ceilings: Ceilings, scores: Scores) -> dict[str, str]:
+    """Artifacts that a result's numbers stand in."""
+    made = ceilings.get((scores.subject, scores.group.stories[0]))
+    kinds = {
+        "scores": fit.scores.recipe,
+        "regions": None if fit.regions is None else fit.regions.recipe,
+        "ceilings": None if made is None else made.recipe,
+    }
+    return {kind: recipe.key for kind, recipe in kinds.items() if recipe is not None}
 
 
 def _ceiling(ceilings: Ceilings, scores: Scores) -> CeilingSummary | None:

@@ -15,15 +15,18 @@ from brainaligner.study._printing import EXIT_CODES, AsJson, print_json
 
 EXAMPLES = (
     "Examples:\n\n  brainaligner recipe runs/baseline\n\n"
-    '  brainaligner recipe runs/baseline "layer4-wide-grid, UTS01: scores"\n\n' + EXIT_CODES
+    '  brainaligner recipe runs/baseline "layer4-wide-grid, UTS01: scores"\n\n'
+    "  brainaligner recipe runs/baseline 62be4fb88a01\n\n" + EXIT_CODES
 )
 _SHOWN = 12  # digits of a key
+_FEWEST = 8
 
 
 def recipe(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     what: Annotated[
-        str, typer.Argument(help="Part of a number's name; left out: list the names.")
+        str,
+        typer.Argument(help="Part of a number's name, or first digits of a key; else: list names."),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -35,6 +38,7 @@ def recipe(
         print_json(named) if as_json else print("\n".join(named))
         return
     matching = [keys for name, keys in named.items() if what.casefold() in name.casefold()]
+    matching = matching or [keys_beginning(run.absolute().parent / STORE, what)]
     first = tuple(dict.fromkeys(key for keys in matching for key in keys))
     if not first:
         raise InputError(
@@ -65,6 +69,13 @@ def named_recipes(run: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         if keys:
             named[name] = (*named.get(name, ()), *keys)
     return named
+
+
+def keys_beginning(store: Path, digits: str) -> tuple[str, ...]:
+    """Keys of a store that begin with some digits, eight or more."""
+    if len(digits) < _FEWEST or not set(digits) <= set("0123456789abcdef"):
+        return ()
+    return tuple(sorted(path.parent.name for path in store.glob(f"*/{digits}*/recipe.json")))
 
 
 def chain(store: Path, first: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -6,9 +6,10 @@ import csv
 import io
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from brainaligner.study._config import StudyConfig
 from brainaligner.study._disk import replace_file
 from brainaligner.study._files import load_study, yaml_value
 from brainaligner.study._options import RunOptions
+from brainaligner.study._ranking import Ranked, ranking
+from brainaligner.study._record import read_run
 from brainaligner.study._run import run_study
+from brainaligner.study._validation import validation_study
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -96,8 +100,27 @@ def _name(study: str, values: Mapping[str, Any]) -> str:
     return "-".join([study, *(_UNSAFE.sub("_", part).strip("_") for part in parts)])
 
 
-def run_sweep(variants: Sequence[Variant], options: RunOptions, *, name: str) -> Path:
-    """Run each combination, and join their tables.
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep wrote.
+
+    Parameters
+    ----------
+    table, ranking : Path
+        Scores of all variants; the order of the variants on validation stories.
+    ranked : tuple of (values, Ranked)
+        The same order, with the swept values of each variant.
+    """
+
+    table: Path
+    ranking: Path
+    ranked: tuple[tuple[Mapping[str, str], Ranked], ...]
+
+
+def run_sweep(
+    variants: Sequence[Variant], options: RunOptions, *, name: str, test: bool = False
+) -> Swept:
+    """Run each combination, join their tables, and rank them on validation stories.
 
     Parameters
     ----------
@@ -105,25 +128,66 @@ def run_sweep(variants: Sequence[Variant], options: RunOptions, *, name: str) ->
     options : RunOptions
         All share one store, so that what they have in common is made once.
     name : str
-        Of the joined table, ``<name>-sweep.tsv``.
+        Of the joined table, ``<name>-sweep.tsv``, and of ``<name>-sweep-ranking.tsv``.
+    test : bool
+        Score test stories too: each combination is then counted as an opening of them. The
+        ranking is that of validation stories all the same.
 
     Returns
     -------
-    Path
-        The table: one line for each result, the swept keys in the first columns.
+    Swept
     """
+    runs: list[dict[str, Any]] = []
     rows: list[dict[str, str]] = []
-    for variant in variants:
-        folder = run_study(variant.config, options)
-        keys = {key: str(value) for key, value in variant.values.items()}
-        rows += [keys | row for row in _lines(folder / "table.tsv")]
+    keys = [{k: str(value) for k, value in variant.values.items()} for variant in variants]
+    for variant, values in zip(variants, keys, strict=True):
+        folder = run_study(variant.config if test else validation_study(variant.config), options)
+        rows += [values | row for row in _lines(folder / "table.tsv")]
+        runs.append(read_run(folder))
+    ranked = tuple((keys[one.variant], one) for one in ranking(runs))
+    table, order = (options.out / f"{name}-sweep{end}.tsv" for end in ("", "-ranking"))
+    _write(table, rows)
+    _write(order, [_ranking_row(values, one) for values, one in ranked])
+    return Swept(table, order, ranked)
+
+
+def _ranking_row(values: Mapping[str, str], one: Ranked) -> dict[str, str]:
+    numbers = {k: str(value) for k, value in asdict(one).items() if k not in ("arm", "variant")}
+    return {"arm": one.arm, **values, **numbers}
+
+
+def _write(target: Path, rows: Sequence[Mapping[str, str]]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), delimiter="\t", lineterminator="\n")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, delimiter="\t", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    target = options.out / f"{name}-sweep.tsv"
     replace_file(target, text.getvalue().encode())
-    return target
+
+
+def ranking_rows(swept: Swept) -> tuple[list[str], list[list[str]]]:
+    """The order of variants for a terminal: columns, and one row for each arm and variant."""
+    names = list(dict.fromkeys(key for values, _ in swept.ranked for key in values))
+    columns = ["arm", *names, "validation r", "less the first"]
+    rows = [
+        [
+            one.arm,
+            *(values.get(name, "") for name in names),
+            _with_ends(one.mean, one.low, one.high, ""),
+            "" if one.rank == 1 else _with_ends(
+                one.difference, one.difference_low, one.difference_high, "+"
+            ),
+        ]
+        for values, one in swept.ranked
+    ]  # fmt: skip
+    return columns, rows
+
+
+def _with_ends(mean: float, low: float, high: float, sign: str) -> str:
+    if math.isnan(mean):
+        return "other stories"
+    ends = "" if math.isnan(low) else f" [{low:{sign}.4f}, {high:{sign}.4f}]"
+    return f"{mean:{sign}.4f}{ends}"
 
 
 def _lines(path: Path) -> Iterator[dict[str, str]]:
