@@ -270,8 +270,11 @@ def test_a_sweep_joins_tables_and_shares_a_store(
     patience = ("--over", "tunings.text.aligner.patience=[null,1]")
     done = cli("sweep", path, *SWEPT, *patience, "--out", tmp_path / "out", "--threads", "1")
     assert done.code == 0, done.err
-    names = {f"tuned-mask_rate-{rate}-patience-{n}" for rate in (0.15, 0.3) for n in (None, 1)}
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"store", "tuned-sweep.tsv", *names}
+    rates = [(rate, n) for rate in (0.15, 0.3) for n in (None, 1)]
+    names = {f"tuned-mask_rate-{rate}-patience-{n}-validation" for rate, n in rates}
+    tables = {"tuned-sweep.tsv", "tuned-sweep-ranking.tsv"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"store", *tables, *names}
+    assert not (tmp_path / "out" / "store" / "openings.jsonl").exists()
     made = {
         stage: len(recipes(tmp_path / "out", stage)) for stage in ("head", "tuning", "features")
     }
@@ -285,7 +288,9 @@ def test_a_sweep_joins_tables_and_shares_a_store(
     assert set(keys) == {(rate, n) for rate in ("0.15", "0.3") for n in ("None", "1")}
     for (rate, n), line in zip(keys, lines, strict=True):
         run = json.loads(
-            (tmp_path / "out" / f"tuned-mask_rate-{rate}-patience-{n}" / "run.json").read_text()
+            (
+                tmp_path / "out" / f"tuned-mask_rate-{rate}-patience-{n}-validation" / "run.json"
+            ).read_text()
         )
         (row,) = [
             r

@@ -53,14 +53,31 @@ def detectable_difference(
 
 def _noncentrality(df: int, power: float, alpha: float) -> float:
     from scipy.optimize import brentq
-    from scipy.stats import nct, t
+    from scipy.stats import t
 
     edge = float(t.isf(alpha / 2, df))
 
     def lacking(shift: float) -> float:
-        return float(nct.sf(edge, df, shift) + nct.cdf(-edge, df, shift)) - power
+        return _power(shift, edge, df) - power
 
     upper = edge + 1.0
     while lacking(upper) < 0:
         upper *= 1.5
     return float(brentq(lacking, 0.0, upper, xtol=1e-10))
+
+
+def _power(shift: float, edge: float, df: int) -> float:
+    """P(|T| > edge) of the noncentral t: scipy's, or an integral where that has no number."""
+    from scipy.integrate import quad
+    from scipy.special import ndtr
+    from scipy.stats import chi2, nct
+
+    found = float(nct.sf(edge, df, shift) + nct.cdf(-edge, df, shift))
+    if math.isfinite(found):
+        return found
+
+    def given_spread(quantile: float) -> float:
+        reach = edge * math.sqrt(float(chi2.ppf(quantile, df)) / df)
+        return float(ndtr(shift - reach) + ndtr(-shift - reach))
+
+    return float(quad(given_spread, 0.0, 1.0, epsabs=1e-9, limit=200)[0])

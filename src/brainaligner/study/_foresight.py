@@ -140,7 +140,7 @@ def foresight_record(foresight: Foresight) -> dict[str, Any]:
     }
 
 
-def _json(value: float) -> float | None:
+def _json(value: float | int) -> float | int | None:
     return value if math.isfinite(value) else None
 
 

@@ -299,7 +299,7 @@ def _keys(fit: Fit, ceilings: Ceilings, scores: Scores) -> dict[str, str]:
     kinds = {
         "scores": fit.scores.recipe,
         "regions": None if fit.regions is None else fit.regions.recipe,
-        "ceilings": None if made is None else made.recipe,
+        "ceilings": made.recipe if made is not None and made.by_cut else None,
     }
     return {kind: recipe.key for kind, recipe in kinds.items() if recipe is not None}
 
