@@ -89,6 +89,7 @@ from brainaligner.evaluation._openings import (
     configurations_seen,
     opened_stories,
 )
+from brainaligner.evaluation._partial import partial_out
 from brainaligner.evaluation._permutation import BlockPermutation, block_permutation
 from brainaligner.evaluation._regions import RegionScore, region_scores
 from brainaligner.evaluation._repeats import (
@@ -190,6 +191,7 @@ __all__ = [
     "opened_stories",
     "overlap_faults",
     "paired_moments",
+    "partial_out",
     "pearson_r",
     "possible_nulls",
     "region_scores",
