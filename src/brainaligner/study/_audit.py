@@ -11,7 +11,8 @@ from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
 from brainaligner.study._audit_arm import ArmAudit, arm_faults
 from brainaligner.study._audit_features import FeatureAudit, feature_faults
 from brainaligner.study._audit_files import file_faults
-from brainaligner.study._audit_lineage import lineage_faults
+from brainaligner.study._audit_folds import alignment_faults
+from brainaligner.study._audit_lineage import StoredRecipes, lineage_faults
 from brainaligner.study._audit_numbers import number_faults
 from brainaligner.study._audit_subjects import subject_faults
 from brainaligner.study._audit_truth import Truth
@@ -22,6 +23,7 @@ from brainaligner.study._features import FeatureSpace
 from brainaligner.study._ledger import ledger_faults
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter, reporting
+from brainaligner.study._projected import ProjectedDesign
 from brainaligner.study._readout import decomposition_recipe
 from brainaligner.study._reopened import reopen_run
 from brainaligner.study._store import Recipe, Store
@@ -71,8 +73,10 @@ class Auditor:
             for run in self.plan.runs
             for subject in self.plan.prepared.division.splits
         ]
+        stored = StoredRecipes(self.store)
         for done, arm in enumerate(arms, start=1):
-            found += self._arm(arm)
+            found += self._arm(arm, stored)
+            arm.forget()
             reporter("audit", done, len(arms))
         found += guarded("features", "", lambda: self._features(truth))
         found += guarded("ledger", "", lambda: ledger_faults(self.plan, self.store))
@@ -82,13 +86,14 @@ class Auditor:
             found += guarded("files", folder.name, check)
         return _with_proven(make_audit(found))
 
-    def _arm(self, arm: ArmAudit) -> list[Found]:
+    def _arm(self, arm: ArmAudit, stored: StoredRecipes) -> list[Found]:
         checks: dict[str, Callable[[], Iterator[Found]]] = {
             "rows": lambda: arm_faults(arm),
             "numbers": lambda: number_faults(arm, thorough=self.thorough),
+            "folds": lambda: alignment_faults(arm),
             "tunings": lambda: tuning_faults(arm, thorough=self.thorough),
             "lineage": lambda: lineage_faults(
-                self.store,
+                stored,
                 arm.scores,
                 declared_recipes(arm),
                 where=arm.where,
@@ -165,7 +170,13 @@ def guarded(name: str, where: str, check: Callable[[], Iterator[Found]]) -> list
 def declared_recipes(arm: ArmAudit) -> list[Recipe]:
     """Recipes of all that the scores of an arm come from, but for plain features."""
     found = [readout.recipe for readout in arm.readouts]
-    found += [decomposition_recipe(t) for t in arm.tasks if t.design.arm.banded is None]
+    for task in arm.tasks:
+        design, reduced = task.design, task.design.arm.reduced_rank
+        if task.design.arm.banded is None and (reduced is None or reduced.form == "two-stage"):
+            found.append(decomposition_recipe(task))
+        if isinstance(design, ProjectedDesign):
+            shared = decomposition_recipe(design.task.sharing(design.task.common))
+            found += [design.recipe, *([] if design.task.folds else [shared])]
     return found + tuning_recipes(arm)
 
 

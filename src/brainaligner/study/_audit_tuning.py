@@ -40,12 +40,13 @@ def tuning_faults(arm: ArmAudit, *, thorough: bool = False) -> Iterator[Found]:
             yield from _vector_faults(arm, task, where)
             yield from _brain_faults(arm, task, where)
             yield from encoder_faults(arm, task.brain, f"{where}: brain", thorough=thorough)
-            yield Fault(
-                "not-cross-fitted",
-                where,
-                f"{len(task.division.stories)} stories",
-                "tuned on responses to stories that the ridge is fitted on",
-            )
+            if task.division.fold is None:
+                yield Fault(
+                    "not-cross-fitted",
+                    where,
+                    f"{len(task.division.stories)} stories",
+                    "tuned on responses to stories that the ridge is fitted on",
+                )
 
 
 def tuning_recipes(arm: ArmAudit) -> list[Recipe]:
@@ -120,7 +121,15 @@ def _vector_faults(arm: ArmAudit, task: TuningTask, where: str) -> Iterator[Foun
         yield Unproven("brain-vectors", where, "the encoder's vectors are not in the store")
         return
     for one in entries:
-        if not one.role.endswith("/vectors") or one.story not in task.division.stories:
+        if not one.role.endswith("/vectors"):
+            continue
+        if one.story not in task.division.stories:
+            yield Fault(
+                "lineage-differs",
+                f"{where}, {one.story}",
+                "brain vectors",
+                "the tuning read a story that its recipe does not name",
+            )
             continue
         whole = read_array(path, one.story)
         expected = whole[:, list(sampled(whole.shape[1], KEPT_COLUMNS))]
