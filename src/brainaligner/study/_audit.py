@@ -1,4 +1,4 @@
-"""The audit of a study: planned, running or finished."""
+"""The audit of a study that is running or finished."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
 from brainaligner.study._audit_arm import ArmAudit, arm_faults
+from brainaligner.study._audit_declared import declared_recipes
 from brainaligner.study._audit_features import FeatureAudit, feature_faults
 from brainaligner.study._audit_files import file_faults
 from brainaligner.study._audit_folds import alignment_faults
@@ -16,15 +17,13 @@ from brainaligner.study._audit_lineage import StoredRecipes, lineage_faults
 from brainaligner.study._audit_numbers import number_faults
 from brainaligner.study._audit_subjects import subject_faults
 from brainaligner.study._audit_truth import Truth
-from brainaligner.study._audit_tuning import tuning_faults, tuning_recipes
+from brainaligner.study._audit_tuning import tuning_faults
 from brainaligner.study._audit_witness import Found
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._features import FeatureSpace
 from brainaligner.study._ledger import ledger_faults
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter, reporting
-from brainaligner.study._projected import ProjectedDesign
-from brainaligner.study._readout import decomposition_recipe
 from brainaligner.study._reopened import reopen_run
 from brainaligner.study._store import Recipe, Store
 
@@ -165,19 +164,6 @@ def guarded(name: str, where: str, check: Callable[[], Iterator[Found]]) -> list
         said = f"the check of {name} broke off: {str(error).splitlines()[0] if str(error) else ''}"
         kept.append(Fault("check-failed", where, type(error).__name__, said[:300]))
     return kept
-
-
-def declared_recipes(arm: ArmAudit) -> list[Recipe]:
-    """Recipes of all that the scores of an arm come from, but for plain features."""
-    found = [readout.recipe for readout in arm.readouts]
-    for task in arm.tasks:
-        design, reduced = task.design, task.design.arm.reduced_rank
-        if task.design.arm.banded is None and (reduced is None or reduced.form == "two-stage"):
-            found.append(decomposition_recipe(task))
-        if isinstance(design, ProjectedDesign):
-            shared = decomposition_recipe(design.task.sharing(design.task.common))
-            found += [design.recipe, *([] if design.task.folds else [shared])]
-    return found + tuning_recipes(arm)
 
 
 def audit_run(

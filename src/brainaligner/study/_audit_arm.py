@@ -274,6 +274,15 @@ def _other_groups(arm: ArmAudit) -> Iterator[Found]:
                 yield _mixed(f"{arm.where}, {group['name']}", mixed)
 
 
+def mixed_presentations(arm: ArmAudit) -> Iterator[Fault]:
+    """Groups that the study declares, of repeated and single presentations together."""
+    for group in arm.plan.groups_of(arm.run, arm.subject):
+        stories = set(group.stories)
+        mixed = arm.truth.repeated & stories
+        if mixed and mixed != stories:
+            yield _mixed(f"{arm.where}, {group.name}", mixed)
+
+
 def _mixed(where: str, stories: Iterable[str]) -> Fault:
     return Fault(
         "mixed-presentations",

@@ -129,8 +129,7 @@ def lineage_faults(
         for key, content in below.items():
             of = content.get("lineage") or (known[key].lineage if key in known else {})
             stages.append((content.get("stage", "readout"), of))
-        own = [entry for entry in scored if _is_of(entry, readout)]
-        yield from disjoint_faults(own, stages, where=where)
+        yield from disjoint_faults(entries_of(scored, readout), stages, where=where)
 
 
 def _differing(
@@ -161,9 +160,12 @@ def _content(lineage: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_of(entry: Entry, readout: Readout) -> bool:
-    first, last = entry["rows"]
-    return any(
-        piece.story == entry["story"] and piece.start == first and piece.stop in (None, last)
-        for piece in readout.pieces
-    )
+def entries_of(scored: Iterable[Entry], readout: Readout) -> list[Entry]:
+    """Those that one readout predicts."""
+    pieces = {(piece.story, piece.start, piece.stop) for piece in readout.pieces}
+    return [
+        entry
+        for entry in scored
+        for first, last in [entry["rows"]]
+        if pieces & {(entry["story"], first, stop) for stop in (None, last)}
+    ]
