@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from brainaligner.core import InputError, unknown_name
 from brainaligner.encoding import BandedSettings, ReducedRankSettings, RidgeSettings
-from brainaligner.evaluation import ComparisonSettings, EvaluationSettings
+from brainaligner.evaluation import (
+    ComparisonSettings,
+    EvaluationSettings,
+    SignificanceSettings,
+)
 from brainaligner.study._dataset_config import (
     EMBEDDED,
     STORE,
@@ -167,6 +171,8 @@ class StudyConfig:
         Score null features and null responses of every arm as well.
     null_draws : int
         Draws behind every null mean, at least 2.
+    significance : SignificanceSettings, optional
+        Test of each target of every arm; None leaves the tests out.
     confirms : str, optional
         Name of the study that this one runs again, on stories that were never scored; set by
         ``run --confirm``.
@@ -189,6 +195,7 @@ class StudyConfig:
     controls: tuple[str, ...] = CONTROLS
     nulls: bool = False
     null_draws: int = 20
+    significance: SignificanceSettings | None = field(default_factory=SignificanceSettings)
     confirms: str | None = None
     other_listeners: ListenersConfig = field(default_factory=ListenersConfig)
     comparison: ComparisonSettings = field(default_factory=ComparisonSettings)

@@ -14,9 +14,8 @@ from brainaligner.evaluation import NULL_KINDS, mean_correlation, null_diagnosti
 from brainaligner.report import Column, Table
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._judged import Judged, some_targets
-from brainaligner.study._lag_stage import training_stories
-from brainaligner.study._null_stage import NullDraws, NullTask, Side, ensure_null_refit
-from brainaligner.study._null_verdicts import is_strict, null_verdicts, over_subjects
+from brainaligner.study._null_stage import NullDraws, Side
+from brainaligner.study._null_verdicts import is_strict, over_subjects
 from brainaligner.study._outputs import Fit, Fitted
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
@@ -102,31 +101,11 @@ def null_battery(
         lines += _lines(plan, run.name, AS_FITTED, {s: f.nulls for s, f in own.items()})
         for how, side in AGAIN.items() if run.arm.read else ():
             reporter.line(f"nulls, {run.name}, {how}")
-            draws, recipes = _refits(plan, run.name, side, store, reporter)
-            lines += _lines(plan, run.name, how, draws)
-            verdicts += null_verdicts(plan, f"{run.name}, {how}", draws, recipes)
+            refits = NullRefits(plan, run.name, side, NULL_KINDS, store, reporter)
+            lines += _lines(plan, run.name, how, refits.draws)
+            verdicts += refits.judge(f"{run.name}, {how}")
         lines += _other_subjects(plan, run.name, fitted, store)
     return tuple(verdicts), (("null battery", _table(plan, lines)),)
-
-
-def _refits(
-    plan: Plan, arm: str, side: Side, store: Store, reporter: Reporter
-) -> tuple[dict[str, NullDraws], list[Recipe]]:
-    run = next(run for run in plan.runs if run.name == arm)
-    tasks = {
-        subject: NullTask(
-            plan.tasks[arm, subject],
-            plan.groups_of(run, subject),
-            training_stories(plan),
-            side,
-            NULL_KINDS,
-        )
-        for subject in plan.prepared.division.splits
-    }
-    draws = {
-        s: ensure_null_refit(task, store=store, reporter=reporter) for s, task in tasks.items()
-    }
-    return draws, [task.recipe for task in tasks.values()]
 
 
 def _lines(plan: Plan, arm: str, how: str, draws: Mapping[str, NullDraws]) -> Iterator[NullLine]:
