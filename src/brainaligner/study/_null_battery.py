@@ -14,6 +14,7 @@ from brainaligner.evaluation import NULL_KINDS, mean_correlation, null_diagnosti
 from brainaligner.report import Column, Table
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._judged import Judged, some_targets
+from brainaligner.study._null_refits import NullRefits
 from brainaligner.study._null_stage import NullDraws, Side
 from brainaligner.study._null_verdicts import is_strict, over_subjects
 from brainaligner.study._outputs import Fit, Fitted
