@@ -29,6 +29,7 @@ from brainaligner.study._lag_stage import judge_lags, plain_arm
 from brainaligner.study._null_battery import null_battery
 from brainaligner.study._null_refits import NullRefits
 from brainaligner.study._null_stage import NullDraws
+from brainaligner.study._null_tuning_table import tuning_null_tables
 from brainaligner.study._null_verdicts import null_verdicts
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Ceilings, Fitted
@@ -91,6 +92,7 @@ def judge_after(
     tables: Tables = ()
     if plan.prepared.config.nulls:
         more, tables = null_battery(plan, fitted, checks, store=store, reporter=reporter)
+    tables = (*tables, *tuning_null_tables(plan, fitted))
     diagnostics = (
         *_null_verdicts(plan, fitted, checks, store),
         *_refit_verdicts(plan, store, reporter),

@@ -47,7 +47,9 @@ def _beside(rows: Sequence[Row], subjects: Sequence[str]) -> Table:
     table = _titled(rows, "below: better than Z alone, paired")
     table.add_column("arm", overflow="fold")
     for subject in subjects:
-        table.add_column(Text(subject), justify="right", no_wrap=True)
+        tested = {row["n_tested"] for row in rows if row["subject"] == subject}
+        heading = f"{subject}\nof {' or '.join(map(str, sorted(tested)))}"
+        table.add_column(Text(heading), justify="right", no_wrap=True)
     by_place = {(row["arm"], row["subject"]): row for row in rows}
     for arm in dict.fromkeys(row["arm"] for row in rows):
         cells = (_cell(by_place.get((arm, subject))) for subject in subjects)
@@ -58,7 +60,7 @@ def _beside(rows: Sequence[Row], subjects: Sequence[str]) -> Table:
 def _cell(row: Row | None) -> str:
     if row is None or not row["n_tested"]:
         return "n/a"
-    counts = f"{row['significant_bh']} ({row['significant_by']}) of {row['n_tested']}"
+    counts = f"{row['significant_bh']} ({row['significant_by']})"
     if row["better_bh"] is None:
         return counts
     return f"{counts}\n{row['better_bh']} ({row['better_by']})"

@@ -102,19 +102,26 @@ def _most_alike(prepared: Prepared, likeness: Mapping[str, float]) -> Diagnostic
     shared = {pair: _equal_stories(prepared, pair) for pair in pairs}
     worst = max(pairs, key=lambda pair: (shared[pair], likeness[" and ".join(pair)]))
     where = " and ".join(worst)
+    measured = shared[worst] or _shared_stories(prepared, worst)
     if len(pairs) > 1:
         where += f", the most alike of {len(pairs)} pairs"
     return subjects_diagnostic(
         where,
         likeness=likeness[" and ".join(worst)],
         shared=shared[worst],
-        compared=len(_shared_stories(prepared, worst)),
+        compared=len(_heard_by_both(prepared, worst)) if measured else 0,
     )
 
 
 def _equal_stories(prepared: Prepared, pair: tuple[str, str]) -> int:
     first, second = (prepared.digests[subject] for subject in pair)
-    return sum(first[story] == second[story] for story in first if story in second)
+    return sum(first[story] == second[story] for story in _heard_by_both(prepared, pair))
+
+
+def _heard_by_both(prepared: Prepared, pair: tuple[str, str]) -> tuple[str, ...]:
+    """Stories of all sides, in whatever rows: all of them are compared byte by byte."""
+    first, second = (prepared.digests[subject] for subject in pair)
+    return tuple(story for story in first if story in second)
 
 
 def judge_stories(prepared: Prepared, store: Store) -> Iterator[Judged]:
