@@ -27,7 +27,7 @@ from brainaligner.study._features import ensure_features
 from brainaligner.study._judged import Judged, Tables, judged
 from brainaligner.study._lag_stage import judge_lags, plain_arm
 from brainaligner.study._null_battery import null_battery
-from brainaligner.study._null_refits import NullRefits
+from brainaligner.study._null_refits import DEFAULT_REFITS, NullRefits
 from brainaligner.study._null_stage import NullDraws
 from brainaligner.study._null_tuning_table import tuning_null_tables
 from brainaligner.study._null_verdicts import null_verdicts
@@ -44,7 +44,6 @@ from brainaligner.study._test_checks import (
     ensure_test_checks,
 )
 
-DEFAULT_REFITS: tuple[str, ...] = ("other story", "noise")
 Checks = Mapping[tuple[str, str], TestChecks]
 
 

@@ -14,6 +14,9 @@ from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
 from brainaligner.study._store import Recipe, Store
 
+DEFAULT_REFITS: tuple[str, ...] = ("other story", "noise")
+"""Kinds of null features on which the first plain arm is always fitted again."""
+
 
 @dataclass(frozen=True, eq=False)
 class NullRefits:

@@ -59,7 +59,7 @@ def ensure_test_checks(
     prepared: Prepared, subject: str, groups: Groups, readouts: Sequence[Readout], *, store: Store
 ) -> TestChecks:
     """Look at the predictions of one arm in one subject where that has not been done yet."""
-    recipe = _recipe(prepared, subject, groups, readouts)
+    recipe = checks_recipe(prepared, subject, groups, readouts)
     made = store.ensure(recipe, lambda target: _write(target, prepared, subject, groups, readouts))
     starts = read_json(made / "without_start.json")
     series = read_npz(made / "series.npz")
@@ -84,7 +84,7 @@ def ensure_more_nulls(
     store: Store,
 ) -> tuple[NullDraws, Recipe]:
     """Draw some kinds of null again, more often, where that has not been done yet."""
-    first = _recipe(prepared, subject, groups, readouts)
+    first = checks_recipe(prepared, subject, groups, readouts)
     draws = MORE_DRAWS * prepared.config.null_draws
     settings = {**first.settings, "kinds": kinds, "draws": draws, "seed": AGAIN_SEED}
     recipe = Recipe("null_again", VERSION, settings, first.inputs)
@@ -97,9 +97,10 @@ def ensure_more_nulls(
     return read_draws(store.ensure(recipe, write) / "nulls.npz"), recipe
 
 
-def _recipe(
+def checks_recipe(
     prepared: Prepared, subject: str, groups: Groups, readouts: Sequence[Readout]
 ) -> Recipe:
+    """Recipe of what is looked at in one arm and subject."""
     settings = {
         "draws": prepared.config.null_draws,
         "targets": MOST_TARGETS,
