@@ -40,6 +40,7 @@ from brainaligner.evaluation._diagnostics_scores import (
 )
 from brainaligner.evaluation._diagnostics_series import (
     autocorrelation_diagnostic,
+    crossed_kinds,
     lag_diagnostic,
     null_diagnostic,
     null_mean,
@@ -101,6 +102,16 @@ from brainaligner.evaluation._repeats import (
 )
 from brainaligner.evaluation._settings import EvaluationSettings
 from brainaligner.evaluation._shift_null import ShiftNull, draw_shifts, share_above, shift_null
+from brainaligner.evaluation._significance import (
+    Discoveries,
+    SignificanceSettings,
+    TargetGain,
+    TargetSignificance,
+    count_discoveries,
+    fewest_at_the_floor,
+    target_gain,
+    target_significance,
+)
 from brainaligner.evaluation._summary import QUANTILES, ScoreBase, Summary, score_group
 
 __all__ = [
@@ -122,6 +133,7 @@ __all__ = [
     "Comparison",
     "ComparisonSettings",
     "Diagnostic",
+    "Discoveries",
     "Entered",
     "Equivalence",
     "EvaluationSettings",
@@ -139,9 +151,12 @@ __all__ = [
     "ScoreBase",
     "SeriesMatch",
     "ShiftNull",
+    "SignificanceSettings",
     "SimulationCheck",
     "StoryLikeness",
     "Summary",
+    "TargetGain",
+    "TargetSignificance",
     "TargetTests",
     "Unproven",
     "Verdict",
@@ -158,6 +173,8 @@ __all__ = [
     "configurations_seen",
     "control_diagnostic",
     "correlation_from_moments",
+    "count_discoveries",
+    "crossed_kinds",
     "design_faults",
     "detectable_difference",
     "draw_shifts",
@@ -166,6 +183,7 @@ __all__ = [
     "entered_faults",
     "fdr_bh",
     "fdr_by",
+    "fewest_at_the_floor",
     "fewest_near",
     "find_warnings",
     "inner_diagnostic",
@@ -212,6 +230,8 @@ __all__ = [
     "story_moments",
     "story_twin_diagnostic",
     "subjects_diagnostic",
+    "target_gain",
+    "target_significance",
     "target_tests",
     "voxel_count_diagnostic",
     "worst_verdict",
