@@ -17,7 +17,6 @@ from brainaligner.text import (
     add_delays,
     design_bands,
     design_rows,
-    n_nuisance_columns,
     nuisance_columns,
     row_texts,
     word_length,
@@ -161,10 +160,6 @@ def test_word_length_stands_behind_the_other_columns(story: Transcript, clock: C
     columns = [[float(length[t - d]) if t >= d else 0.0 for t in range(n)] for d in delays]
     wanted = [standardised(column) for column in columns]
     np.testing.assert_allclose(more[:, plain.shape[1] :].T, wanted, atol=1e-9)
-    for with_length, made in ((False, plain), (True, more)):
-        settings = DesignSettings(delays=delays, nuisance="alone", word_length=with_length)
-        assert n_nuisance_columns(settings) == made.shape[1]
-    assert n_nuisance_columns(DesignSettings()) == 0
 
 
 def test_word_length_without_words_is_zero(clock: Clock) -> None:

@@ -8,7 +8,11 @@ from typing import Literal, get_args
 
 from brainaligner.core import InputError, unknown_name
 from brainaligner.encoding import BandedSettings, ReducedRankSettings, RidgeSettings
-from brainaligner.evaluation import ComparisonSettings, EvaluationSettings
+from brainaligner.evaluation import (
+    ComparisonSettings,
+    EvaluationSettings,
+    SignificanceSettings,
+)
 from brainaligner.study._dataset_config import (
     EMBEDDED,
     STORE,
@@ -22,6 +26,7 @@ from brainaligner.text import DesignSettings, TextSettings
 
 ScoredOn = Literal["test", "validation"]
 CONTROLS = ("nuisance-alone", "nuisance-word-length", "untrained")
+NULL_TUNINGS = ("shifted", "other-listener", "noise")
 
 
 @dataclass(frozen=True)
@@ -167,9 +172,16 @@ class StudyConfig:
         none of its own: of ``"nuisance-alone"``,
         ``"nuisance-word-length"`` and ``"untrained"``.
     nulls : bool
-        Score null features and null responses of every arm as well.
+        Score null features and null responses of every arm as well, and add the arms of
+        `null_tunings`.
     null_draws : int
         Draws behind every null mean, at least 2.
+    null_tunings : tuple of str
+        With `nulls`: brains on which each arm that is tuned on a brain is tuned once more, where
+        the study has no such arm: of ``"shifted"`` (in time), ``"other-listener"`` and
+        ``"noise"``. Each costs as much as the tuning itself.
+    significance : SignificanceSettings, optional
+        Test of each target of every arm; None leaves the tests out.
     confirms : str, optional
         Name of the study that this one runs again, on stories that were never scored; set by
         ``run --confirm``.
@@ -195,6 +207,8 @@ class StudyConfig:
     controls: tuple[str, ...] = CONTROLS
     nulls: bool = False
     null_draws: int = 20
+    null_tunings: tuple[str, ...] = NULL_TUNINGS
+    significance: SignificanceSettings | None = field(default_factory=SignificanceSettings)
     confirms: str | None = None
     other_listeners: ListenersConfig = field(default_factory=ListenersConfig)
     comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
@@ -228,6 +242,8 @@ class StudyConfig:
         known("scored_on", self.scored_on, get_args(ScoredOn))
         for control in self.controls:
             known("controls", control, CONTROLS)
+        for kind in self.null_tunings:
+            known("null_tunings", kind, NULL_TUNINGS)
         object.__setattr__(self, "features", self._with_models())
         self._check_references()
         self._check_published()

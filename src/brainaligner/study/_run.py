@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from brainaligner.core import InputError
 from brainaligner.study._audit import Auditor
@@ -19,7 +19,7 @@ from brainaligner.study._diagnose import in_order, judge_after, judge_before
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._files import load_study
 from brainaligner.study._fits import Fits, first_means
-from brainaligner.study._foresight import foresee, foresight_record, stored_foresight
+from brainaligner.study._foresight import foresee, foresight_record
 from brainaligner.study._judged import Looks, judged
 from brainaligner.study._ledger import looks_at, record_opening, seen_by
 from brainaligner.study._listeners import LISTENERS
@@ -44,6 +44,7 @@ from brainaligner.study._progress import Reporter, SilentReporter, reporting
 from brainaligner.study._readout import ensure_readout
 from brainaligner.study._scoring import ensure_scores
 from brainaligner.study._screen_foresight import foresight_lines
+from brainaligner.study._significance import ensure_significances
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
 from brainaligner.study._store import Store
 from brainaligner.study._tuning import check_tunings
@@ -103,6 +104,8 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         before = judge_before(plan, store=store, options=options, reporter=reporter)
         ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, whole, store, options, reporter)
+        tested = ensure_significances(plan, store=store, options=options, reporter=reporter)
+        fitted = replace(fitted, significance=tested)
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
         audit = Auditor(plan, store, device=options.device).audit(reporter)
         reporter.line(f"audit: {audit.verdict}{': ' if audit.reason else ''}{audit.reason}")
@@ -128,9 +131,7 @@ def _take_part(
     _fit_all(scored_plan(plan), plan, store, options, reporter)
 
 
-def plan_study(
-    config: StudyConfig, options: RunOptions
-) -> tuple[list[PricedStage], float, dict[str, Any]]:
+def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedStage], float]:
     """Lay out and price a study without running it.
 
     Nothing is made but the tree of a simulated study, whose stories have to be there.
@@ -140,9 +141,12 @@ def plan_study(
     stages : list of PricedStage
     speed : float
         Operations per second that this machine is taken to reach.
-    foresight : dict
-        What validation scores in the store say of the comparisons to come, as in run.json.
     """
+    return price_plan(*lay_out_study(config, options), options)
+
+
+def lay_out_study(config: StudyConfig, options: RunOptions) -> tuple[Plan, Store]:
+    """Lay out a study without running it; all that can be refused is refused."""
     options.activate()
     config = with_controls(config)
     infos = model_infos(config, device=options.device)
@@ -158,9 +162,13 @@ def plan_study(
         prepared = prepare(config, open_study_dataset(config, data), infos, progress=reporter)
     plan = make_plan(prepared, store=store)
     check_tunings(plan.tunings, store=store, options=options)
+    return plan, store
+
+
+def price_plan(plan: Plan, store: Store, options: RunOptions) -> tuple[list[PricedStage], float]:
+    """Price what a plan will make, as `plan_study` returns it."""
     speed = SHARE_OF_PEAK * operations_per_second(options.device)
-    foresight = foresight_record(stored_foresight(plan, store))
-    return price(scored_plan(plan), store), speed, foresight
+    return price(scored_plan(plan), store), speed
 
 
 def _refuse_simulation(config: StudyConfig, options: RunOptions) -> None:
@@ -274,7 +282,7 @@ def _fit_all(
         for subject in plan.prepared.division.splits
     }
     listeners = _fit_listeners(plan, store, options, reporter)
-    return Fitted(cells, tuned, listeners, foresight)
+    return Fitted(cells, tuned, listeners, foresight=foresight)
 
 
 def _fit_listeners(

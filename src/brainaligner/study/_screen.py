@@ -12,6 +12,7 @@ from rich.text import Text
 
 from brainaligner.study._screen_diagnostics import diagnostic_lines
 from brainaligner.study._screen_foresight import foresight_lines
+from brainaligner.study._screen_significance import significance_screen
 
 if TYPE_CHECKING:
     from brainaligner.study._pricing import PricedStage
@@ -42,6 +43,8 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
         rows = [r for r in run["results"] if (r["group"], r["rows_cut"]) == (group, cut)]
         for table in _tables(rows):
             console.print(table)
+    for table in significance_screen(run):
+        console.print(table)
     for line in foresight_lines(run.get("foresight", {})):
         _say(console, line, "")
     for line in diagnostic_lines(run.get("diagnostics", ())):

@@ -166,13 +166,6 @@ def nuisance_columns(
     return zscore(np.concatenate(columns, axis=1))
 
 
-def n_nuisance_columns(settings: DesignSettings) -> int:
-    """Columns of Z with these settings; 0 where it is not used."""
-    if settings.nuisance == "none":
-        return 0
-    return len(settings.delays) * (1 + settings.word_length) + 3
-
-
 def design_rows(
     bands: Sequence[Float[np.ndarray, "_ _"]],
     nuisance: Float[np.ndarray, "_ _"] | None,
