@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from brainaligner.evaluation import Finding
-from brainaligner.report import RunReport, render_page
+from brainaligner.report import RecipeNote, RunReport, render_page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -210,3 +210,25 @@ def test_hostile_names_stay_text(browser: Browser, components: RunReport, tmp_pa
     assert seen.page.locator("h1").inner_text() == HOSTILE
     assert seen.errors == []
     seen.page.close()
+
+
+def test_a_number_opens_its_recipe_from_the_keyboard(
+    browser: Browser, components: RunReport, tmp_path: Path
+) -> None:
+    keys = {"scores": "a" * 32}
+    inputs = (("responses/story", "reader/" + "c" * 64),)
+    chain = (RecipeNote("a" * 32, "scores", 2, "{}", (("readout/0", "b" * 32),), inputs),)
+    chain += (RecipeNote("b" * 32, "readout", 2, "{}", (), ()),)
+    results = tuple(replace(result, keys=keys) for result in components.results)
+    path = tmp_path / "page.html"
+    path.write_text(render_page(replace(components, results=results, chain=chain)), "utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.locator("td a").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(":target", state="visible")
+    assert page.url.endswith("#recipe-" + "a" * 32)
+    assert page.locator(":target").evaluate("one => one.closest('details').open")
+    page.locator(":target a").first.press("Enter")
+    page.wait_for_selector("#recipe-" + "b" * 32, state="visible")
+    page.close()
