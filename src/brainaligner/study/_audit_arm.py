@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -141,8 +142,10 @@ def _cut(one: Entered) -> int:
 
 def arm_faults(arm: ArmAudit) -> Iterator[Found]:
     """Judge the readouts and scores of one arm in one subject."""
-    lacking = [witness_found(arm.store, r.recipe, arm.where) for r in arm.readouts]
-    lacking.append(witness_found(arm.store, arm.scores, arm.where))
+    lacking = [
+        witness_found(arm.store, r.recipe, arm.where, arm.truth.witness) for r in arm.readouts
+    ]
+    lacking.append(witness_found(arm.store, arm.scores, arm.where, arm.truth.witness))
     yield from _other_groups(arm)
     yield from (found for found in lacking if found is not None)
     heard: list[Entered] = []
@@ -167,10 +170,30 @@ def arm_faults(arm: ArmAudit) -> Iterator[Found]:
             responses += projection_entries(arm.truth, task.design, arm.subject)
         heard += responses
         scored = arm.scored_of(readout)
-        yield from overlap_faults(scored, responses, where=arm.where, within=arm.within)
+        yield from _overlaps(arm, scored, responses)
         yield from _design_faults(arm, task, entries)
     yield from _response_faults(arm, heard)
     yield from _company_faults(arm)
+
+
+def _overlaps(
+    arm: ArmAudit, scored: Sequence[Entered], heard: Sequence[Entered]
+) -> Iterator[Found]:
+    """Scored rows among those that fitted or chose; looked for once where arms share both."""
+    found = arm.truth.remember(
+        f"overlaps/{arm.within}/{entries_digest(scored)}/{entries_digest(heard)}",
+        lambda: tuple(overlap_faults(scored, heard, where="", within=arm.within)),
+    )
+    yield from (replace(one, where=f"{arm.where}{one.where}") for one in found)
+
+
+def entries_digest(entries: Sequence[Entered]) -> str:
+    """Content of rows that entered, with their roles and stories."""
+    digest = hashlib.blake2b(digest_size=16)
+    for one in entries:
+        digest.update(f"{one.role}/{one.story}/{one.start}/{one.values.shape}".encode())
+        digest.update(one.values.tobytes())
+    return digest.hexdigest()
 
 
 def _place_faults(entries: Sequence[Entered], task: ReadoutTask, where: str) -> Iterator[Found]:

@@ -74,7 +74,8 @@ def projection_faults(
         lambda: tuple(_projection_found(again, thorough=thorough)),
     )
     yield from (replace(one, where=arm.where) for one in found)
-    if again.task.settings.form == "one-stage" and not found:
+    wrong = any(isinstance(one, Fault) for one in found)
+    if again.task.settings.form == "one-stage" and not wrong:
         rows = again.one_stage(task, arm.subject, list(arm.columns)[::4])
         yield from prediction_faults(arm, i, rows)
 

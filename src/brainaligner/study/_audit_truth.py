@@ -101,7 +101,7 @@ class Truth:
 
     def witness(self, folder: Path) -> Seen | None:
         """What entered a stage; arms that share it read it once."""
-        return self._last("witness", str(folder), lambda: read_witness(folder), keep=4)
+        return self._last("witness", str(folder), lambda: read_witness(folder), keep=8)
 
     def decomposition(self, folder: Path) -> Decomposition:
         """A stored decomposition."""

@@ -25,7 +25,7 @@ from brainaligner.study._audit_witness import Found, artifact, settings_faults, 
 from brainaligner.study._disk import read_array
 from brainaligner.study._store import Recipe
 from brainaligner.study._tuning_task import TuningTask
-from brainaligner.study._witness import KEPT_COLUMNS, read_witness, sampled
+from brainaligner.study._witness import KEPT_COLUMNS, sampled
 
 SELECTING = ("encoding_selection", "high_ev", "split_half_reliability")
 
@@ -76,8 +76,8 @@ def tuning_recipes(arm: ArmAudit) -> list[Recipe]:
 
 
 def _entries(arm: ArmAudit, recipe: Recipe, where: str) -> tuple[Sequence[Entered], list[Found]]:
-    lacking = witness_found(arm.store, recipe, where)
-    seen = read_witness(arm.store.path(recipe)) if lacking is None else None
+    lacking = witness_found(arm.store, recipe, where, arm.truth.witness)
+    seen = arm.truth.witness(arm.store.path(recipe)) if lacking is None else None
     return (() if seen is None else seen[0]), ([] if lacking is None else [lacking])
 
 
