@@ -55,12 +55,25 @@ def test_nulls_keep_shapes_follow_seeds_and_differ_by_draw(kind):
 def test_shifted_rows_are_the_same_rows_far_away():
     for draw in range(30):
         for story, values in null_series(STORIES, "shifted", draw=draw).items():
-            original = STORIES[story]
+            original, n_rows = STORIES[story], len(values)
+            least = 30 if n_rows >= 70 else n_rows // 3
+            allowed = range(least, n_rows - least + 1)
+            every = np.mean([np.roll(original, k, 0) for k in allowed], axis=0)  # a plain loop
+            moved = values + every - original.mean(axis=0)
             (k,) = [
-                k for k in range(len(values)) if np.array_equal(np.roll(original, k, 0), values)
+                k for k in range(n_rows) if np.allclose(np.roll(original, k, 0), moved, atol=1e-9)
             ]
-            least = 30 if len(values) >= 70 else len(values) // 3
-            assert least <= k <= len(values) - least
+            assert k in allowed
+
+
+def test_shifts_that_may_be_drawn_are_together_the_mean_of_the_story():
+    draws = {}
+    for draw in range(400):  # 61 shifts of story "a"
+        values = null_series(STORIES, "shifted", draw=draw)["a"]
+        draws[values.tobytes()] = values
+    assert len(draws) == 61
+    expected = np.broadcast_to(STORIES["a"].mean(axis=0), (120, 3))
+    np.testing.assert_allclose(np.mean(list(draws.values()), axis=0), expected, atol=1e-9)
 
 
 def test_reversed_rows_are_the_same_rows_backwards():

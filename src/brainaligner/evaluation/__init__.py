@@ -41,6 +41,7 @@ from brainaligner.evaluation._diagnostics_scores import (
 )
 from brainaligner.evaluation._diagnostics_series import (
     autocorrelation_diagnostic,
+    crossed_kinds,
     lag_diagnostic,
     null_diagnostic,
     null_mean,
@@ -90,6 +91,7 @@ from brainaligner.evaluation._openings import (
     configurations_seen,
     opened_stories,
 )
+from brainaligner.evaluation._partial import partial_out
 from brainaligner.evaluation._permutation import BlockPermutation, block_permutation
 from brainaligner.evaluation._regions import RegionScore, region_scores
 from brainaligner.evaluation._repeats import (
@@ -101,6 +103,16 @@ from brainaligner.evaluation._repeats import (
 )
 from brainaligner.evaluation._settings import EvaluationSettings
 from brainaligner.evaluation._shift_null import ShiftNull, draw_shifts, share_above, shift_null
+from brainaligner.evaluation._significance import (
+    Discoveries,
+    SignificanceSettings,
+    TargetGain,
+    TargetSignificance,
+    count_discoveries,
+    fewest_at_the_floor,
+    target_gain,
+    target_significance,
+)
 from brainaligner.evaluation._summary import QUANTILES, ScoreBase, Summary, score_group
 
 __all__ = [
@@ -122,6 +134,7 @@ __all__ = [
     "Comparison",
     "ComparisonSettings",
     "Diagnostic",
+    "Discoveries",
     "Entered",
     "Equivalence",
     "EvaluationSettings",
@@ -140,9 +153,12 @@ __all__ = [
     "ScoreBase",
     "SeriesMatch",
     "ShiftNull",
+    "SignificanceSettings",
     "SimulationCheck",
     "StoryLikeness",
     "Summary",
+    "TargetGain",
+    "TargetSignificance",
     "TargetTests",
     "Unproven",
     "Verdict",
@@ -159,6 +175,8 @@ __all__ = [
     "configurations_seen",
     "control_diagnostic",
     "correlation_from_moments",
+    "count_discoveries",
+    "crossed_kinds",
     "design_faults",
     "detectable_difference",
     "draw_shifts",
@@ -167,6 +185,7 @@ __all__ = [
     "entered_faults",
     "fdr_bh",
     "fdr_by",
+    "fewest_at_the_floor",
     "fewest_near",
     "find_warnings",
     "inner_diagnostic",
@@ -192,6 +211,7 @@ __all__ = [
     "opened_stories",
     "overlap_faults",
     "paired_moments",
+    "partial_out",
     "pearson_r",
     "possible_nulls",
     "region_scores",
@@ -212,6 +232,8 @@ __all__ = [
     "story_moments",
     "story_twin_diagnostic",
     "subjects_diagnostic",
+    "target_gain",
+    "target_significance",
     "target_tests",
     "voxel_count_diagnostic",
     "worst_verdict",

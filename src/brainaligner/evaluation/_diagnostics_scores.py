@@ -223,7 +223,8 @@ def _apart(
     for subject, own in groups.items():
         counts = {group.name: {presentations[s] for s in group.stories} for group in own}
         figure = "; ".join(
-            f"{name}: {' and '.join(map(str, sorted(found)))} presentations"
+            f"{name}: {' and '.join(map(str, sorted(found)))} "
+            f"presentation{'s' if found != {1} else ''}"
             for name, found in counts.items()
         )
         mixed = [name for name, found in counts.items() if len(found) > 1 and 1 in found]

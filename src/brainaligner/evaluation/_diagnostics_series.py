@@ -14,7 +14,6 @@ from brainaligner.evaluation._diagnostic_names import made
 from brainaligner.evaluation._likeness import StoryLikeness
 
 NULL_ERRORS = 3.0
-NULL_SIZE = 0.005
 LAG_SECONDS = (4.0, 6.0)
 LAG_NOISE = 3.0
 AUTOCORRELATION_BOUND = 0.8
@@ -25,14 +24,17 @@ TWIN_SPREADS = 7.0
 
 
 def null_diagnostic(
-    where: str, draws: Mapping[str, Float64[np.ndarray, "draw"]], *, strict: bool
+    where: str,
+    draws: Mapping[str, Float64[np.ndarray, "draw"]],
+    *,
+    strict: bool,
+    again: Mapping[str, Float64[np.ndarray, "_draw"]] | None = None,
 ) -> Diagnostic:
     """Number 2: mean r that features without a tie to the responses score.
 
-    Off where, for any kind of null, the mean over draws lies more than 3 standard errors from 0
-    (as many of Student's t with the draws' degrees of freedom as 3 are of a normal) and more
-    than .005: a mean below that moves no conclusion, and 20 draws of many kinds and arms pass
-    3 standard errors by chance.
+    Off where, for any kind of null, the mean over draws lies more than 3 standard errors from 0.
+    Of many kinds, arms and ways some mean of 20 draws does so by chance (one in 135): a kind that
+    is off is therefore drawn again, and its fresh draws have to be off too, on the same side.
 
     Parameters
     ----------
@@ -41,20 +43,39 @@ def null_diagnostic(
         Mean r over targets in each draw.
     strict : bool
         Whether it is off by FAIL (single-presentation test stories held out) or WARN.
+    again : mapping of kind to float64 array, shape (draw,), optional
+        Fresh draws of the kinds that :func:`crossed_kinds` names. A kind that is off and was not
+        drawn again stays off.
     """
-    rows = {kind: (*null_mean(values), values.size) for kind, values in draws.items()}
-    known = {kind: row for kind, row in rows.items() if math.isfinite(row[0])}
+    known = {kind: null_mean(values) for kind, values in draws.items()}
+    known = {kind: row for kind, row in known.items() if math.isfinite(row[0])}
     if not known:
         return made(2, where, "NOT RUN", "no null could be scored", "The stories are too short.")
-    worst = max(known, key=lambda kind: abs(known[kind][0]) / max(known[kind][1], 1e-12))
-    figure = "; ".join(f"{kind} {mean:+.4f} ± {se:.4f}" for kind, (mean, se, _) in known.items())
-    figure += f" (bound {NULL_ERRORS:g} standard errors and {NULL_SIZE:g})"
-    if any(is_off(*row) for row in known.values()):
-        advice = f"Features of no meaning ({worst}) score: rows of test stories were seen."
-        if not strict:
-            advice = "A single story, or repeats, can do this by chance: read it with care."
-        return made(2, where, "FAIL" if strict else "WARN", figure, advice)
-    return made(2, where, "PASS", figure, "Features without a tie to the responses score nothing.")
+    figure = "; ".join(f"{kind} {_with_error(row)}" for kind, row in known.items())
+    figure += f" (bound {NULL_ERRORS:g} standard errors)"
+    crossed, fresh = crossed_kinds(draws), again or {}
+    if not crossed:
+        advice = "Features without a tie to the responses score nothing."
+        return made(2, where, "PASS", figure, advice)
+    figure += "".join(
+        f"; {kind} drawn {values.size} times again {_with_error(null_mean(values))}"
+        for kind, values in fresh.items()
+    )
+    held = [kind for kind in crossed if kind not in fresh or _same_side(draws[kind], fresh[kind])]
+    if not held:
+        advice = f"By chance: fresh draws ({', '.join(crossed)}) lie within their bound."
+        return made(2, where, "WARN", figure, advice)
+    if not strict:
+        advice = "A single story, or repeats, can do this by chance: read it with care."
+        return made(2, where, "WARN", figure, advice)
+    worst = max(held, key=lambda kind: abs(known[kind][0]) / max(known[kind][1], 1e-12))
+    advice = f"Features of no meaning ({worst}) score: rows of test stories were seen."
+    return made(2, where, "FAIL", figure, advice)
+
+
+def crossed_kinds(draws: Mapping[str, Float64[np.ndarray, "draw"]]) -> tuple[str, ...]:
+    """Kinds of null whose mean lies more than 3 standard errors from 0."""
+    return tuple(kind for kind, values in draws.items() if _is_off(*null_mean(values)))
 
 
 def null_mean(values: Float64[np.ndarray, "draw"]) -> tuple[float, float]:
@@ -65,11 +86,17 @@ def null_mean(values: Float64[np.ndarray, "draw"]) -> tuple[float, float]:
     return float(known.mean()), float(known.std(ddof=1) / math.sqrt(known.size))
 
 
-def is_off(mean: float, error: float, n_draws: int) -> bool:
-    """Whether a null mean is too far from 0."""
-    tail = float(scipy.stats.norm.sf(NULL_ERRORS))
-    bound = float(scipy.stats.t.isf(tail, max(n_draws - 1, 1))) * error
-    return abs(mean) > max(bound, NULL_SIZE)
+def _is_off(mean: float, error: float) -> bool:
+    return abs(mean) > NULL_ERRORS * error
+
+
+def _same_side(first: Float64[np.ndarray, "draw"], fresh: Float64[np.ndarray, "_draw"]) -> bool:
+    mean, error = null_mean(fresh)
+    return _is_off(mean, error) and mean * null_mean(first)[0] > 0
+
+
+def _with_error(row: tuple[float, float]) -> str:
+    return f"{row[0]:+.4f} ± {row[1]:.4f}"
 
 
 def lag_diagnostic(

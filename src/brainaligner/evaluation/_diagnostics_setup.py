@@ -29,13 +29,13 @@ def subjects_diagnostic(where: str, *, likeness: float, shared: int, compared: i
     shared : int
         Stories with byte-equal responses in both.
     compared : int
-        Stories that both heard.
+        Stories that both heard; 0 where no alignment could be measured on them.
     """
     if compared == 0:
         return made(5, where, "NOT RUN", "no story in common", "Nothing can be compared.")
     figure = (
         f"alignment {likeness:.2f} (bounds {ALIKE_WARN:g}, {ALIKE_FAIL:g}); "
-        f"{shared} of {compared} stories equal"
+        f"{shared} of {compared} common stories equal byte for byte"
     )
     if shared or likeness > ALIKE_FAIL:
         return made(5, where, "FAIL", figure, "This is one person twice: correct the files.")

@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32, Float64
 
 from brainaligner.evaluation._null_series import (
     MIN_SHIFT,
+    NULL_KINDS,
     Series,
     null_series,
     possible_nulls,
@@ -24,6 +25,7 @@ def null_scores(
     n_draws: int = 20,
     seed: int = 0,
     names: Mapping[str, str] | None = None,
+    kinds: Sequence[str] = NULL_KINDS,
 ) -> dict[str, Float64[np.ndarray, "draw"]]:
     """Mean r over targets of null predictions, for every kind and draw.
 
@@ -41,6 +43,8 @@ def null_scores(
     seed : int
     names : mapping of story to str, optional
         As in :func:`null_series`.
+    kinds : sequence of str
+        Those of them that the number of stories allows are drawn.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def null_scores(
     p, y = list(series.values()), [centred_story(values) for values in responses.values()]
     target = _standardised(np.concatenate(y))
     found: dict[str, np.ndarray] = {}
-    for kind in possible_nulls(len(predictions)):
+    for kind in (kind for kind in possible_nulls(len(predictions)) if kind in kinds):
         if kind == "shifted":
             found[kind] = shift_null(p, y, n_draws=n_draws, min_shift=MIN_SHIFT, seed=seed).mean_r
             continue

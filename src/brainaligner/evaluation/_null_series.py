@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from brainaligner.core import InputError, unknown_name
 from brainaligner.evaluation._shift_null import smallest_shift
@@ -28,9 +28,12 @@ def null_series(
     """Draw a null of the series of several stories, each as long as it was.
 
     ``"shifted"``: moved circularly within the story by at least 30 rows (a third of a story
-    that is short). ``"reversed"``: in reverse order. ``"other story"``: another story's rows,
-    repeated where they are too few. ``"noise"``: random phases, the same for all columns, so
-    that every column keeps its own autocorrelation and its correlation with the others.
+    that is short), less the mean over all shifts that may be drawn, plus the story's own mean:
+    shifts near 0 are not among them, so that without this the draws would run against the true
+    series on average, and what is fitted on them would score. ``"reversed"``: in reverse order.
+    ``"other story"``: another story's rows, repeated where they are too few. ``"noise"``: random
+    phases, the same for all columns, so that every column keeps its own autocorrelation and its
+    correlation with the others.
     Reversed series and those of another story are then moved circularly by any number of rows,
     because stories' starts and ends drive every response: without it, an honest model's
     reversed predictions would score.
@@ -78,7 +81,24 @@ def _generator(seed: int, draw: int, kind: str, name: str) -> np.random.Generato
 def _shifted(series: Series, story: str, rng: np.random.Generator) -> np.ndarray:
     values = series[story]
     least = smallest_shift(len(values), MIN_SHIFT)
-    return np.roll(values, int(rng.integers(least, len(values) - least, endpoint=True)), axis=0)
+    moved = np.roll(values, int(rng.integers(least, len(values) - least, endpoint=True)), axis=0)
+    return np.asarray(moved - mean_shift(values, least), dtype=values.dtype)
+
+
+def mean_shift(
+    values: Float[np.ndarray, "time column"], least: int
+) -> Float64[np.ndarray, "time column"]:
+    """Mean over all circular shifts by `least` rows and more, less the mean over all rows.
+
+    All shifts together add up to the mean of the rows, so this is what shifts nearer than `least`
+    lack: ``-sum_{|k| < least} (x[t - k] - mean) / (T - 2 least + 1)``.
+    """
+    n_rows = len(values)
+    centred = values - values.mean(axis=0, dtype=np.float64)
+    around = np.concatenate([centred[n_rows - least + 1 :], centred, centred[: least - 1]])
+    sums = np.concatenate([np.zeros((1, values.shape[1])), around.cumsum(axis=0)])
+    near = sums[2 * least - 1 :] - sums[:n_rows]
+    return np.asarray(-near / (n_rows - 2 * least + 1))
 
 
 def _reversed(series: Series, story: str, rng: np.random.Generator) -> np.ndarray:

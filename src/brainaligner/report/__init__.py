@@ -16,7 +16,14 @@ from brainaligner.report._maps import MapSettings, flatmap_image, fsaverage5_ima
 from brainaligner.report._page import render_page
 from brainaligner.report._published import PublishedLayout, published_numbers, published_table
 from brainaligner.report._pycortex import pycortex_pixels, pycortex_version
-from brainaligner.report._table import Column, Table, results_table, table_tsv
+from brainaligner.report._table import (
+    Column,
+    Table,
+    exact_cells,
+    results_table,
+    table_tsv,
+    tsv_text,
+)
 from brainaligner.report._words import headline
 
 __all__ = [
@@ -35,6 +42,7 @@ __all__ = [
     "ceiling_table",
     "cortex_figure",
     "diagnostic_rows",
+    "exact_cells",
     "flat_pixels",
     "flatmap_image",
     "fsaverage5_coordinates",
@@ -54,5 +62,6 @@ __all__ = [
     "render_page",
     "results_table",
     "table_tsv",
+    "tsv_text",
     "verdict_counts",
 ]

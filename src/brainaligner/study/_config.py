@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from brainaligner.core import InputError, unknown_name
 from brainaligner.encoding import BandedSettings, ReducedRankSettings, RidgeSettings
-from brainaligner.evaluation import ComparisonSettings, EvaluationSettings
+from brainaligner.evaluation import (
+    ComparisonSettings,
+    EvaluationSettings,
+    SignificanceSettings,
+)
 from brainaligner.study._dataset_config import (
     EMBEDDED,
     STORE,
@@ -20,6 +24,7 @@ from brainaligner.study._tuning_config import BrainConfig, PublishedConfig, Tuni
 from brainaligner.text import DesignSettings, TextSettings
 
 CONTROLS = ("nuisance-alone", "untrained")
+NULL_TUNINGS = ("shifted", "other-listener", "noise")
 
 
 @dataclass(frozen=True)
@@ -164,9 +169,16 @@ class StudyConfig:
         Models without meaning that are scored beside the arms, below them, where the study has
         none of its own: of ``"nuisance-alone"`` and ``"untrained"``.
     nulls : bool
-        Score null features and null responses of every arm as well.
+        Score null features and null responses of every arm as well, and add the arms of
+        `null_tunings`.
     null_draws : int
         Draws behind every null mean, at least 2.
+    null_tunings : tuple of str
+        With `nulls`: brains on which each arm that is tuned on a brain is tuned once more, where
+        the study has no such arm: of ``"shifted"`` (in time), ``"other-listener"`` and
+        ``"noise"``. Each costs as much as the tuning itself.
+    significance : SignificanceSettings, optional
+        Test of each target of every arm; None leaves the tests out.
     confirms : str, optional
         Name of the study that this one runs again, on stories that were never scored; set by
         ``run --confirm``.
@@ -189,6 +201,8 @@ class StudyConfig:
     controls: tuple[str, ...] = CONTROLS
     nulls: bool = False
     null_draws: int = 20
+    null_tunings: tuple[str, ...] = NULL_TUNINGS
+    significance: SignificanceSettings | None = field(default_factory=SignificanceSettings)
     confirms: str | None = None
     other_listeners: ListenersConfig = field(default_factory=ListenersConfig)
     comparison: ComparisonSettings = field(default_factory=ComparisonSettings)
@@ -220,6 +234,8 @@ class StudyConfig:
             )
         for control in self.controls:
             known("controls", control, CONTROLS)
+        for kind in self.null_tunings:
+            known("null_tunings", kind, NULL_TUNINGS)
         object.__setattr__(self, "features", self._with_models())
         self._check_references()
         self._check_published()

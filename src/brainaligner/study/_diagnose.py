@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -24,9 +25,11 @@ from brainaligner.study._controls import nuisance_arms, untrained_arms
 from brainaligner.study._disk import read_npz
 from brainaligner.study._features import ensure_features
 from brainaligner.study._judged import Judged, Tables, judged
-from brainaligner.study._lag_stage import judge_lags, plain_arm, training_stories
+from brainaligner.study._lag_stage import judge_lags, plain_arm
 from brainaligner.study._null_battery import null_battery
-from brainaligner.study._null_stage import NullTask, ensure_null_refit
+from brainaligner.study._null_refits import DEFAULT_REFITS, NullRefits
+from brainaligner.study._null_stage import NullDraws
+from brainaligner.study._null_tuning_table import tuning_null_tables
 from brainaligner.study._null_verdicts import null_verdicts
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Ceilings, Fitted
@@ -34,10 +37,13 @@ from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
 from brainaligner.study._readout import Readout
 from brainaligner.study._setup_checks import judge_readouts, judge_stories, judge_subjects
-from brainaligner.study._store import Store
-from brainaligner.study._test_checks import TestChecks, ensure_test_checks
+from brainaligner.study._store import Recipe, Store
+from brainaligner.study._test_checks import (
+    TestChecks,
+    ensure_more_nulls,
+    ensure_test_checks,
+)
 
-DEFAULT_REFITS: tuple[str, ...] = ("other story", "noise")
 Checks = Mapping[tuple[str, str], TestChecks]
 
 
@@ -85,8 +91,9 @@ def judge_after(
     tables: Tables = ()
     if plan.prepared.config.nulls:
         more, tables = null_battery(plan, fitted, checks, store=store, reporter=reporter)
+    tables = (*tables, *tuning_null_tables(plan, fitted))
     diagnostics = (
-        *_null_verdicts(plan, checks),
+        *_null_verdicts(plan, fitted, checks, store),
         *_refit_verdicts(plan, store, reporter),
         *more,
         *_control_verdicts(plan, fitted),
@@ -111,37 +118,40 @@ def _groups(plan: Plan, arm: str, subject: str) -> tuple[StoryGroup, ...]:
     return plan.groups_of(run, subject)
 
 
-def _null_verdicts(plan: Plan, checks: Checks) -> Iterator[Judged]:
+def _null_verdicts(plan: Plan, fitted: Fitted, checks: Checks, store: Store) -> Iterator[Judged]:
     """Null features through each arm's own readouts, averaged over subjects draw by draw."""
     for run in plan.runs:
         own = {subject: found for (arm, subject), found in checks.items() if arm == run.name}
+        draws = {subject: found.nulls for subject, found in own.items()}
         recipes = [found.recipe for found in own.values()]
-        yield from null_verdicts(
-            plan, f"{run.name}, as fitted", {s: f.nulls for s, f in own.items()}, recipes
+        again = partial(_more_nulls, plan, fitted, run.name, store=store)
+        yield from null_verdicts(plan, f"{run.name}, as fitted", draws, recipes, again)
+
+
+def _more_nulls(
+    plan: Plan, fitted: Fitted, arm: str, kinds: tuple[str, ...], *, store: Store
+) -> tuple[dict[str, NullDraws], list[Recipe]]:
+    found = {
+        subject: ensure_more_nulls(
+            plan.prepared,
+            subject,
+            _groups(plan, arm, subject),
+            fit.readouts,
+            kinds=kinds,
+            store=store,
         )
+        for (name, subject), fit in fitted.cells.items()
+        if name == arm
+    }
+    return {s: draws for s, (draws, _) in found.items()}, [recipe for _, recipe in found.values()]
 
 
 def _refit_verdicts(plan: Plan, store: Store, reporter: Reporter) -> Iterator[Judged]:
     """Readouts that were fitted on null features of the first plain arm."""
     arm = plain_arm(plan)
-    if arm is None:
-        return
-    tasks = {
-        subject: NullTask(
-            plan.tasks[arm, subject],
-            _groups(plan, arm, subject),
-            training_stories(plan),
-            "features",
-            DEFAULT_REFITS,
-        )
-        for subject in plan.prepared.division.splits
-    }
-    draws = {
-        subject: ensure_null_refit(task, store=store, reporter=reporter)
-        for subject, task in tasks.items()
-    }
-    recipes = [task.recipe for task in tasks.values()]
-    yield from null_verdicts(plan, f"{arm}, fitted again", draws, recipes)
+    if arm is not None:
+        refits = NullRefits(plan, arm, "features", DEFAULT_REFITS, store, reporter)
+        yield from refits.judge(f"{arm}, fitted again")
 
 
 def _summaries(fitted: Fitted, arm: str) -> dict[str, Summary]:

@@ -14,9 +14,10 @@ from brainaligner.evaluation import NULL_KINDS, mean_correlation, null_diagnosti
 from brainaligner.report import Column, Table
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._judged import Judged, some_targets
-from brainaligner.study._lag_stage import training_stories
-from brainaligner.study._null_stage import NullDraws, NullTask, Side, ensure_null_refit
-from brainaligner.study._null_verdicts import is_strict, null_verdicts, over_subjects
+from brainaligner.study._null_others import OtherTask, ensure_other_refit
+from brainaligner.study._null_refits import NullRefits
+from brainaligner.study._null_stage import NullDraws, Side
+from brainaligner.study._null_verdicts import is_strict, over_subjects
 from brainaligner.study._outputs import Fit, Fitted
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
@@ -30,6 +31,7 @@ AGAIN: dict[str, Side] = {
     "fitted again on null features": "features",
     "fitted again on null responses": "responses",
 }
+FITTED_AGAIN = "fitted again"
 OTHER = "another subject's responses"
 _NOTES = (
     (
@@ -51,8 +53,10 @@ _NOTES = (
     ),
     (
         "Another subject",
-        "predictions for one subject against the next one's responses to the same stories; "
-        "shown and not judged, because people who hear the same story are alike where targets "
+        "as fitted: predictions for one subject against the next one's responses to the same "
+        "stories; fitted again: on the next one's responses, or from features tuned on its brain, "
+        "and scored on the subject's own, with the same refit of its own features and responses "
+        "beside it. Shown and not judged: people who hear the same story are alike where targets "
         "correspond",
     ),
 )
@@ -102,31 +106,12 @@ def null_battery(
         lines += _lines(plan, run.name, AS_FITTED, {s: f.nulls for s, f in own.items()})
         for how, side in AGAIN.items() if run.arm.read else ():
             reporter.line(f"nulls, {run.name}, {how}")
-            draws, recipes = _refits(plan, run.name, side, store, reporter)
-            lines += _lines(plan, run.name, how, draws)
-            verdicts += null_verdicts(plan, f"{run.name}, {how}", draws, recipes)
+            refits = NullRefits(plan, run.name, side, NULL_KINDS, store, reporter)
+            lines += _lines(plan, run.name, how, refits.draws)
+            verdicts += refits.judge(f"{run.name}, {how}")
         lines += _other_subjects(plan, run.name, fitted, store)
+        lines += _other_refits(plan, run.name, store) if run.arm.read else ()
     return tuple(verdicts), (("null battery", _table(plan, lines)),)
-
-
-def _refits(
-    plan: Plan, arm: str, side: Side, store: Store, reporter: Reporter
-) -> tuple[dict[str, NullDraws], list[Recipe]]:
-    run = next(run for run in plan.runs if run.name == arm)
-    tasks = {
-        subject: NullTask(
-            plan.tasks[arm, subject],
-            plan.groups_of(run, subject),
-            training_stories(plan),
-            side,
-            NULL_KINDS,
-        )
-        for subject in plan.prepared.division.splits
-    }
-    draws = {
-        s: ensure_null_refit(task, store=store, reporter=reporter) for s, task in tasks.items()
-    }
-    return draws, [task.recipe for task in tasks.values()]
 
 
 def _lines(plan: Plan, arm: str, how: str, draws: Mapping[str, NullDraws]) -> Iterator[NullLine]:
@@ -169,6 +154,26 @@ def _other_subjects(plan: Plan, arm: str, fitted: Fitted, store: Store) -> Itera
         means = {subject: (r, math.nan) for subject, r in by_subject.items()}
         overall = null_mean(np.array(list(by_subject.values())))
         yield NullLine(arm, AS_FITTED, OTHER, group, means, overall, "not judged")
+
+
+def _other_refits(plan: Plan, arm: str, store: Store) -> Iterator[NullLine]:
+    """Fitted again with what belongs to the next subject; as it is beside it, to compare with."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for task in other_tasks(plan, arm):
+        for how, by_group in ensure_other_refit(task, store=store).items():
+            for group, r in by_group.items():
+                found.setdefault((how, group), {})[task.subject] = r
+    for (how, group), by_subject in found.items():
+        means = {subject: (r, math.nan) for subject, r in by_subject.items()}
+        overall = null_mean(np.array(list(by_subject.values())))
+        yield NullLine(arm, FITTED_AGAIN, how, group, means, overall, "not judged")
+
+
+def other_tasks(plan: Plan, arm: str) -> list[OtherTask]:
+    """Refits with the next subject's data, one for each subject; none where there is one."""
+    subjects = tuple(plan.prepared.division.splits)
+    pairs = zip(subjects, (*subjects[1:], subjects[0]), strict=True)
+    return [OtherTask(plan, arm, *pair) for pair in pairs] if len(subjects) > 1 else []
 
 
 def _groups_of_both(plan: Plan, arm: str, pair: tuple[str, str]) -> tuple[StoryGroup, ...]:

@@ -28,7 +28,8 @@ from brainaligner.study._reduced import (
 )
 from brainaligner.study._store import Recipe, Store
 
-VERSION = 1
+VERSION = 2
+MORE_DRAWS = 5
 Side = Literal["features", "responses"]
 NullDraws = dict[str, dict[str, Float64[np.ndarray, "draw"]]]
 """Mean r in each draw, by group and kind."""
@@ -49,6 +50,8 @@ class NullTask:
     side : {"features", "responses"}
         What is made null, in all stories.
     kinds : tuple of str
+    seed : int
+        0 for the draws that are asked for; others are drawn `MORE_DRAWS` times as often.
     """
 
     tasks: Sequence[ReadoutTask]
@@ -56,11 +59,12 @@ class NullTask:
     train: tuple[str, ...]
     side: Side
     kinds: tuple[str, ...]
+    seed: int = 0
 
     @property
     def draws(self) -> int:
         """Draws of each kind."""
-        return self.tasks[0].prepared.config.null_draws
+        return self.tasks[0].prepared.config.null_draws * (MORE_DRAWS if self.seed else 1)
 
     @property
     def recipe(self) -> Recipe:
@@ -73,6 +77,7 @@ class NullTask:
             "side": self.side,
             "kinds": self.kinds,
             "draws": self.draws,
+            "seed": self.seed,
             "delays": first.design.arm.design.delays,
             "alphas": GRID,
             "targets": MOST_TARGETS,
@@ -133,10 +138,10 @@ def _null_r(
     for kind in (kind for kind in task.kinds if kind in possible_nulls(len(series))):
         for draw in range(task.draws):
             if task.side == "features":
-                null = null_series(series, kind, draw=draw, names=names)
+                null = null_series(series, kind, draw=draw, seed=task.seed, names=names)
                 yield kind, _score(task, _fits(task, small_designs(null, delays)), responses)
             else:
-                null = null_series(responses, kind, draw=draw, names=names)
+                null = null_series(responses, kind, draw=draw, seed=task.seed, names=names)
                 yield kind, _score(task, plain, null)
 
 

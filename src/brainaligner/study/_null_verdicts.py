@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float64
 
-from brainaligner.evaluation import null_diagnostic
+from brainaligner.evaluation import crossed_kinds, null_diagnostic
 from brainaligner.study._judged import Judged, judged
 from brainaligner.study._null_stage import NullDraws
 from brainaligner.study._plan import Plan
 from brainaligner.study._store import Recipe
+
+Again = Callable[[tuple[str, ...]], tuple[Mapping[str, NullDraws], Sequence[Recipe]]]
+"""Draws some kinds again in every subject, and says by what recipes."""
 
 
 def is_strict(plan: Plan, name: str) -> bool:
@@ -24,7 +27,11 @@ def is_strict(plan: Plan, name: str) -> bool:
 
 
 def null_verdicts(
-    plan: Plan, what: str, draws: Mapping[str, NullDraws], recipes: Sequence[Recipe]
+    plan: Plan,
+    what: str,
+    draws: Mapping[str, NullDraws],
+    recipes: Sequence[Recipe],
+    again: Again,
 ) -> Iterator[Judged]:
     """Number 2 for each group of stories.
 
@@ -35,13 +42,21 @@ def null_verdicts(
         Arm, and how its nulls were made.
     draws : mapping of subject to NullDraws
     recipes : sequence of Recipe
+    again : callable
+        Asked for fresh draws of the kinds that are off.
     """
     for name in dict.fromkeys(group for found in draws.values() for group in found):
-        found = [by_group[name] for by_group in draws.values() if name in by_group]
+        found = _of_group(draws, name)
+        crossed = crossed_kinds(found)
+        more, of_more = again(crossed) if crossed else ({}, ())
         verdict = null_diagnostic(
-            f"{what}, {name}", over_subjects(found), strict=is_strict(plan, name)
+            f"{what}, {name}", found, strict=is_strict(plan, name), again=_of_group(more, name)
         )
-        yield judged(verdict, recipes)
+        yield judged(verdict, (*recipes, *of_more))
+
+
+def _of_group(draws: Mapping[str, NullDraws], name: str) -> dict[str, Float64[np.ndarray, "draw"]]:
+    return over_subjects([by_group[name] for by_group in draws.values() if name in by_group])
 
 
 def over_subjects(

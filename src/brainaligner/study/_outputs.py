@@ -37,13 +37,23 @@ from brainaligner.study._region_files import region_digests
 from brainaligner.study._region_stage import ArmRegions
 from brainaligner.study._scoring import ArmScores, base_name
 from brainaligner.study._settings import plain
+from brainaligner.study._significance import ArmSignificance
+from brainaligner.study._significance_tables import (
+    P_VALUES,
+    SIGNIFICANCE,
+    Counted,
+    save_significances,
+)
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tables import more_tables, tuning_findings
 from brainaligner.study._tuning import TuningFacts
 from brainaligner.study._words import feature_words, grid_words, ridge_words, split_words
 
 VERSION = 4
-FILES = ("study.yaml", "scores.npz", "table.tsv", "regions.tsv", "report.html", "run.json")
+FILES = (
+    *("study.yaml", "scores.npz", P_VALUES, "table.tsv", SIGNIFICANCE, "regions.tsv"),
+    *("report.html", "run.json"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +90,14 @@ class Fitted:
     tunings : tuple of TuningFacts
     listeners : mapping of subject to Fit
         The other-listener reference, where there is one.
+    significance : tuple of ArmSignificance
+        Tests of each target, of all arms.
     """
 
     cells: Mapping[tuple[str, str], Fit]
     tunings: tuple[TuningFacts, ...] = ()
     listeners: Mapping[str, Fit] = field(default_factory=dict)
+    significance: tuple[ArmSignificance, ...] = ()
 
 
 Ceilings = Mapping[tuple[str, str], StoryCeilings]
@@ -141,6 +154,8 @@ def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings, looks
         f"scores/{arm}/{subject}": f.scores.recipe.key for (arm, subject), f in fitted.cells.items()
     }
     inputs |= {f"other-listeners/{s}": f.scores.recipe.key for s, f in fitted.listeners.items()}
+    tested = [one.task for one in fitted.significance]
+    inputs |= {f"significance/{t.run.name}/{t.subject}": t.recipe.key for t in tested}
     made = {f"ceilings/{s}/{story}": found.recipe.key for (s, story), found in ceilings.items()}
     return Recipe("report", VERSION, settings, inputs | made)
 
@@ -173,10 +188,12 @@ def _write_files(
         about=(*report.about, *_openings(prepared.config, looks.openings)),
         diagnostics=tuple(one.diagnostic for one in looks.diagnostics),
     )
-    more = [*more_tables(plan, report, fitted.tunings), *looks.tables]
+    tested = Counted.of(fitted.significance, targets=report.targets)
+    more = [*more_tables(plan, report, fitted.tunings), *tested.tables, *looks.tables]
     record = run_record(report, prepared.regions, more=more, tunings=fitted.tunings)
     record["audit"] = audit_record(audit)
     record["openings"] = looks.openings
+    record["significance"] = tested.records
     record["diagnostics"] = [
         {**plain(one.diagnostic), "recipes": list(one.recipes)} for one in looks.diagnostics
     ]
@@ -187,9 +204,12 @@ def _write_files(
     }
     stamp = {"NOT VALID": np.array(audit.reason)} if audit.faults else {}
     write_npz(folder / "scores.npz", arrays | _ceiling_arrays(ceilings) | stamp)
+    if fitted.significance:
+        save_significances(folder / P_VALUES, fitted.significance)
     texts = {
         "report.html": render_page(report, more=more),
         "table.tsv": table_tsv(report),
+        SIGNIFICANCE: tested.tsv,
         "regions.tsv": regions_tsv(report),
         "run.json": json.dumps(record, indent=1) + "\n",
         "study.yaml": study_yaml(prepared.config),
@@ -240,6 +260,10 @@ def _run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) ->
         (f"{subject}, {story}: {found.recipe.stage}", found.recipe.key)
         for (subject, story), found in ceilings.items()
         if found.by_cut
+    ]
+    recipes += [
+        (f"{one.task.run.name}, {one.task.subject}: significance", one.task.recipe.key)
+        for one in fitted.significance
     ]
     recipes += [
         (f"{LISTENERS}, {subject}: {recipe.stage}", recipe.key)

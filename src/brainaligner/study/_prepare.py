@@ -22,6 +22,7 @@ from brainaligner.study._division import (
     whole_split,
 )
 from brainaligner.study._features import Stimuli
+from brainaligner.study._null_tunings import listeners_alike, with_null_tunings
 from brainaligner.study._region_files import Regions, study_regions
 from brainaligner.text import ModelInfo, model_info
 
@@ -138,6 +139,7 @@ def prepare(
         As `divide`; also for responses, region files or repeats that cannot be read.
     """
     division = divide(config, dataset)
+    config = with_null_tunings(config, listeners_alike(division.splits))
     folders = {brain.checkpoint for brain in config.brains.values() if brain.checkpoint is not None}
     checkpoints = {folder: brainlm_info(Path(folder).expanduser()).digest for folder in folders}
     regions = study_regions(config.dataset.regions, dataset, tuple(division.splits))

@@ -17,6 +17,7 @@ from brainaligner.study._features import FeatureSpace
 from brainaligner.study._fold_features import CrossFittedSpace
 from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._plan import Plan
+from brainaligner.study._pricing_checks import Cost, costs_after, costs_before
 from brainaligner.study._projected import ProjectedDesign
 from brainaligner.study._readout import ReadoutTask, decomposition_recipe, readout_recipe
 from brainaligner.study._store import Recipe, Store
@@ -68,6 +69,7 @@ def price(plan: Plan, store: Store) -> list[PricedStage]:
 def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
     for space in plan.plain_spaces():
         yield space.recipe, _of_features(plan, space, store)
+    yield from (_of_check(cost, store) for cost in costs_before(plan))
     for run in plan.runs:
         for subject in plan.prepared.division.splits:
             for tuning, spaces in plan.tunings_of(run, subject):
@@ -93,6 +95,13 @@ def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
             place = f"{LISTENERS}, {subject}"
             yield decomposition_recipe(task), _of_decomposition(task, place, store)
             yield readout_recipe(task), _of_readout(task, place, store)
+    yield from (_of_check(cost, store) for cost in costs_after(plan))
+
+
+def _of_check(cost: Cost, store: Store) -> tuple[Recipe, PricedStage]:
+    done = store.has(cost.recipe)
+    stage = cost.recipe.stage
+    return cost.recipe, PricedStage(stage, cost.what, done, cost.flop, cost.disk, cost.memory)
 
 
 def _of_features(plan: Plan, space: FeatureSpace, store: Store) -> PricedStage:

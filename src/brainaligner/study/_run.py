@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +47,7 @@ from brainaligner.study._progress import Reporter, SilentReporter, reporting
 from brainaligner.study._readout import ensure_readout
 from brainaligner.study._region_stage import ensure_regions
 from brainaligner.study._scoring import ArmScores, ensure_scores
+from brainaligner.study._significance import ensure_significances
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
 from brainaligner.study._store import Store
 from brainaligner.study._tuning import TuningFacts, check_tunings, ensure_tuning
@@ -103,6 +105,8 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         before = judge_before(plan, store=store, options=options, reporter=reporter)
         ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, store, options, reporter)
+        tested = ensure_significances(plan, store=store, options=options, reporter=reporter)
+        fitted = replace(fitted, significance=tested)
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
         audit = Auditor(plan, store, device=options.device).audit(reporter)
         reporter.line(f"audit: {audit.verdict}{': ' if audit.reason else ''}{audit.reason}")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from brainaligner.study._screen_diagnostics import diagnostic_lines
+from brainaligner.study._screen_significance import significance_screen
 
 if TYPE_CHECKING:
     from brainaligner.study._pricing import PricedStage
@@ -41,6 +42,8 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
         rows = [r for r in run["results"] if (r["group"], r["rows_cut"]) == (group, cut)]
         for table in _tables(rows):
             console.print(table)
+    for table in significance_screen(run):
+        console.print(table)
     for line in diagnostic_lines(run.get("diagnostics", ())):
         _say(console, line, "bold red" if line.startswith("FAIL") else "")
     seen = run.get("openings")

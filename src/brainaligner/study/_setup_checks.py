@@ -102,41 +102,59 @@ def _most_alike(prepared: Prepared, likeness: Mapping[str, float]) -> Diagnostic
     shared = {pair: _equal_stories(prepared, pair) for pair in pairs}
     worst = max(pairs, key=lambda pair: (shared[pair], likeness[" and ".join(pair)]))
     where = " and ".join(worst)
+    measured = shared[worst] or _shared_stories(prepared, worst)
     if len(pairs) > 1:
         where += f", the most alike of {len(pairs)} pairs"
     return subjects_diagnostic(
         where,
         likeness=likeness[" and ".join(worst)],
         shared=shared[worst],
-        compared=len(_shared_stories(prepared, worst)),
+        compared=len(_heard_by_both(prepared, worst)) if measured else 0,
     )
 
 
 def _equal_stories(prepared: Prepared, pair: tuple[str, str]) -> int:
     first, second = (prepared.digests[subject] for subject in pair)
-    return sum(first[story] == second[story] for story in first if story in second)
+    return sum(first[story] == second[story] for story in _heard_by_both(prepared, pair))
+
+
+def _heard_by_both(prepared: Prepared, pair: tuple[str, str]) -> tuple[str, ...]:
+    """Stories of all sides, in whatever rows: all of them are compared byte by byte."""
+    first, second = (prepared.digests[subject] for subject in pair)
+    return tuple(story for story in first if story in second)
 
 
 def judge_stories(prepared: Prepared, store: Store) -> Iterator[Judged]:
     """Number 1, by content: whether a test story's responses run along a training story's."""
-    for subject, split in prepared.division.splits.items():
-        if not isinstance(split, Split):
-            continue
-        sides = {
-            "test": split.test + split.test_repeated,
-            "train": split.train + split.validation,
-        }
-        digests = prepared.digests[subject]
-        inputs = {
-            f"responses/{side}/{story}": digests[story]
-            for side, stories in sides.items()
-            for story in stories
-        }
-        recipe = Recipe("story_likeness", VERSION, {"targets": MOST_TARGETS}, inputs)
-        write = partial(_write_story_likeness, prepared=prepared, subject=subject, sides=sides)
+    for subject, recipe in story_recipes(prepared):
+        split = prepared.division.splits[subject]
+        assert isinstance(split, Split)
+        write = partial(
+            _write_story_likeness, prepared=prepared, subject=subject, sides=_story_sides(split)
+        )
         made = store.ensure(recipe, write)
         found = StoryLikeness(**read_json(made / "likeness.json"))
         yield judged(story_twin_diagnostic(subject, found), [recipe])
+
+
+def story_recipes(prepared: Prepared) -> Iterator[tuple[str, Recipe]]:
+    """Subjects whose stories stand on sides, each with the recipe of their comparison."""
+    for subject, split in prepared.division.splits.items():
+        if isinstance(split, Split):
+            digests = prepared.digests[subject]
+            inputs = {
+                f"responses/{side}/{story}": digests[story]
+                for side, stories in _story_sides(split).items()
+                for story in stories
+            }
+            yield subject, Recipe("story_likeness", VERSION, {"targets": MOST_TARGETS}, inputs)
+
+
+def _story_sides(split: Split) -> dict[str, tuple[str, ...]]:
+    return {
+        "test": split.test + split.test_repeated,
+        "train": split.train + split.validation,
+    }
 
 
 def _write_story_likeness(
@@ -154,7 +172,7 @@ def judge_readouts(prepared: Prepared, store: Store) -> Iterator[Judged]:
     """Number 13: each way of reading out that the study has, on responses with a known truth."""
     ways: dict[str, tuple[Recipe, list[str], ArmConfig]] = {}
     for name, arm in prepared.config.arms.items():
-        recipe = _simulation_recipe(arm)
+        recipe = simulation_recipe(arm)
         ways.setdefault(recipe.key, (recipe, [], arm))[1].append(name)
     for recipe, names, arm in ways.values():
         made = store.ensure(recipe, partial(_write_simulation, arm=arm))
@@ -163,7 +181,8 @@ def judge_readouts(prepared: Prepared, store: Store) -> Iterator[Judged]:
         yield judged(simulation_diagnostic(where, check), [recipe])
 
 
-def _simulation_recipe(arm: ArmConfig) -> Recipe:
+def simulation_recipe(arm: ArmConfig) -> Recipe:
+    """Recipe of one way of reading out, on responses with a known truth."""
     settings = {
         "ridge": plain(arm.ridge) if arm.banded is None else None,
         "banded": plain(arm.banded),

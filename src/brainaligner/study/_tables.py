@@ -8,6 +8,7 @@ from statistics import fmean
 from brainaligner.aligner import LEAST_SHIFT
 from brainaligner.evaluation import Finding
 from brainaligner.report import Column, PublishedLayout, RunReport, Table, published_table
+from brainaligner.study._null_tunings import null_findings
 from brainaligner.study._plan import Plan
 from brainaligner.study._tuning import TuningFacts
 
@@ -105,7 +106,7 @@ def tuning_findings(plan: Plan) -> tuple[Finding, ...]:
         seen = sorted({story for task in tasks for story in task.chosen_on})
         if seen:
             found.append(Finding("warn", run.name, _SELECTED.format(", ".join(seen))))
-    return tuple(found)
+    return (*found, *null_findings(plan.prepared.config))
 
 
 _NOT_CROSS_FITTED = (

@@ -11,6 +11,7 @@ from jaxtyping import Float64
 
 from brainaligner.core import StoryGroup
 from brainaligner.evaluation import (
+    NULL_KINDS,
     lag_one_autocorrelation,
     mean_correlation,
     null_scores,
@@ -18,7 +19,7 @@ from brainaligner.evaluation import (
 )
 from brainaligner.study._disk import read_json, read_npz, write_json, write_npz
 from brainaligner.study._judged import MOST_TARGETS, some_targets
-from brainaligner.study._null_stage import NullDraws, read_draws
+from brainaligner.study._null_stage import MORE_DRAWS, NullDraws, read_draws
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import Readout
 from brainaligner.study._scoring import Groups, test_rows
@@ -26,6 +27,7 @@ from brainaligner.study._store import Recipe, Store
 
 VERSION = 1
 LEFT_OUT = (0, 10, 50)
+AGAIN_SEED = 1
 _FEWEST_ROWS = 30
 
 
@@ -57,7 +59,7 @@ def ensure_test_checks(
     prepared: Prepared, subject: str, groups: Groups, readouts: Sequence[Readout], *, store: Store
 ) -> TestChecks:
     """Look at the predictions of one arm in one subject where that has not been done yet."""
-    recipe = _recipe(prepared, subject, groups, readouts)
+    recipe = checks_recipe(prepared, subject, groups, readouts)
     made = store.ensure(recipe, lambda target: _write(target, prepared, subject, groups, readouts))
     starts = read_json(made / "without_start.json")
     series = read_npz(made / "series.npz")
@@ -72,9 +74,33 @@ def ensure_test_checks(
     )
 
 
-def _recipe(
+def ensure_more_nulls(
+    prepared: Prepared,
+    subject: str,
+    groups: Groups,
+    readouts: Sequence[Readout],
+    *,
+    kinds: tuple[str, ...],
+    store: Store,
+) -> tuple[NullDraws, Recipe]:
+    """Draw some kinds of null again, more often, where that has not been done yet."""
+    first = checks_recipe(prepared, subject, groups, readouts)
+    draws = MORE_DRAWS * prepared.config.null_draws
+    settings = {**first.settings, "kinds": kinds, "draws": draws, "seed": AGAIN_SEED}
+    recipe = Recipe("null_again", VERSION, settings, first.inputs)
+
+    def write(folder: Path) -> None:
+        sides = _sides(prepared, subject, groups, readouts)
+        nulls = _nulls(prepared, groups, sides, draws=draws, seed=AGAIN_SEED, kinds=kinds)
+        write_npz(folder / "nulls.npz", nulls)
+
+    return read_draws(store.ensure(recipe, write) / "nulls.npz"), recipe
+
+
+def checks_recipe(
     prepared: Prepared, subject: str, groups: Groups, readouts: Sequence[Readout]
 ) -> Recipe:
+    """Recipe of what is looked at in one arm and subject."""
     settings = {
         "draws": prepared.config.null_draws,
         "targets": MOST_TARGETS,
@@ -88,28 +114,50 @@ def _recipe(
     return Recipe("test_checks", VERSION, settings, inputs | responses)
 
 
-def _write(
-    folder: Path, prepared: Prepared, subject: str, groups: Groups, readouts: Sequence[Readout]
-) -> None:
+Sides = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+
+
+def _sides(prepared: Prepared, subject: str, groups: Groups, readouts: Sequence[Readout]) -> Sides:
+    """Predictions and responses of all scored stories, at the targets that are looked at."""
     scored = {story for group in groups for story in group.stories}
     targets = some_targets(prepared.dataset.space(subject).size)
     whole, measured, _ = test_rows(prepared, subject, scored, readouts)
     predictions = {story: rows[:, targets] for story, rows in whole.items()}
-    responses = {story: rows[:, targets] for story, rows in measured.items()}
+    return predictions, {story: rows[:, targets] for story, rows in measured.items()}
+
+
+def _nulls(
+    prepared: Prepared,
+    groups: Groups,
+    sides: Sides,
+    *,
+    draws: int,
+    seed: int = 0,
+    kinds: tuple[str, ...] = NULL_KINDS,
+) -> dict[str, np.ndarray]:
     transcripts = prepared.division.stimuli.transcripts
-    names = {story: transcripts[story].digest() for story in scored}
     nulls: dict[str, np.ndarray] = {}
+    for group in groups:
+        p, y = ({story: side[story] for story in group.stories} for side in sides)
+        names = {story: transcripts[story].digest() for story in group.stories}
+        found = null_scores(p, y, n_draws=draws, seed=seed, names=names, kinds=kinds)
+        nulls |= {f"{group.name}/{kind}": values for kind, values in found.items()}
+    return nulls
+
+
+def _write(
+    folder: Path, prepared: Prepared, subject: str, groups: Groups, readouts: Sequence[Readout]
+) -> None:
+    sides = _sides(prepared, subject, groups, readouts)
     starts: dict[str, dict[int, float]] = {}
     series: dict[str, np.ndarray] = {}
     for group in groups:
-        p = {story: predictions[story] for story in group.stories}
-        y = {story: responses[story] for story in group.stories}
-        found = null_scores(p, y, n_draws=prepared.config.null_draws, names=names)
-        nulls |= {f"{group.name}/{kind}": values for kind, values in found.items()}
+        p, y = ({story: side[story] for story in group.stories} for side in sides)
         starts[group.name] = _without_start(group, p, y)
         rows = [np.concatenate(list(side.values())) for side in (p, y)]
         series[f"{group.name}/r"] = pearson_r(*rows)
         series[f"{group.name}/autocorrelation"] = lag_one_autocorrelation(list(y.values()))
+    nulls = _nulls(prepared, groups, sides, draws=prepared.config.null_draws)
     write_npz(folder / "nulls.npz", nulls)
     write_npz(folder / "series.npz", series)
     write_json(folder / "without_start.json", starts)
