@@ -70,9 +70,9 @@ def _overlaps(
     arm: ArmAudit, scored: Sequence[Entered], heard: Sequence[Entered]
 ) -> Iterator[Found]:
     """Scored rows among those that fitted or chose; looked for once where arms share both."""
-    found = arm.truth.remember(
+    found = arm.truth.findings(
         f"overlaps/{arm.within}/{entries_digest(scored)}/{entries_digest(heard)}",
-        lambda: tuple(overlap_faults(scored, heard, where="", within=arm.within)),
+        lambda: overlap_faults(scored, heard, where="", within=arm.within),
     )
     yield from (replace(one, where=f"{arm.where}{one.where}") for one in found)
 

@@ -52,12 +52,12 @@ def projection_faults(
     if reason:
         yield Unproven("predictions", arm.where, reason)
         return
-    found = arm.truth.remember(
-        f"projection/{design.recipe.key}",
-        lambda: tuple(_projection_found(again, thorough=thorough)),
-    )
-    yield from (replace(one, where=arm.where) for one in found)
-    wrong = any(isinstance(one, Fault) for one in found)
+    wrong = False
+    for one in arm.truth.findings(
+        f"projection/{design.recipe.key}", lambda: _projection_found(again, thorough=thorough)
+    ):
+        wrong = wrong or isinstance(one, Fault)
+        yield replace(one, where=arm.where)
     if again.task.settings.form == "one-stage" and not wrong:
         rows = again.one_stage(task, arm.subject, list(arm.columns)[::4])
         yield from prediction_faults(arm, i, rows)
