@@ -165,3 +165,9 @@ def test_a_header_line_without_end(own_folder: Path) -> None:
     (own_folder / "words.csv").write_text("story,word," + "x" * 200_000, encoding="utf-8")
     with pytest.raises(InputError, match=r"words\.csv, line 1"):
         open_dataset("folder", own_folder)
+
+
+def test_a_matrix_of_parcels_beside_responses_is_no_subject(own_folder):
+    before = open_dataset("folder", own_folder).subjects
+    np.savez(own_folder / "parcels.npz", **{"P1/data": np.ones(3)})
+    assert open_dataset("folder", own_folder).subjects == before

@@ -174,6 +174,13 @@ STUDIES: dict[str, tuple[Changes, str]] = {
     "Z of an unknown arm": (_published(with_nuisance={"ES": "onez"}), "Did you mean 'one'?"),
     "Z of another row": (_published(with_nuisance={"BrainLM": "one"}), "same rows"),
     "no rows": (_published(rows={}), "at least one row"),
+    "a row nearly the report's": (_published(rows={"Baselin": "one"}), "Write Baseline"),
+    "a row in other letters": (_published(rows={"brainlm": "one"}), "Write BrainLM"),
+    "a mask rate in words": (
+        _published(table=2, rows={"15 %": "one"}),
+        "mask rate between 0 and 1",
+    ),
+    "a mask rate over 1": (_published(table=2, rows={"15": "one"}), "mask rate between 0 and 1"),
     "table 3": (_published(table=3), "study.published.0.table"),
     "table without whole stories": (
         {"published": [TABLE], "evaluation": {"cuts": [5]}},

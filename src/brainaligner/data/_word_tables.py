@@ -92,8 +92,12 @@ class WordTableDataset(Dataset):
             yield from respdict_problems(self.folder, self._rows, self.worded())
 
 
+NOT_RESPONSES = ("parcels.npz",)
+"""Files of an agreed name that stand beside responses and hold none: matrices of parcels."""
+
+
 def find_archives(folder: Path) -> dict[str, ResponseArchive]:
-    """Return subject -> its file of responses.
+    """Return subject -> its file of responses; ``parcels.npz`` is no subject's.
 
     Raises
     ------
@@ -103,7 +107,7 @@ def find_archives(folder: Path) -> dict[str, ResponseArchive]:
     found: dict[str, ResponseArchive] = {}
     for path in sorted(folder.iterdir()):
         kind = ARCHIVES.get(path.suffix.lower())
-        if kind is None or path.name.startswith("."):
+        if kind is None or path.name.startswith(".") or path.name in NOT_RESPONSES:
             continue
         if path.stem in found:
             raise InputError(

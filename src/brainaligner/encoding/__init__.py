@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from brainaligner.encoding._aligned import fold_rotations
 from brainaligner.encoding._banded import BandedFit, fit_banded
+from brainaligner.encoding._banded_search import candidate_shares
 from brainaligner.encoding._choice import AlphaChoice, edge_warning, join_choices
 from brainaligner.encoding._cross_fit import CrossFit, StoryRows, align_models, cross_fit
 from brainaligner.encoding._decompose import Decomposition, decompose
@@ -18,6 +19,7 @@ from brainaligner.encoding._ridge import fit_ridge, stream_ridge
 from brainaligner.encoding._settings import WIDE_GRID, BandedSettings, RidgeSettings
 from brainaligner.encoding._stacked import StackedStories
 from brainaligner.encoding._stories import ArrayDesigns, ArrayStories, Designs, Stories
+from brainaligner.encoding._witnessed import WitnessedStories
 
 if TYPE_CHECKING:
     from brainaligner.encoding._estimator import RidgeEncoder
@@ -42,8 +44,10 @@ __all__ = [
     "StackedStories",
     "Stories",
     "StoryRows",
+    "WitnessedStories",
     "align_models",
     "best_rank",
+    "candidate_shares",
     "cross_fit",
     "decompose",
     "edge_warning",

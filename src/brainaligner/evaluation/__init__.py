@@ -90,6 +90,7 @@ from brainaligner.evaluation._openings import (
     configurations_seen,
     opened_stories,
 )
+from brainaligner.evaluation._partial import partial_out
 from brainaligner.evaluation._permutation import BlockPermutation, block_permutation
 from brainaligner.evaluation._regions import RegionScore, region_scores
 from brainaligner.evaluation._repeats import (
@@ -208,6 +209,7 @@ __all__ = [
     "opened_stories",
     "overlap_faults",
     "paired_moments",
+    "partial_out",
     "pearson_r",
     "possible_nulls",
     "region_scores",

@@ -12,6 +12,7 @@ from brainaligner.study._cli import app, main
 
 if TYPE_CHECKING:
     from brainaligner.study._audit import audit_run
+    from brainaligner.study._audit_plan import audit_study
     from brainaligner.study._audit_words import audit_diagnostics
     from brainaligner.study._compare import RunComparison, compare_run
     from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
@@ -49,6 +50,7 @@ __all__ = [
     "app",
     "audit_diagnostics",
     "audit_run",
+    "audit_study",
     "compare_run",
     "load_study",
     "main",
@@ -76,6 +78,7 @@ _MODULES = {
     "TuningConfig": "_tuning_config",
     "audit_diagnostics": "_audit_words",
     "audit_run": "_audit",
+    "audit_study": "_audit_plan",
     "compare_run": "_compare",
     "load_study": "_files",
     "preset_names": "_files",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from brainaligner.encoding import ReducedRank, one_stage_blocks
+from brainaligner.core import show_settings
+from brainaligner.encoding import ReducedRank, WitnessedStories, one_stage_blocks
 from brainaligner.study._disk import npz_writer, read_npz, write_json, write_npz
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
@@ -22,6 +23,7 @@ from brainaligner.study._readout import (
     ensure_readout,
 )
 from brainaligner.study._store import Store
+from brainaligner.study._witness import WitnessBook
 
 
 def ensure_arm_readout(
@@ -52,15 +54,22 @@ def _fit_one_stage(
     assert isinstance(design, ProjectedDesign)
     fit = _read_fit(design)
     sharing = design.task.sharing(design.task.common)
-    train = design.task.readouts[task.subject].stories(design.task.common)
+    common, ridge = design.task.common, design.arm.ridge
+    train = design.task.readouts[task.subject].stories(common)
     tested = task.designs(task.fold.test)
+    sides = {"fit": common, "predict": task.fold.test}
+    witness = WitnessBook(train.n_targets, sides)
+    show_settings(ridge, witness)
     rank = fit.weights.shape[1]
-    rows = [tested.design(i)[:, :rank].astype(np.float64) for i in range(len(tested))]
+    designs = [tested.design(i) for i in range(len(tested))]
+    for i, values in enumerate(designs):
+        witness("predict/design", i, values, 0)
+    rows = [values[:, :rank].astype(np.float64) for values in designs]
     with npz_writer(folder / PREDICTIONS) as add:
         for targets, loadings, mean in one_stage_blocks(
-            train,
+            WitnessedStories(train, "fit", witness),
             fit,
-            ridge=design.arm.ridge,
+            ridge=ridge,
             decomposition=ensure_decomposition(sharing, store, options, reporter),
             device=options.ridge_device,
             target_block=options.target_block,
@@ -68,6 +77,7 @@ def _fit_one_stage(
             for i, values in enumerate(rows):
                 predicted = (values @ loadings + mean).astype(np.float32)
                 add(block_name(i, targets.start), predicted)
+    witness.save(folder)
     write_npz(folder / "alpha.npz", {"alpha": np.array([fit.alpha])})
     facts = {"alpha": "no second ridge", "edge": None, "replaced": train.replaced}
     write_json(folder / "fit.json", facts)

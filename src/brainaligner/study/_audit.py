@@ -1,4 +1,4 @@
-"""The audit of a study: planned, running or finished."""
+"""The audit of a study that is running or finished."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from pathlib import Path
 
 from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
 from brainaligner.study._audit_arm import ArmAudit, arm_faults
+from brainaligner.study._audit_declared import declared_recipes
 from brainaligner.study._audit_features import FeatureAudit, feature_faults
 from brainaligner.study._audit_files import file_faults
-from brainaligner.study._audit_lineage import lineage_faults
+from brainaligner.study._audit_folds import alignment_faults
+from brainaligner.study._audit_lineage import StoredRecipes, lineage_faults
 from brainaligner.study._audit_numbers import number_faults
 from brainaligner.study._audit_subjects import subject_faults
 from brainaligner.study._audit_truth import Truth
-from brainaligner.study._audit_tuning import tuning_faults, tuning_recipes
+from brainaligner.study._audit_tuning import tuning_faults
 from brainaligner.study._audit_witness import Found
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._features import FeatureSpace
 from brainaligner.study._ledger import ledger_faults
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter, reporting
-from brainaligner.study._readout import decomposition_recipe
 from brainaligner.study._reopened import reopen_run
 from brainaligner.study._store import Recipe, Store
 
@@ -71,8 +72,10 @@ class Auditor:
             for run in self.plan.runs
             for subject in self.plan.prepared.division.splits
         ]
+        stored = StoredRecipes(self.store)
         for done, arm in enumerate(arms, start=1):
-            found += self._arm(arm)
+            found += self._arm(arm, stored)
+            arm.forget()
             reporter("audit", done, len(arms))
         found += guarded("features", "", lambda: self._features(truth))
         found += guarded("ledger", "", lambda: ledger_faults(self.plan, self.store))
@@ -82,13 +85,14 @@ class Auditor:
             found += guarded("files", folder.name, check)
         return _with_proven(make_audit(found))
 
-    def _arm(self, arm: ArmAudit) -> list[Found]:
+    def _arm(self, arm: ArmAudit, stored: StoredRecipes) -> list[Found]:
         checks: dict[str, Callable[[], Iterator[Found]]] = {
             "rows": lambda: arm_faults(arm),
             "numbers": lambda: number_faults(arm, thorough=self.thorough),
+            "folds": lambda: alignment_faults(arm),
             "tunings": lambda: tuning_faults(arm, thorough=self.thorough),
             "lineage": lambda: lineage_faults(
-                self.store,
+                stored,
                 arm.scores,
                 declared_recipes(arm),
                 where=arm.where,
@@ -160,13 +164,6 @@ def guarded(name: str, where: str, check: Callable[[], Iterator[Found]]) -> list
         said = f"the check of {name} broke off: {str(error).splitlines()[0] if str(error) else ''}"
         kept.append(Fault("check-failed", where, type(error).__name__, said[:300]))
     return kept
-
-
-def declared_recipes(arm: ArmAudit) -> list[Recipe]:
-    """Recipes of all that the scores of an arm come from, but for plain features."""
-    found = [readout.recipe for readout in arm.readouts]
-    found += [decomposition_recipe(t) for t in arm.tasks if t.design.arm.banded is None]
-    return found + tuning_recipes(arm)
 
 
 def audit_run(

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from brainaligner.core import Piece, WithinStorySplit
+from brainaligner.core import BrainAlignerError, Piece, WithinStorySplit
 from brainaligner.evaluation import (
     Entered,
     Fault,
@@ -19,14 +19,17 @@ from brainaligner.evaluation import (
     overlap_faults,
 )
 from brainaligner.study._arms import ArmRun
-from brainaligner.study._audit_truth import Truth
+from brainaligner.study._audit_projection_rows import projection_entries, projection_row_faults
+from brainaligner.study._audit_truth import LateRows, Truth
 from brainaligner.study._audit_witness import Found, settings_faults, witness_found
-from brainaligner.study._disk import read_json
+from brainaligner.study._designs import Design, word_design
+from brainaligner.study._disk import npz_names, read_array, read_json, read_npz
 from brainaligner.study._plan import Plan
-from brainaligner.study._readout import Readout, ReadoutTask, readout_recipe
+from brainaligner.study._projected import ProjectedDesign
+from brainaligner.study._readout import PREDICTIONS, Readout, ReadoutTask, readout_recipe
 from brainaligner.study._scoring import score_recipe
 from brainaligner.study._store import Recipe, Store
-from brainaligner.study._witness import read_witness
+from brainaligner.study._witness import KEPT_TARGETS, sampled
 
 _JOINED = ", parts that were scored"
 
@@ -104,8 +107,30 @@ class ArmAudit:
                 first = last
         return tuple(one for one in found if len(one.values))
 
+    @property
+    def columns(self) -> range:
+        """Targets that witnesses keep."""
+        return sampled(self.plan.prepared.dataset.n_columns(self.subject), KEPT_TARGETS)
+
+    def fit(self, i: int) -> dict[str, np.ndarray]:
+        """Penalties of a readout, and what chose them."""
+        return read_npz(self.readouts[i].folder / "alpha.npz")
+
+    @cached_property
+    def predicted(self) -> tuple[dict[Piece, np.ndarray], ...]:
+        """What each readout left, at `columns`; pieces that have fewer columns are left out."""
+        return tuple(
+            sampled_predictions(readout, self.columns) if self.store.has(readout.recipe) else {}
+            for readout in self.readouts
+        )
+
+    def forget(self) -> None:
+        """Give back the memory."""
+        for name in ("predicted", "scored"):
+            self.__dict__.pop(name, None)
+
     def _score_entries(self, role: str) -> list[Entered]:
-        seen = read_witness(self.store.path(self.scores))
+        seen = self.truth.witness(self.store.path(self.scores))
         return [one for one in (seen[0] if seen else ()) if one.role == f"{role}/responses"]
 
 
@@ -116,18 +141,13 @@ def _cut(one: Entered) -> int:
 
 def arm_faults(arm: ArmAudit) -> Iterator[Found]:
     """Judge the readouts and scores of one arm in one subject."""
-    reduced = arm.tasks[0].design.arm.reduced_rank
-    if reduced is not None and reduced.form == "one-stage":
-        yield Unproven("witness", arm.where, "one-stage reduced rank records no fit")
-        lacking = []
-    else:
-        lacking = [witness_found(arm.store, r.recipe, arm.where) for r in arm.readouts]
+    lacking = [witness_found(arm.store, r.recipe, arm.where) for r in arm.readouts]
     lacking.append(witness_found(arm.store, arm.scores, arm.where))
     yield from _other_groups(arm)
     yield from (found for found in lacking if found is not None)
     heard: list[Entered] = []
     for readout, task in zip(arm.readouts, arm.tasks, strict=True):
-        seen = read_witness(readout.folder)
+        seen = arm.truth.witness(readout.folder)
         if seen is None:
             continue
         entries, changed = seen
@@ -142,6 +162,9 @@ def arm_faults(arm: ArmAudit) -> Iterator[Found]:
         yield from settings_faults(entries, declared, arm.where)
         yield from _place_faults(entries, task, arm.where)
         responses = [one for one in entries if one.role.endswith("/responses")]
+        if isinstance(task.design, ProjectedDesign):
+            yield from projection_row_faults(arm.truth, task.design, arm.subject, arm.where)
+            responses += projection_entries(arm.truth, task.design, arm.subject)
         heard += responses
         scored = arm.scored_of(readout)
         yield from overlap_faults(scored, responses, where=arm.where, within=arm.within)
@@ -153,6 +176,8 @@ def arm_faults(arm: ArmAudit) -> Iterator[Found]:
 def _place_faults(entries: Sequence[Entered], task: ReadoutTask, where: str) -> Iterator[Found]:
     """Compare which pieces entered in which role with what the recipe says."""
     sides = {"fit": task.fold.train, "choose": task.validation, "predict": task.fold.test}
+    if is_one_stage(task) and isinstance(task.design, ProjectedDesign):
+        sides |= {"fit": task.design.task.common, "choose": ()}
     for role, pieces in sides.items():
         wanted = {(p.story, *p.rows.indices(task.rows[p.story])[:2]) for p in pieces}
         for kind in ("responses", "design"):
@@ -174,24 +199,37 @@ def _place_faults(entries: Sequence[Entered], task: ReadoutTask, where: str) -> 
 
 
 def _design_faults(arm: ArmAudit, task: ReadoutTask, entries: Sequence[Entered]) -> Iterator[Found]:
+    """Designs that entered, against designs put together again."""
     designs = [one for one in entries if one.role.endswith("/design")]
-    stories = {one.story for one in designs if one.story in task.rows}
-    settings, source = task.design.arm.design, task.design.source
-    if source is None or source is not task.design or source.crossed:
-        yield Unproven("designs", arm.where, "rows of projections and folds are not made again")
+    if not is_one_stage(task):
+        yield from _made_again(arm, task, task.design, designs)
         return
+    plain = word_design(task.design)  # what is fitted, where a projection predicts
+    fitted = [one for one in designs if one.role.startswith("fit/")]
+    yield from _made_again(arm, task, plain, fitted)
+    yield from _made_again(arm, task, task.design, [o for o in designs if o not in fitted])
+
+
+def _made_again(
+    arm: ArmAudit, task: ReadoutTask, design: Design, entered: Sequence[Entered]
+) -> Iterator[Found]:
+    stories = sorted({one.story for one in entered if one.story in task.rows})
+    settings, truth = design.arm.design, arm.truth
     try:
-        made = {story: arm.truth.design(source, story, task.rows[story]) for story in stories}
-    except (KeyError, OSError) as error:
+        made = {story: truth.design(design, story, task.rows[story]) for story in stories}
+    except (BrainAlignerError, KeyError, OSError) as error:
         yield Unproven("designs", arm.where, f"features could not be read ({error})")
         return
     delays = () if settings.nuisance == "alone" else settings.delays
-    raw = {
-        story: arm.truth.design(task.design, story, task.rows[story], scaled=False)
-        for story in stories
-    }
-    again = MadeAgain(made, arm.truth.responses(arm.subject), delays or (0,), raw)
-    yield from design_faults(designs, again, where=arm.where)
+    raw = LateRows(stories, lambda s: truth.design(design, s, task.rows[s], scaled=False))
+    again = MadeAgain(made, truth.responses(arm.subject), delays or (0,), raw)
+    yield from design_faults(entered, again, where=arm.where)
+
+
+def is_one_stage(task: ReadoutTask) -> bool:
+    """Whether an arm predicts by a reduced-rank regression alone."""
+    reduced = task.design.arm.reduced_rank
+    return reduced is not None and reduced.form == "one-stage"
 
 
 def _response_faults(arm: ArmAudit, heard: Sequence[Entered]) -> Iterator[Found]:
@@ -236,6 +274,15 @@ def _other_groups(arm: ArmAudit) -> Iterator[Found]:
                 yield _mixed(f"{arm.where}, {group['name']}", mixed)
 
 
+def mixed_presentations(arm: ArmAudit) -> Iterator[Fault]:
+    """Groups that the study declares, of repeated and single presentations together."""
+    for group in arm.plan.groups_of(arm.run, arm.subject):
+        stories = set(group.stories)
+        mixed = arm.truth.repeated & stories
+        if mixed and mixed != stories:
+            yield _mixed(f"{arm.where}, {group.name}", mixed)
+
+
 def _mixed(where: str, stories: Iterable[str]) -> Fault:
     return Fault(
         "mixed-presentations",
@@ -252,3 +299,19 @@ def tested_pieces(readouts: Sequence[Readout]) -> dict[str, list[Piece]]:
         for piece in readout.pieces:
             pieces.setdefault(piece.story, []).append(piece)
     return {story: sorted(found, key=lambda p: p.start) for story, found in pieces.items()}
+
+
+def sampled_predictions(readout: Readout, columns: range) -> dict[Piece, np.ndarray]:
+    """Stored predictions of each piece at some targets, one block of targets at a time."""
+    path, found = readout.folder / PREDICTIONS, {}
+    names = sorted(npz_names(path))
+    for i, piece in enumerate(readout.pieces):
+        blocks, first = [], 0
+        for name in (name for name in names if name.startswith(f"piece{i}/")):
+            values = read_array(path, name)
+            inside = [c - first for c in columns if first <= c < first + values.shape[1]]
+            blocks.append(values[:, inside])
+            first += values.shape[1]
+        if blocks and first > columns[-1]:
+            found[piece] = np.concatenate(blocks, axis=1)
+    return found

@@ -1,46 +1,65 @@
-"""``brainaligner audit``: is a finished run what it says it is?"""
+"""``brainaligner audit``: is a run what it says it is, or a plan what it should be?"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from brainaligner.core import InputError
 from brainaligner.study._printing import (
     EXIT_CODES,
     NOT_VALID_CODE,
     AsJson,
+    Set,
     print_json,
 )
 
-EXAMPLES = "Example:\n\n  brainaligner audit runs/demo\n\n" + EXIT_CODES
+if TYPE_CHECKING:
+    from brainaligner.evaluation import Audit
+
+EXAMPLES = (
+    "Examples:\n\n  brainaligner audit runs/demo\n\n"
+    "  brainaligner audit my-study.yaml --data ~/data\n\n" + EXIT_CODES
+)
 
 
 def audit_command(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of a finished run; or a YAML file, or the name of a packaged study, that "
+            "is to be judged before it runs."
+        ),
+    ],
     data: Annotated[
         str | None, typer.Option("--data", help="Folder of the data, to be read again.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder that holds the store; default: the folder beside."),
+        typer.Option(
+            "--out", help="Folder that holds the store; default: the folder beside, or runs."
+        ),
     ] = None,
+    overrides: Set = None,
     cheap: Annotated[
         bool, typer.Option("--cheap", help="Only what each run checks at its end.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Audit a finished run: prove that nothing of a test story reached anything but scoring.
+    """Audit a run or a plan: prove that nothing of a test story reached anything but scoring.
 
-    Recipes are walked by content, what entered each computation is compared with the data read
-    again, and a sample of features, predictions and scores is computed again. What cannot be
-    proven is said.
+    Recipes are walked by content. Of a finished run, what entered each computation is compared
+    with the data read again, and a sample of features, fits, predictions and scores is computed
+    again. What cannot be proven is said.
     """
-    from brainaligner.study._audit import audit_run
     from brainaligner.study._audit_words import audit_record
 
-    found = audit_record(audit_run(run, data=data, out=out, thorough=not cheap))
+    if _is_study(run):
+        found = audit_record(_planned(run, data, out, overrides or [], cheap=cheap))
+    else:
+        found = audit_record(_finished(Path(run), data, out, overrides or [], cheap=cheap))
     if as_json:
         print_json(found)
     else:
@@ -48,6 +67,48 @@ def audit_command(
             print(line)
     if found["verdict"] == "FAIL":
         raise typer.Exit(NOT_VALID_CODE)
+
+
+def _is_study(named: str) -> bool:
+    """Whether a study file or a packaged study is named, and no folder of that name is there."""
+    from brainaligner.study._files import preset_names
+
+    if Path(named).is_dir():
+        return False
+    return Path(named).suffix in (".yaml", ".yml") or named in preset_names()
+
+
+def _finished(
+    run: Path, data: str | None, out: Path | None, overrides: list[str], *, cheap: bool
+) -> Audit:
+    from brainaligner.study._audit import audit_run
+
+    if overrides:
+        raise InputError(
+            "audit",
+            got=f"--set {overrides[0]} beside a finished run",
+            wanted="a study file, whose settings can still be changed",
+            do="Leave --set out: a run is judged as it ran.",
+        )
+    return audit_run(run, data=data, out=out, thorough=not cheap)
+
+
+def _planned(
+    study: str, data: str | None, out: Path | None, overrides: list[str], *, cheap: bool
+) -> Audit:
+    from brainaligner.study._audit_plan import audit_study
+    from brainaligner.study._files import load_study
+    from brainaligner.study._options import RunOptions
+
+    if cheap:
+        raise InputError(
+            "audit",
+            got="--cheap beside a study that has not run",
+            wanted="the folder of a finished run",
+            do="Leave --cheap out: nothing of a plan is computed again.",
+        )
+    config = load_study(study, overrides=overrides)
+    return audit_study(config, RunOptions(out or Path("runs"), data))
 
 
 def audit_lines(found: dict[str, Any]) -> list[str]:

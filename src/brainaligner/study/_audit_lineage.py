@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from brainaligner.evaluation import Fault, Unproven
@@ -17,6 +20,7 @@ Entry = Mapping[str, Any]
 _NAMES = {
     ("readout", "fitted_on"): "test-rows-in-fit",
     ("decomposition", "fitted_on"): "test-rows-in-fit",
+    ("projection", "fitted_on"): "test-rows-in-fit",
     ("brain", "fitted_on"): "test-story-in-tuning",
     ("tuning", "fitted_on"): "test-text-in-tuning",
     ("head", "fitted_on"): "test-text-in-tuning",
@@ -62,22 +66,39 @@ def _overlap(scored: Entry, entry: Entry) -> bool:
     return same and not (apart and scored["story"] == entry["story"])
 
 
-def recipes_below(store: Store, recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """All recipes that an artifact comes from, its own too, by key; read from the store."""
-    places = {path.parent.name: path for path in store.folder.glob("*/*/recipe.json")}
-    found: dict[str, dict[str, Any]] = {}
-    waiting = [recipe.key]
-    while waiting:
-        key = waiting.pop()
-        if key in found or key not in places:
-            continue
-        found[key] = json.loads(places[key].read_text(encoding="utf-8"))
-        waiting += [value for value in found[key]["inputs"].values() if isinstance(value, str)]
-    return found
+@dataclass(frozen=True, eq=False)
+class StoredRecipes:
+    """What recipe.json of each artifact in a store says, read once.
+
+    Parameters
+    ----------
+    store : Store
+    """
+
+    store: Store
+    _read: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def _places(self) -> dict[str, Path]:
+        return {path.parent.name: path for path in self.store.folder.glob("*/*/recipe.json")}
+
+    def below(self, recipe: Recipe) -> dict[str, dict[str, Any]]:
+        """All recipes that an artifact comes from, its own too, by key."""
+        found: dict[str, dict[str, Any]] = {}
+        waiting = [recipe.key]
+        while waiting:
+            key = waiting.pop()
+            if key in found or key not in self._places:
+                continue
+            if key not in self._read:
+                self._read[key] = json.loads(self._places[key].read_text(encoding="utf-8"))
+            found[key] = self._read[key]
+            waiting += [value for value in found[key]["inputs"].values() if isinstance(value, str)]
+        return found
 
 
 def lineage_faults(
-    store: Store,
+    stored: StoredRecipes,
     recipe: Recipe,
     declared: Iterable[Recipe],
     *,
@@ -88,7 +109,7 @@ def lineage_faults(
 
     Parameters
     ----------
-    store : Store
+    stored : StoredRecipes
     recipe : Recipe
         Of the scores.
     declared : iterable of Recipe
@@ -99,17 +120,16 @@ def lineage_faults(
         story are scored in turn, each part trains for the others.
     """
     known = {one.key: one for one in (recipe, *declared)}
-    contents = recipes_below(store, recipe)
+    contents = stored.below(recipe)
     yield from _differing(contents, known, where)
     scored = canonical(recipe.lineage)["scored_on"]
     for readout in readouts:
-        below = recipes_below(store, readout.recipe) or {readout.recipe.key: {}}
+        below = stored.below(readout.recipe) or {readout.recipe.key: {}}
         stages = []
         for key, content in below.items():
             of = content.get("lineage") or (known[key].lineage if key in known else {})
             stages.append((content.get("stage", "readout"), of))
-        own = [entry for entry in scored if _is_of(entry, readout)]
-        yield from disjoint_faults(own, stages, where=where)
+        yield from disjoint_faults(entries_of(scored, readout), stages, where=where)
 
 
 def _differing(
@@ -140,9 +160,12 @@ def _content(lineage: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_of(entry: Entry, readout: Readout) -> bool:
-    first, last = entry["rows"]
-    return any(
-        piece.story == entry["story"] and piece.start == first and piece.stop in (None, last)
-        for piece in readout.pieces
-    )
+def entries_of(scored: Iterable[Entry], readout: Readout) -> list[Entry]:
+    """Those that one readout predicts."""
+    pieces = {(piece.story, piece.start, piece.stop) for piece in readout.pieces}
+    return [
+        entry
+        for entry in scored
+        for first, last in [entry["rows"]]
+        if pieces & {(entry["story"], first, stop) for stop in (None, last)}
+    ]

@@ -6,21 +6,18 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from brainaligner.core import InputError, Piece
-from brainaligner.encoding import BandedSettings, Decomposition, RidgeSettings
-from brainaligner.evaluation import Fault, Unproven, pearson_r
-from brainaligner.study._audit_arm import ArmAudit, tested_pieces
+from brainaligner.encoding import BandedSettings, RidgeSettings
+from brainaligner.evaluation import Fault, pearson_r
+from brainaligner.study._audit_arm import ArmAudit, is_one_stage, tested_pieces
+from brainaligner.study._audit_banded import banded_faults
+from brainaligner.study._audit_projection import projection_faults
+from brainaligner.study._audit_refit_faults import refit_faults
 from brainaligner.study._audit_witness import Found, artifact
-from brainaligner.study._designs import word_design
-from brainaligner.study._disk import read_array, read_json, read_npz
-from brainaligner.study._readout import ReadoutTask, decomposition_recipe, read_predictions
-from brainaligner.study._replay import replay
+from brainaligner.study._disk import read_array, read_json
+from brainaligner.study._readout import ReadoutTask
 from brainaligner.study._scoring import base_name
-from brainaligner.study._witness import KEPT_TARGETS, sampled
 
 _R_ROUNDING = 2e-5
-_CHOICE_ROUNDING = 5e-3
-_MOST_BYTES = 2**31
 
 
 def number_faults(arm: ArmAudit, *, thorough: bool) -> Iterator[Found]:
@@ -30,25 +27,25 @@ def number_faults(arm: ArmAudit, *, thorough: bool) -> Iterator[Found]:
     ----------
     arm : ArmAudit
     thorough : bool
-        Also fit again where designs are larger than 2 GiB.
+        Also fit again where that takes long.
     """
     yield from _score_faults(arm)
     for i, task in enumerate(arm.tasks):
-        folder = arm.readouts[i].folder
-        if not arm.store.has(arm.readouts[i].recipe):
-            continue
-        yield from _choice_faults(task, read_npz(folder / "alpha.npz"), arm.where)
-        if task.design.source is not task.design or word_design(task.design).crossed:
-            yield Unproven("predictions", arm.where, "projections and folds are not fitted again")
-            continue
-        if task.design.arm.banded is not None:
-            yield Unproven("predictions", arm.where, "banded ridge is not fitted again")
-            continue
-        size = 4 * sum(task.rows.values()) * task.design.n_feature_columns
-        if size > _MOST_BYTES and not thorough:
-            yield Unproven("predictions", arm.where, "not fitted again: brainaligner audit does")
-            continue
-        yield from _replay_faults(arm, i, task)
+        if arm.store.has(arm.readouts[i].recipe):
+            yield from _readout_faults(arm, i, task, thorough=thorough)
+
+
+def _readout_faults(arm: ArmAudit, i: int, task: ReadoutTask, *, thorough: bool) -> Iterator[Found]:
+    reduced = task.design.arm.reduced_rank
+    if reduced is not None:
+        yield from projection_faults(arm, i, task, thorough=thorough)
+    if is_one_stage(task):
+        return
+    yield from _choice_faults(task, arm.fit(i), arm.where)
+    if task.design.arm.banded is not None:
+        yield from banded_faults(arm, i, task, thorough=thorough)
+    else:
+        yield from refit_faults(arm, i, task, thorough=thorough)
 
 
 def _score_faults(arm: ArmAudit) -> Iterator[Found]:
@@ -56,12 +53,12 @@ def _score_faults(arm: ArmAudit) -> Iterator[Found]:
     if path is None:
         return
     n_targets = arm.plan.prepared.dataset.n_columns(arm.subject)
-    columns = sampled(n_targets, KEPT_TARGETS)
+    columns = arm.columns
     predicted, scored = (
         {one.story: one.values for one in arm._score_entries(role)}
         for role in ("predicted", "score")
     )
-    stored = _stored_predictions(arm, columns)
+    stored = _stored_predictions(arm)
     truth = _tested_responses(arm)
     for group in arm.plan.groups_of(arm.run, arm.subject):
         for cut in arm.plan.prepared.config.evaluation.cuts:
@@ -92,21 +89,12 @@ def _score_faults(arm: ArmAudit) -> Iterator[Found]:
     yield from _summary_faults(arm)
 
 
-def _stored_predictions(arm: ArmAudit, columns: range) -> dict[str, np.ndarray]:
+def _stored_predictions(arm: ArmAudit) -> dict[str, np.ndarray]:
     """What the readouts left, at a sample of targets; all scored rows of each story."""
-    rows: dict[Piece, np.ndarray] = {}
-    for readout in arm.readouts:
-        if not arm.store.has(readout.recipe):
-            return {}
-        rows |= {
-            piece: values[:, list(columns)]
-            for piece, values in read_predictions(readout)
-            if values.shape[1] > columns[-1]
-        }
-    tested = tested_pieces(arm.readouts)
+    rows = {piece: values for kept in arm.predicted for piece, values in kept.items()}
     return {
         story: np.concatenate([rows[piece] for piece in pieces])
-        for story, pieces in tested.items()
+        for story, pieces in tested_pieces(arm.readouts).items()
         if all(piece in rows for piece in pieces)
     }
 
@@ -178,68 +166,26 @@ def _choice_faults(
             "the grid is not the one that the study names",
         )
         return
-    r = stored["validation_r"].astype(np.float64)
-    if isinstance(settings, BandedSettings) or len(settings.alphas) == 1 or np.isnan(r).all():
+    r, chosen = stored["validation_r"].astype(np.float64), stored["alpha"]
+    shared = isinstance(settings, RidgeSettings) and settings.alpha == "shared"
+    if not np.isin(chosen, stored["alphas"]).all() or (shared and np.ptp(chosen) > 0):
+        yield Fault(
+            "choice-not-reproduced",
+            where,
+            f"{len(np.unique(chosen))} alphas",
+            "alphas are not in the grid, or differ where one should serve all targets",
+        )
         return
-    chosen = np.searchsorted(stored["alphas"], stored["alpha"])
+    if isinstance(settings, BandedSettings) or (len(settings.alphas) == 1 and np.isnan(r).all()):
+        return
+    places = np.searchsorted(stored["alphas"], chosen)
     table = r.mean(axis=1, keepdims=True) if settings.alpha == "shared" else r
-    index = chosen[:1] if settings.alpha == "shared" else chosen
+    index = places[:1] if settings.alpha == "shared" else places
     short = table.max(axis=0) - np.take_along_axis(table, index[None, :], axis=0)[0]
-    if short.max() > 1e-6:
+    if not short.max() <= 1e-6:
         yield Fault(
             "choice-not-reproduced",
             where,
             f"{short.max():.3g} below the best r",
             "another alpha is better on the validation stories",
         )
-
-
-def _replay_faults(arm: ArmAudit, i: int, task: ReadoutTask) -> Iterator[Found]:
-    """Fit a few targets again from the dataset and the stored features, and predict."""
-    recipe = decomposition_recipe(task)
-    folder, readout = arm.store.path(recipe), arm.readouts[i]
-    if not arm.store.has(recipe):
-        yield Unproven("predictions", arm.where, "the decomposition is not in the store")
-        return
-    stored = read_npz(readout.folder / "alpha.npz")
-    n_targets = len(stored["alpha"])
-    if n_targets != arm.plan.prepared.dataset.n_columns(arm.subject):
-        return
-    columns = sampled(n_targets, 8)
-    alpha = float(stored["alpha"][0]) if task.design.arm.ridge.alpha == "shared" else None
-    decomposition = Decomposition.from_arrays(read_npz(folder / "decomposition.npz"))
-    try:
-        again = replay(task, decomposition, columns, alpha, "cpu")
-    except InputError as error:
-        yield Fault(
-            "features-not-reproduced",
-            arm.where,
-            "decomposition",
-            f"training designs are not those that were decomposed ({error.got})",
-        )
-        return
-    off = np.abs(again.validation_r - stored["validation_r"][:, list(columns)])
-    if np.nanmax(off, initial=0.0) > _CHOICE_ROUNDING:
-        yield Fault(
-            "choice-not-reproduced",
-            arm.where,
-            f"r off by up to {np.nanmax(off):.3g}",
-            "validation scores are not those of the validation stories",
-        )
-    yield from _prediction_faults(arm, i, np.array(columns), again.predictions)
-
-
-def _prediction_faults(
-    arm: ArmAudit, i: int, columns: np.ndarray, again: tuple[np.ndarray, ...]
-) -> Iterator[Found]:
-    pairs = read_predictions(arm.readouts[i])
-    for (piece, stored), values in zip(pairs, again, strict=True):
-        spread = values.std() + 1e-6
-        off = float(np.abs(stored[:, columns] - values).max() / spread)
-        if stored.shape[0] != values.shape[0] or off > 0.05:
-            yield Fault(
-                "predictions-not-reproduced",
-                f"{arm.where}, {piece.story}",
-                f"off by {off:.3g} standard deviations",
-                "stored predictions do not follow from the data",
-            )

@@ -1,26 +1,34 @@
 """What should have entered a study: the dataset read again, designs made again.
 
 Nothing here goes through the code that the stages go through: arrays are read from the store
-and from the dataset, and designs are put together column by column.
+and from the dataset. What arms and subjects share is read once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
-from brainaligner.core import text_hashes, zscore
-from brainaligner.evaluation import ReadAgain
-from brainaligner.study._designs import ArmDesign
-from brainaligner.study._disk import read_array
+from brainaligner.core import text_hashes
+from brainaligner.encoding import Decomposition
+from brainaligner.evaluation import Entered, ReadAgain
+from brainaligner.study._audit_rows import RowsAgain
+from brainaligner.study._designs import Design
+from brainaligner.study._disk import read_npz
 from brainaligner.study._plan import Plan
-from brainaligner.study._witness import KEPT_COLUMNS, KEPT_TARGETS, sampled
-from brainaligner.text import nuisance_columns
+from brainaligner.study._witness import KEPT_COLUMNS, KEPT_TARGETS, read_witness, sampled
 
 Series = Float[np.ndarray, "_time _column"]
+Seen = tuple[tuple[Entered, ...], tuple[str, ...]]
+"""What entered a stage, and the places that changed while it was read."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +38,15 @@ class Truth:
     Parameters
     ----------
     plan : Plan
+    again : RowsAgain
+        Design rows.
     """
 
     plan: Plan
     _responses: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
-    _designs: dict[tuple[str, str, int], np.ndarray] = field(default_factory=dict)
+    again: RowsAgain = field(default_factory=RowsAgain)
+    _small: dict[str, Any] = field(default_factory=dict)
+    _large: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -79,66 +91,66 @@ class Truth:
         known = self.plan.prepared.division.stimuli.transcripts
         return {story: text_hashes(transcript.words) for story, transcript in known.items()}
 
-    def design(self, design: ArmDesign, story: str, n_rows: int, *, scaled: bool = True) -> Series:
-        """One story's design at a sample of columns, made from stored features and words.
+    def design(self, design: Design, story: str, n_rows: int, *, scaled: bool = True) -> Series:
+        """One story's design at a sample of columns.
 
         Where `scaled` is false, features stand as they are stored.
         """
-        keys = "+".join(space.recipe.key for space in design.single)
-        place = (f"{keys}/{design.arm.design}/{design.shift}/{scaled}", story, n_rows)
-        if place not in self._designs:
-            self._designs[place] = _design(design, story, n_rows, scaled)
-        return self._designs[place]
+        rows = self.again.rows(design, story, n_rows, scaled=scaled)
+        return np.ascontiguousarray(rows[:, list(sampled(rows.shape[1], KEPT_COLUMNS))])
+
+    def witness(self, folder: Path) -> Seen | None:
+        """What entered a stage; arms that share it read it once."""
+        return self._last("witness", str(folder), lambda: read_witness(folder), keep=4)
+
+    def decomposition(self, folder: Path) -> Decomposition:
+        """A stored decomposition."""
+        path = folder / "decomposition.npz"
+        return self._last(
+            "decomposition", str(path), lambda: Decomposition.from_arrays(read_npz(path)), keep=1
+        )
+
+    def remember(self, name: str, make: Callable[[], Found]) -> Found:
+        """What was found of something that arms share; `make` finds it the first time."""
+        if name not in self._small:
+            self._small[name] = make()
+        found: Found = self._small[name]
+        return found
+
+    def last(self, kind: str, name: str, make: Callable[[], Found]) -> Found:
+        """The same for what is large: the last one of a kind is kept."""
+        return self._last(kind, name, make, keep=1)
+
+    def _last(self, kind: str, name: str, make: Callable[[], Found], *, keep: int) -> Found:
+        kept = self._large.setdefault(kind, {})
+        found: Found = kept.pop(name) if name in kept else make()
+        kept[name] = found
+        while len(kept) > keep:
+            del kept[next(iter(kept))]
+        return found
 
 
-def design_width(design: ArmDesign) -> int:
-    """Columns of an arm's design, Z included."""
-    settings = design.arm.design
-    own = 0 if settings.nuisance == "alone" else design.n_feature_columns
-    return own + (0 if settings.nuisance == "none" else len(settings.delays) + 3)
+@dataclass(frozen=True, eq=False)
+class LateRows(Mapping[str, Series]):
+    """Rows of stories that are made when somebody asks for them.
 
+    Parameters
+    ----------
+    stories : sequence of str
+    make : callable
+        From a story's name.
+    """
 
-def _design(design: ArmDesign, story: str, n_rows: int, scaled: bool) -> Series:
-    settings = design.arm.design
-    scaling = settings.scaling if scaled else "none"
-    columns = list(sampled(design_width(design), KEPT_COLUMNS))
-    made = np.zeros((n_rows, len(columns)), dtype=np.float32)
-    first = 0
-    for space in design.single if settings.nuisance != "alone" else ():
-        stored = read_array(space.folder / "features.npz", story)[:n_rows]
-        width = stored.shape[1]
-        for place, column in enumerate(columns):
-            block, feature = divmod(column - first, width)
-            if 0 <= column - first < width * len(settings.delays):
-                made[:, place] = _delayed(
-                    _scaled(stored[:, feature], scaling), settings.delays[block]
-                )
-        first += width * len(settings.delays)
-    if settings.nuisance != "none":
-        z = _nuisance(design, story, n_rows) * settings.nuisance_scale
-        for place, column in enumerate(columns):
-            if column >= first:
-                made[:, place] = z[:, column - first]
-    return made
+    stories: Sequence[str]
+    make: Callable[[str], Series]
 
+    def __getitem__(self, story: str) -> Series:
+        if story not in self.stories:
+            raise KeyError(story)
+        return self.make(story)
 
-def _scaled(column: np.ndarray, scaling: str) -> np.ndarray:
-    return zscore(column[:, None])[:, 0] if scaling == "story" else column
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stories)
 
-
-def _delayed(column: np.ndarray, delay: int) -> np.ndarray:
-    moved = np.zeros_like(column)
-    for row in range(len(column)):
-        if 0 <= row - delay < len(column):
-            moved[row] = column[row - delay]
-    return moved
-
-
-def _nuisance(design: ArmDesign, story: str, n_rows: int) -> np.ndarray:
-    return nuisance_columns(
-        design.stimuli.transcripts[story],
-        design.stimuli.clock,
-        n_rows,
-        shift=design.shift,
-        delays=design.arm.design.delays,
-    )
+    def __len__(self) -> int:
+        return len(self.stories)

@@ -32,6 +32,7 @@ SELECTING = ("encoding_selection", "high_ev", "split_half_reliability")
 
 def tuning_faults(arm: ArmAudit, *, thorough: bool = False) -> Iterator[Found]:
     """Judge all tunings that an arm reads in a subject."""
+    yield from plain_protocol(arm)
     for task, _ in arm.plan.tunings_of(arm.run, arm.subject):
         where = f"{arm.where}, {task.words}"
         for recipe in (task.head_recipe, task.recipe):
@@ -40,12 +41,29 @@ def tuning_faults(arm: ArmAudit, *, thorough: bool = False) -> Iterator[Found]:
             yield from _vector_faults(arm, task, where)
             yield from _brain_faults(arm, task, where)
             yield from encoder_faults(arm, task.brain, f"{where}: brain", thorough=thorough)
+
+
+def plain_protocol(arm: ArmAudit) -> Iterator[Fault]:
+    """Say what was tuned or projected on responses that the ridge is fitted on.
+
+    Cross-fitted arms are left out: each story's rows come from a model that never saw it.
+    """
+    for task, _ in arm.plan.tunings_of(arm.run, arm.subject):
+        if task.brain is not None and task.division.fold is None:
             yield Fault(
                 "not-cross-fitted",
-                where,
+                f"{arm.where}, {task.words}",
                 f"{len(task.division.stories)} stories",
                 "tuned on responses to stories that the ridge is fitted on",
             )
+    reduced = arm.run.arm.reduced_rank
+    if reduced is not None and reduced.form == "two-stage" and reduced.cross_fit is None:
+        yield Fault(
+            "not-cross-fitted",
+            arm.where,
+            "two stages",
+            "the projection is fitted to the responses that the ridge is fitted to",
+        )
 
 
 def tuning_recipes(arm: ArmAudit) -> list[Recipe]:
@@ -120,7 +138,15 @@ def _vector_faults(arm: ArmAudit, task: TuningTask, where: str) -> Iterator[Foun
         yield Unproven("brain-vectors", where, "the encoder's vectors are not in the store")
         return
     for one in entries:
-        if not one.role.endswith("/vectors") or one.story not in task.division.stories:
+        if not one.role.endswith("/vectors"):
+            continue
+        if one.story not in task.division.stories:
+            yield Fault(
+                "lineage-differs",
+                f"{where}, {one.story}",
+                "brain vectors",
+                "the tuning read a story that its recipe does not name",
+            )
             continue
         whole = read_array(path, one.story)
         expected = whole[:, list(sampled(whole.shape[1], KEPT_COLUMNS))]

@@ -16,7 +16,12 @@ from rich.console import Console
 from brainaligner import __version__
 from brainaligner.core import BrainAlignerError
 from brainaligner.study import _compare_command, _fetch_command, _recipe_command
-from brainaligner.study._audit_command import EXAMPLES, audit_command, exit_if_not_valid
+from brainaligner.study._audit_command import (
+    EXAMPLES,
+    audit_command,
+    audit_lines,
+    exit_if_not_valid,
+)
 from brainaligner.study._data_commands import add_data_commands
 from brainaligner.study._place_commands import add_place_commands
 from brainaligner.study._printing import EXIT_CODES, AsJson, Set, print_json, print_table
@@ -107,7 +112,8 @@ def run(
         bool, typer.Option("--nulls", help="Score null features and responses of every arm too.")
     ] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say what it would take, and run nothing.")
+        bool,
+        typer.Option("--plan", help="Say what it would take and what its audit says; run nothing."),
     ] = False,
     confirm: Annotated[
         bool,
@@ -131,16 +137,21 @@ def run(
 
 
 def _show_plan(study: str, options: RunOptions, overrides: list[str], *, as_json: bool) -> None:
+    from brainaligner.study._audit_plan import audit_plan
+    from brainaligner.study._audit_words import audit_record
     from brainaligner.study._files import load_study
-    from brainaligner.study._run import plan_study
+    from brainaligner.study._run import lay_out_study, price_plan
     from brainaligner.study._screen import plan_lines, plan_rows
 
-    stages, speed = plan_study(load_study(study, overrides=overrides), options)
+    plan, store = lay_out_study(load_study(study, overrides=overrides), options)
+    stages, speed = price_plan(plan, store, options)
+    audit = audit_record(audit_plan(plan, store))
     if as_json:
-        print_json({"operations_per_second": speed, "stages": [asdict(stage) for stage in stages]})
+        priced = [asdict(stage) for stage in stages]
+        print_json({"operations_per_second": speed, "stages": priced, "audit": audit})
         return
     print_table(["stage", "what", "time", "memory", "disk"], plan_rows(stages, speed))
-    for line in plan_lines(stages, speed):
+    for line in (*plan_lines(stages, speed), *audit_lines(audit)):
         print(line)
 
 

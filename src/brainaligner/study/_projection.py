@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from brainaligner.encoding import (
     Decomposition,
     RankChoice,
     ReducedRank,
+    StackedStories,
+    WitnessedStories,
     best_rank,
     fit_reduced_rank,
     fold_rotations,
@@ -31,8 +33,9 @@ from brainaligner.study._projected import (
     ProjectionFacts,
 )
 from brainaligner.study._projection_task import ProjectionTask
-from brainaligner.study._readout import ReadoutTask, ensure_decomposition
+from brainaligner.study._readout import ensure_decomposition
 from brainaligner.study._store import Store
+from brainaligner.study._witness import WitnessBook, joined_books
 
 
 def ensure_projection(
@@ -49,6 +52,7 @@ class _Maker:
     store: Store
     options: RunOptions
     reporter: Reporter
+    _books: dict[str, WitnessBook] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Choose rank and alpha, and write what the readouts need."""
@@ -61,7 +65,26 @@ class _Maker:
         left_out = sorted(set(task.trained) - {piece.story for piece in task.common})
         facts = ProjectionFacts(choice.rank, choice.alpha, choice.edge_warning, left_out)
         write_json(folder / FACTS, asdict(facts))
+        joined_books(self._books).save(folder)
         task.design.forget()
+
+    def _shown(
+        self, subject: str, side: str, pieces: Sequence[Piece], fold: int | None = None
+    ) -> WitnessedStories:
+        """Stories of one subject whose responses are recorded as they are read."""
+        task = self.task.readouts[subject]
+        label = f"{subject}/{'all' if fold is None else f'fold{fold}'}"
+        if side != "fit":
+            label = f"{subject}/{side}"
+        role = "choose" if side == "choose" else "fit"
+        n_targets = task.prepared.dataset.space(subject).size
+        book = self._books.setdefault(label, WitnessBook(n_targets, {role: pieces}))
+
+        def show(kind: str, story: str | int, rows: np.ndarray, first: int) -> None:
+            if kind.endswith("/responses"):  # designs differ from point to point of the grid
+                book(kind, story, rows, first)
+
+        return WitnessedStories(task.stories(pieces), role, show)
 
     def _frame(self, a: int, choice: RankChoice) -> dict[str, np.ndarray]:
         """What the one-stage form needs beside G."""
@@ -80,13 +103,16 @@ class _Maker:
         task = self.task
         if not task.folds:
             return [self._fit(task.common, self._decomposition)]
-        return [self._fit(pieces, None) for pieces in map(task.without, task.folds)]
+        return [self._fit(task.without(fold), None, i) for i, fold in enumerate(task.folds)]
 
     def _fit(
-        self, pieces: tuple[Piece, ...], decomposition: Decomposition | None
+        self,
+        pieces: tuple[Piece, ...],
+        decomposition: Decomposition | None,
+        fold: int | None = None,
     ) -> tuple[ReducedRank, ...]:
         return fit_reduced_rank(
-            self.task.stacked(pieces),
+            StackedStories([self._shown(s, "fit", pieces, fold) for s in self.task.readouts]),
             settings=self.task.settings,
             ridge=self.task.design.arm.ridge,
             decomposition=decomposition,
@@ -134,14 +160,19 @@ class _Maker:
         """Mean over subjects of validation r of the ridge on G."""
         rank = self.task.settings.rank[k]
         rows = ProjectedRows(self.task.design, self._projection(a, rank))
-        found = [self._second_stage(task, rows) for task in self.task.readouts.values()]
+        found = [self._second_stage(subject, rows) for subject in self.task.readouts]
         done = a * len(self.task.settings.rank) + k + 1
         self.reporter("ranks and alphas", done, self.task.settings.n_choices)
         return float(np.mean(found))
 
-    def _second_stage(self, task: ReadoutTask, rows: ProjectedRows) -> float:
-        sides = (task.fold.train, task.validation)
-        train, validation = (replace(task.stories(s), design_of=rows) for s in sides)
+    def _second_stage(self, subject: str, rows: ProjectedRows) -> float:
+        task = self.task.readouts[subject]
+        sides = {"second": task.fold.train, "choose": task.validation}
+        train, validation = (
+            replace(shown, stories=replace(task.stories(pieces), design_of=rows))
+            for side, pieces in sides.items()
+            for shown in [self._shown(subject, side, pieces)]
+        )
         return second_stage_r(
             train,
             validation if task.validation else None,
@@ -157,15 +188,16 @@ class _Maker:
     def _one_stage_scores(self) -> list[list[float]]:
         return [
             np.mean(
-                [self._one_stage(task, fit) for task in self.task.readouts.values()], axis=0
+                [self._one_stage(subject, fit) for subject in self.task.readouts], axis=0
             ).tolist()
             for fit in self._fits[0]
         ]
 
-    def _one_stage(self, task: ReadoutTask, fit: ReducedRank) -> list[float]:
+    def _one_stage(self, subject: str, fit: ReducedRank) -> list[float]:
+        task = self.task.readouts[subject]
         return one_stage_r(
             task.stories(self.task.common),
-            task.stories(task.validation),
+            self._shown(subject, "choose", task.validation),
             fit,
             ranks=self.task.settings.rank,
             ridge=self.task.design.arm.ridge,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from brainaligner.core import Fold, InputError, Piece, WithinStorySplit, story_folds
-from brainaligner.encoding import ReducedRankSettings, StackedStories
+from brainaligner.encoding import ReducedRankSettings
 from brainaligner.study._designs import ArmDesign
+from brainaligner.study._lineage import entries, lineage
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import ReadoutTask, piece_rows
 from brainaligner.study._settings import plain
@@ -109,10 +111,6 @@ class ProjectionTask:
         """Common training pieces outside a fold."""
         return tuple(piece for piece in self.common if piece.story not in fold)
 
-    def stacked(self, pieces: tuple[Piece, ...]) -> StackedStories:
-        """Designs of some pieces with the targets of all subjects."""
-        return StackedStories([task.stories(pieces) for task in self.readouts.values()])
-
     def sharing(self, pieces: tuple[Piece, ...]) -> ReadoutTask:
         """The task whose decomposition these pieces have: equal to a plain arm's, if it is."""
         first = next(iter(self.readouts.values()))
@@ -141,7 +139,17 @@ class ProjectionTask:
             digests = self.prepared.digests[subject]
             for story in self._read(task):
                 inputs[f"responses/{subject}/{story}"] = digests[story]
-        return Recipe("projection", PROJECTION_VERSION, settings, inputs)
+        return Recipe("projection", PROJECTION_VERSION, settings, inputs, self._lineage())
+
+    def _lineage(self) -> Mapping[str, Any]:
+        """Whose which stories fitted it, and which chose rank and alpha."""
+        fitted, chosen = [], []
+        for subject, task in self.readouts.items():
+            pieces = [*self.common, *(task.fold.train if self.chooses else ())]
+            fitted += entries(self.prepared, subject, dict.fromkeys(pieces))
+            if self.chooses:
+                chosen += entries(self.prepared, subject, task.validation)
+        return lineage(fitted_on=fitted, chosen_on=chosen)
 
     def _chosen_on(self, task: ReadoutTask) -> dict[str, object]:
         if not self.chooses:

@@ -281,14 +281,14 @@ def _write_facts(
         "edge": edge_warning(chosen),
         "replaced": dict(replaced),
     }
-    write_npz(
-        folder / "alpha.npz",
-        {
-            "alpha": chosen.alpha,
-            "validation_r": chosen.validation_r,
-            "alphas": np.array(chosen.alphas),
-        },
-    )
+    arrays = {
+        "alpha": chosen.alpha,
+        "validation_r": chosen.validation_r,
+        "alphas": np.array(chosen.alphas),
+    }
+    if isinstance(chosen, BandedFit):
+        arrays["deltas"] = chosen.deltas
+    write_npz(folder / "alpha.npz", arrays)
     write_json(folder / "fit.json", facts)
 
 

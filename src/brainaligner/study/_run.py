@@ -143,6 +143,11 @@ def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedSta
     speed : float
         Operations per second that this machine is taken to reach.
     """
+    return price_plan(*lay_out_study(config, options), options)
+
+
+def lay_out_study(config: StudyConfig, options: RunOptions) -> tuple[Plan, Store]:
+    """Lay out a study without running it; all that can be refused is refused."""
     options.activate()
     config = with_controls(config)
     infos = model_infos(config, device=options.device)
@@ -158,6 +163,11 @@ def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedSta
         prepared = prepare(config, open_study_dataset(config, data), infos, progress=reporter)
     plan = make_plan(prepared, store=store)
     check_tunings(plan.tunings, store=store, options=options)
+    return plan, store
+
+
+def price_plan(plan: Plan, store: Store, options: RunOptions) -> tuple[list[PricedStage], float]:
+    """Price what a plan will make, as `plan_study` returns it."""
     speed = SHARE_OF_PEAK * operations_per_second(options.device)
     return price(plan, store), speed
 

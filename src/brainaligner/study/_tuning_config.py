@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Literal
 
 from brainaligner.aligner import HEAD_SETTINGS, AlignerSettings
 from brainaligner.brain import BrainLMConfig, BrainLMSettings, BrainSettings
 from brainaligner.core import InputError
+from brainaligner.report import published_numbers
 from brainaligner.text import DesignSettings, TextSettings
 
 BRAINLM = "brainlm"
@@ -195,7 +197,8 @@ class PublishedConfig:
     table : {1, 2}
     rows : mapping of the report's row to arm
         ``Baseline``, ``BrainLM``, ``High_EV``, ``ES`` of table 1, mask rates such as ``0.30``
-        of table 2; rows that the report does not have stand alone.
+        of table 2; rows that the report does not have stand alone, and a name that differs
+        from one of its rows by a slip of the pen is refused.
     with_nuisance : mapping of row to arm
         The same rows with the nuisance block Z.
     """
@@ -213,3 +216,31 @@ class PublishedConfig:
                 wanted="at least one row, and with_nuisance for some of the same",
                 do="Name the same rows in both.",
             )
+        known = tuple(published_numbers(self.table))
+        for row in self.rows:
+            self._check_row(row, known)
+
+    def _check_row(self, row: str, known: Sequence[str]) -> None:
+        names = {name.casefold(): name for name in known}
+        near = get_close_matches(row.casefold(), names, n=1, cutoff=0.85)
+        if self.table == 1 and row not in known and near:
+            raise InputError(
+                f"published table {self.table}, row",
+                got=row,
+                wanted=f"{names[near[0]]}, or a name that is not nearly a row of the report",
+                do=f"Write {names[near[0]]} to stand beside the report's numbers, or rename it.",
+            )
+        if self.table == 2 and not _is_share(row):
+            raise InputError(
+                f"published table {self.table}, row",
+                got=row,
+                wanted=f"a mask rate between 0 and 1, such as {', '.join(known)}",
+                do="Give the rate as a number.",
+            )
+
+
+def _is_share(row: str) -> bool:
+    try:
+        return 0 < float(row) < 1
+    except ValueError:
+        return False

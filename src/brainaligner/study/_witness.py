@@ -87,6 +87,22 @@ class WitnessBook:
         write_npz(folder / WITNESS, arrays | {_INDEX: np.array(json.dumps(facts))})
 
 
+def joined_books(books: Mapping[str, WitnessBook]) -> WitnessBook:
+    """One record of several fits: ``"fit/responses"`` of ``"P1"`` becomes ``"fit/P1/responses"``.
+
+    Parameters
+    ----------
+    books : mapping of label to WitnessBook
+    """
+    joined = WitnessBook(0)
+    for label, book in books.items():
+        for (role, story, start), values in book.kept.items():
+            side, kind = role.split("/")
+            joined.kept[f"{side}/{label}/{kind}", story, start] = values
+        joined.changed += [f"{label}: {place}" for place in book.changed]
+    return joined
+
+
 def read_witness(folder: Path) -> tuple[tuple[Entered, ...], tuple[str, ...]] | None:
     """Read what entered a stage, and the places that changed; None where nothing was kept."""
     path = folder / WITNESS
