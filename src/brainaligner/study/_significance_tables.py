@@ -275,8 +275,8 @@ def _notes(lines: Sequence[SignificanceLine], targets: str) -> tuple[tuple[str, 
         (
             "Over Z alone, under it",
             "targets that are better and worse: paired test of each target's r against "
-            f"{_references(lines)}, two-sided, by its spread between stories (between blocks of rows where stories are fewer than 8), at "
-            "the same rate of false discoveries",
+            f"{_references(lines)}, two-sided, by its spread between stories (between blocks of "
+            "rows where stories are fewer than 8), at the same rate of false discoveries",
         ),
         ("Smallest p", _floor_words(fewest, settings)),
     ]
