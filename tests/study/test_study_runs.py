@@ -23,9 +23,11 @@ from study_trees import (
     word_lines,
 )
 
-FILES = {"log.txt", "report.html", "run.json", "scores.npz", "study.yaml", "table.tsv"}
+FILES = {
+    *("log.txt", "report.html", "run.json", "scores.npz", "study.yaml", "table.tsv"),
+    *("significance.npz", "significance.tsv"),
+}
 ARM_STAGES = {"decomposition": 1, "readout": 4, "scores": 2, "story_scores": 2, "report": 1}
-"""Each arm in two subjects; a readout of test stories and one of validation stories."""
 
 
 def _scores(folder: Path) -> dict[str, np.ndarray]:

@@ -25,7 +25,7 @@ from brainaligner.report._table import (
     tsv_text,
 )
 from brainaligner.report._trace import RecipeNote, Traced, recipe_anchor
-from brainaligner.report._words import headline
+from brainaligner.report._words import headline, span
 
 __all__ = [
     "ABOUT_NEEDED",
@@ -65,6 +65,7 @@ __all__ = [
     "regions_tsv",
     "render_page",
     "results_table",
+    "span",
     "table_tsv",
     "tsv_text",
     "verdict_counts",

@@ -15,7 +15,7 @@ from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._controls import with_controls
 from brainaligner.study._dataset_config import STORE
-from brainaligner.study._diagnose import in_order, judge_after, judge_before
+from brainaligner.study._diagnose import in_order, judge_after, judge_before, say_edges
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._files import load_study
 from brainaligner.study._fits import Fits, first_means
@@ -272,6 +272,8 @@ def _fit_all(
     """
     fits = Fits(plan, store, options, reporter)
     tuned = fits.make_all()
+    for (arm, subject), readouts in fits.readouts.items():
+        say_edges(f"{arm}, {subject}", readouts, reporter)
     foresight = foresee(whole, fits.stories)
     for line in foresight_lines(foresight_record(foresight)):
         reporter.line(line)
