@@ -22,6 +22,7 @@ from brainaligner.evaluation import (
     ceiling_diagnostic,
     complete_diagnostics,
     control_diagnostic,
+    crossed_kinds,
     edge_diagnostic,
     inner_diagnostic,
     lag_diagnostic,
@@ -102,16 +103,47 @@ def test_arms_groups_and_cuts_are_looked_at_apart():
         (-0.02, 0.01, True, "FAIL"),
         (0.02, 0.01, False, "WARN"),
         (0.02, 0.05, True, "PASS"),  # within three standard errors
-        (0.004, 0.001, True, "PASS"),  # nine standard errors, and nothing
+        (0.001, 0.001, True, "FAIL"),  # little, and 4.5 standard errors
+        (0.0006, 0.001, True, "PASS"),  # 2.7
         (float("nan"), 0.0, True, "NOT RUN"),
     ],
 )
-def test_nulls_are_judged_by_standard_errors_and_size(mean, sd, strict, verdict):
+def test_nulls_are_judged_by_standard_errors(mean, sd, strict, verdict):
     values = mean + sd * np.tile([-1.0, 1.0], 10) * np.sqrt(19 / 20)
     sound = np.tile([-0.001, 0.001], 10)
     found = null_diagnostic("a", {"noise": values, "reversed": sound}, strict=strict)
     assert found.verdict == ("PASS" if np.isnan(mean) else verdict)
     assert null_diagnostic("a", {"noise": values}, strict=strict).verdict == verdict
+
+
+def null_draws(mean, n_draws, *, error=0.001):
+    """Draws of this mean and standard error."""
+    away = np.tile([-1.0, 1.0], n_draws // 2) * error * np.sqrt(n_draws - 1)
+    return mean + away
+
+
+@pytest.mark.parametrize(
+    ("again", "strict", "verdict"),
+    [
+        (0.0035, True, "FAIL"),  # fresh draws agree
+        (0.0035, False, "WARN"),
+        (0.001, True, "WARN"),  # they lie within their bound: it was chance
+        (-0.0035, True, "WARN"),  # they are off on the other side
+        (None, True, "FAIL"),  # nobody drew again
+    ],
+)
+def test_nulls_that_are_off_are_asked_again(again, strict, verdict):
+    draws = {"noise": null_draws(0.004, 20), "shifted": null_draws(0.001, 20)}
+    assert crossed_kinds(draws) == ("noise",)
+    fresh = {} if again is None else {"noise": null_draws(again, 100)}
+    found = null_diagnostic("a", draws, strict=strict, again=fresh)
+    assert found.verdict == verdict
+    assert ("100 times again" in found.figure) == (again is not None)
+
+
+@pytest.mark.parametrize(("n_draws", "off"), [(20, True), (10, False), (2, False)])
+def test_few_draws_know_their_own_spread_badly(n_draws, off):
+    assert bool(crossed_kinds({"noise": null_draws(0.0035, n_draws)})) == off
 
 
 def test_the_kind_that_is_off_is_named():

@@ -76,6 +76,31 @@ def test_shifts_that_may_be_drawn_are_together_the_mean_of_the_story():
     np.testing.assert_allclose(np.mean(list(draws.values()), axis=0), expected, atol=1e-9)
 
 
+def test_what_is_fitted_on_shifted_series_scores_nothing_in_short_stories_either():
+    rng = np.random.default_rng(3)
+    features = {f"s{i}": ar(rng, 90, 8, 0.9) for i in range(16)}
+    weights = rng.standard_normal((8, 30)) / np.sqrt(8)
+    responses = {s: x @ weights + ar(rng, 90, 30, 0.6) for s, x in features.items()}
+    train, test = list(features)[:12], list(features)[12:]
+    kept = [responses[s] - responses[s].mean(axis=0) for s in test]
+
+    def score(moved):
+        x, y = (np.concatenate([side[s] for s in train]) for side in (moved, responses))
+        w = ridge(x, y, 100.0)
+        return mean_correlation([moved[s] @ w - (moved[s] @ w).mean(axis=0) for s in test], kept)
+
+    draws = np.array([score(null_series(features, "shifted", draw=d)) for d in range(100)])
+    error = draws.std(ddof=1) / 10
+    assert error < 0.004
+    assert abs(draws.mean()) < 3 * error
+    plain = []  # rows that are merely moved by 30 or more
+    for draw in range(100):
+        moves = np.random.default_rng(draw).integers(30, 61, len(features))
+        moved = zip(features.items(), moves, strict=True)
+        plain.append(score({s: np.roll(x, k, axis=0) for (s, x), k in moved}))
+    assert abs(np.mean(plain)) > 5 * np.std(plain) / 10
+
+
 def test_reversed_rows_are_the_same_rows_backwards():
     values = null_series(STORIES, "reversed", draw=0)["a"]
     assert any(np.array_equal(np.roll(STORIES["a"][::-1], k, 0), values) for k in range(120))

@@ -171,9 +171,12 @@ def artifacts(out: Path) -> dict[str, int]:
 DIAGNOSTIC_STAGES = {
     "checks",
     "lag_curve",
+    "null_again",
     "null_refit",
+    "other_refit",
     "other_subject",
     "reduced",
+    "significance",
     "story_likeness",
     "simulation_check",
     "subject_likeness",

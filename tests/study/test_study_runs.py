@@ -23,7 +23,10 @@ from study_trees import (
     word_lines,
 )
 
-FILES = {"log.txt", "report.html", "run.json", "scores.npz", "study.yaml", "table.tsv"}
+FILES = {
+    *("log.txt", "report.html", "run.json", "scores.npz", "study.yaml", "table.tsv"),
+    *("significance.npz", "significance.tsv"),
+}
 ARM_STAGES = {"decomposition": 1, "readout": 2, "scores": 2, "report": 1}
 
 

@@ -327,3 +327,29 @@ def test_a_damaged_tuning_is_named(place: Path, cli: Cli, tmp_path: Path) -> Non
     done = cli("run", place / "study.yaml", "--out", out)
     assert done.code == 1
     assert f"error: {victim}: damaged artifact" in done.lines[-1]
+
+
+def test_nulls_of_the_tuning_that_a_study_has_stand_beside_their_arm(
+    run_json: dict[str, Any],
+) -> None:
+    rows = _table(run_json, "Tuned on its brain, and on brains that know nothing")
+    labels = {row["arm"] for row in rows}
+    assert {"all, null: shifted (shifted)", "all, null: other-listener (other)"} <= labels
+    assert "all, null: noise (noise)" in labels
+    own, null = _means(run_json, "all"), _means(run_json, "shifted")
+    (row,) = [r for r in rows if "shifted" in r["arm"] and r["stories"] == "test"]
+    for subject, mean in own.items():
+        assert row[f"{subject} difference"] == f"{mean - null[subject]:+.4f}"
+    lacking = [f for f in run_json["findings"] if "nulls of its tuning" in f["text"]]
+    assert any(f["where"] == "es" and "not: shifted" in f["text"] for f in lacking)
+    assert not any(f["where"] in ("all", "shifted", "other", "noise") for f in lacking)
+
+
+def test_arms_whose_encoder_selects_are_also_tested_over_its_targets(
+    run_json: dict[str, Any],
+) -> None:
+    over = {(line["arm"], line["over"]) for line in run_json["significance"]}
+    assert ("es", "the 3 targets of its encoder") in over
+    assert {arm for arm, family in over if family != "all targets"} == {"es", "high-ev"}
+    chosen = [line for line in run_json["significance"] if line["over"] != "all targets"]
+    assert {line["n_tested"] for line in chosen} == {3}

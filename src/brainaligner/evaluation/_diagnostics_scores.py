@@ -150,7 +150,7 @@ def inner_diagnostic(where: str, inner: float, test: Summary, *, inner_rows: int
     error = _gap_error(test, inner_rows)
     figure = (
         f"{signed(gap)} ({inner:.3f} less {test.mean:.3f}, standard error {error:.3f}; bounds "
-        f"{INNER_WARN:g}, {INNER_FAIL:g})"
+        f"{INNER_WARN:g}, {INNER_FAIL:g} and 2 standard errors)"
     )
     certain = not math.isfinite(error) or abs(gap) > 2 * error
     if gap > INNER_FAIL and certain:

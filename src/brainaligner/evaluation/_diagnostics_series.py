@@ -14,6 +14,7 @@ from brainaligner.evaluation._diagnostic_names import made
 from brainaligner.evaluation._likeness import StoryLikeness
 
 NULL_ERRORS = 3.0
+ENOUGH_DRAWS = 20
 LAG_SECONDS = (4.0, 6.0)
 LAG_NOISE = 3.0
 AUTOCORRELATION_BOUND = 0.8
@@ -32,7 +33,9 @@ def null_diagnostic(
 ) -> Diagnostic:
     """Number 2: mean r that features without a tie to the responses score.
 
-    Off where, for any kind of null, the mean over draws lies more than 3 standard errors from 0.
+    Off where, for any kind of null, the mean over draws lies more than 3 standard errors from 0
+    (of fewer than 20 draws: as many of Student's t as 3 are of a normal, for so few draws know
+    their own spread badly).
     Of many kinds, arms and ways some mean of 20 draws does so by chance (one in 135): a kind that
     is off is therefore drawn again, and its fresh draws have to be off too, on the same side.
 
@@ -75,7 +78,7 @@ def null_diagnostic(
 
 def crossed_kinds(draws: Mapping[str, Float64[np.ndarray, "draw"]]) -> tuple[str, ...]:
     """Kinds of null whose mean lies more than 3 standard errors from 0."""
-    return tuple(kind for kind, values in draws.items() if _is_off(*null_mean(values)))
+    return tuple(kind for kind, values in draws.items() if _is_off(values))
 
 
 def null_mean(values: Float64[np.ndarray, "draw"]) -> tuple[float, float]:
@@ -86,13 +89,17 @@ def null_mean(values: Float64[np.ndarray, "draw"]) -> tuple[float, float]:
     return float(known.mean()), float(known.std(ddof=1) / math.sqrt(known.size))
 
 
-def _is_off(mean: float, error: float) -> bool:
-    return abs(mean) > NULL_ERRORS * error
+def _is_off(values: Float64[np.ndarray, "draw"]) -> bool:
+    mean, error = null_mean(values)
+    n_draws = int(np.isfinite(values).sum())
+    bound = NULL_ERRORS
+    if 1 < n_draws < ENOUGH_DRAWS:
+        bound = float(scipy.stats.t.isf(scipy.stats.norm.sf(NULL_ERRORS), n_draws - 1))
+    return abs(mean) > bound * error
 
 
 def _same_side(first: Float64[np.ndarray, "draw"], fresh: Float64[np.ndarray, "_draw"]) -> bool:
-    mean, error = null_mean(fresh)
-    return _is_off(mean, error) and mean * null_mean(first)[0] > 0
+    return _is_off(fresh) and null_mean(fresh)[0] * null_mean(first)[0] > 0
 
 
 def _with_error(row: tuple[float, float]) -> str:

@@ -24,7 +24,7 @@ from brainaligner.report._table import (
     table_tsv,
     tsv_text,
 )
-from brainaligner.report._words import headline
+from brainaligner.report._words import headline, span
 
 __all__ = [
     "ABOUT_NEEDED",
@@ -61,6 +61,7 @@ __all__ = [
     "regions_tsv",
     "render_page",
     "results_table",
+    "span",
     "table_tsv",
     "tsv_text",
     "verdict_counts",

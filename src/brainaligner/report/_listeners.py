@@ -48,4 +48,12 @@ def listener_table(report: RunReport, *, cut: int = 0) -> Table | None:
     names = ("subject", "stories", "mean r", "median", "above null", "alpha")
     title = f"Other-listener reference (not an upper bound) over {report.targets}, {rows_cut(cut)}"
     heading = ": ".join([*banners(report), title])
-    return Table(heading, tuple(Column(name) for name in names), rows, _NOTES)
+    return Table(
+        heading,
+        (
+            *(Column(name) for name in names[:2]),
+            *(Column(name, "other listeners") for name in names[2:]),
+        ),
+        rows,
+        _NOTES,
+    )

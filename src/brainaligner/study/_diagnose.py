@@ -77,6 +77,19 @@ def verdict_line(one: Judged) -> str:
     return f"diagnostic {d.number} {d.verdict}, {d.name}: {d.where}: {d.figure}"
 
 
+def say_edges(where: str, readouts: Sequence[Readout], reporter: Reporter) -> None:
+    """Say number 8 where it warns: it needs no test scores, and comes before them."""
+    found = _edge(where, readouts)
+    if found.diagnostic.verdict != "PASS":
+        reporter.line(verdict_line(found))
+
+
+def _edge(where: str, readouts: Sequence[Readout]) -> Judged:
+    edge = next((readout.edge for readout in readouts if readout.edge), None)
+    recipes = [readout.recipe for readout in readouts]
+    return judged(edge_diagnostic(where, readouts[0].alpha, edge), recipes)
+
+
 def judge_after(
     plan: Plan, fitted: Fitted, ceilings: Ceilings, *, store: Store, reporter: Reporter
 ) -> tuple[tuple[Judged, ...], Tables]:
@@ -212,9 +225,8 @@ def _readout_verdicts(plan: Plan, fitted: Fitted) -> Iterator[Judged]:
     """Numbers 8 and 9, which the readouts' own choices decide."""
     for (arm, subject), fit in fitted.cells.items():
         recipes = [readout.recipe for readout in fit.readouts]
-        edge = next((readout.edge for readout in fit.readouts if readout.edge), None)
         where = f"{arm}, {subject}"
-        yield judged(edge_diagnostic(where, fit.readouts[0].alpha, edge), recipes)
+        yield _edge(where, fit.readouts)
         summary = _summaries(fitted, arm).get(subject)
         inner_r = [r for readout in fit.readouts for r in _inner_r(readout)]
         if summary is not None and inner_r:

@@ -36,9 +36,9 @@ class NullArm:
 def with_null_tunings(config: StudyConfig, n_listeners: int) -> StudyConfig:
     """Add the arms tuned on null brains that a study with ``nulls: true`` does not have yet.
 
-    Each differs from its arm by the brain alone: the same text, steps, seeds and folds. A study
-    without tuned arms, or with ``nulls: false``, is left as it is, and an arm that is there under
-    whatever name is not added again.
+    Each differs from its arm by the brain alone: the same text, steps, seeds and folds. One that
+    the study has under whatever name, or with other seeds, will do. A study without tuned arms,
+    or with ``nulls: false``, is left as it is.
 
     Parameters
     ----------
@@ -121,7 +121,9 @@ def _null_feature(
     if of_brain is None:
         all_brains, of_brain = _found_or_added(config.brains, f"{tuning.brain}-{kind}", brain)
     null: TuningConfig = replace(tuning, brain=of_brain)
-    tunings, of_tuning = _found_or_added(config.tunings, f"{feature.tuning}-{kind}", null)
+    of_tuning, tunings = _tuning_of(config, null), dict(config.tunings)
+    if of_tuning is None:
+        tunings, of_tuning = _found_or_added(config.tunings, f"{feature.tuning}-{kind}", null)
     read: FeatureConfig = replace(feature, tuning=of_tuning)
     features, found = _found_or_added(config.features, f"{name}-{kind}", read)
     return replace(config, brains=all_brains, tunings=tunings, features=features), found
@@ -131,6 +133,12 @@ def _noise_of(config: StudyConfig) -> str | None:
     """An encoder of noise that the study has, whatever its width."""
     encoders = {name: brain.encoder for name, brain in config.brains.items()}
     return next((n for n, one in encoders.items() if one is not None and one.kind == "noise"), None)
+
+
+def _tuning_of(config: StudyConfig, wanted: TuningConfig) -> str | None:
+    """A tuning that is the same, or the same with other seeds."""
+    alike = {name: replace(one, seeds=wanted.seeds) for name, one in config.tunings.items()}
+    return _name_of(config.tunings, wanted) or _name_of(alike, wanted)
 
 
 def _arm_of(config: StudyConfig, wanted: ArmConfig) -> str | None:

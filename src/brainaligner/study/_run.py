@@ -19,7 +19,7 @@ from brainaligner.study._config import StudyConfig
 from brainaligner.study._controls import with_controls
 from brainaligner.study._dataset_config import STORE
 from brainaligner.study._designs import word_design
-from brainaligner.study._diagnose import in_order, judge_after, judge_before
+from brainaligner.study._diagnose import in_order, judge_after, judge_before, say_edges
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._features import ensure_features
 from brainaligner.study._files import load_study
@@ -306,6 +306,7 @@ def _fit(
         ensure_arm_readout(task, store=store, options=options, reporter=reporter)
         for task in plan.tasks[run.name, subject]
     ]
+    say_edges(f"{run.name}, {subject}", readouts, reporter)
     groups = plan.groups_of(run, subject)
     record_opening(plan, store)
     scores = ensure_scores(plan.prepared, run.name, subject, groups, readouts, store=store)

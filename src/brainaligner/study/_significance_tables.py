@@ -15,7 +15,7 @@ from brainaligner.evaluation import (
     count_discoveries,
     fewest_at_the_floor,
 )
-from brainaligner.report import Column, Table, exact_cells, tsv_text
+from brainaligner.report import Column, Table, exact_cells, span, tsv_text
 from brainaligner.study._disk import npz_writer
 from brainaligner.study._scoring import base_name
 from brainaligner.study._significance import ArmSignificance, counted_bases
@@ -23,7 +23,7 @@ from brainaligner.study._significance import ArmSignificance, counted_bases
 SIGNIFICANCE, P_VALUES = "significance.tsv", "significance.npz"
 SUBJECTS_BESIDE = 3
 EVERY = "all targets"
-_COLUMNS = ("significant", "better than Z alone", "worse")
+_COLUMNS = ("significant", "over Z alone", "under it")
 Found = Sequence[ArmSignificance]
 
 
@@ -199,9 +199,10 @@ def _table(lines: Sequence[SignificanceLine], targets: str) -> Table:
     columns = (
         Column("arm" if beside else "arm, subject"),
         Column("stories"),
-        *(Column(name, subject) for subject in over for name in _COLUMNS),
+        *(Column(name, _heading(lines, one, beside)) for one in over for name in _COLUMNS),
     )
-    groups = list(dict.fromkeys(map(_group, sorted(lines, key=lambda line: line.presentations))))
+    single_first = sorted(lines, key=lambda line: line.presentations != "single")
+    groups = list(dict.fromkeys(map(_group, single_first)))
     by_row: dict[tuple[str, str], dict[str, SignificanceLine]] = {}
     for line in sorted(lines, key=lambda line: groups.index(_group(line))):
         row = by_row.setdefault((_label(line, beside), _group(line)), {})
@@ -213,6 +214,13 @@ def _table(lines: Sequence[SignificanceLine], targets: str) -> Table:
     cut = lines[0].rows_cut
     title = f"Significant {targets} of each arm, {cut} rows cut at each end of each story"
     return Table(title, columns, rows, _notes(lines, targets))
+
+
+def _heading(lines: Sequence[SignificanceLine], over: str, beside: bool) -> str:
+    """A subject, or what the targets are called, with how many were tested."""
+    own = [line for line in lines if line.over == EVERY and (line.subject == over or not beside)]
+    counts = sorted({line.n_tested for line in own})
+    return f"{over}, of {span(counts)}"
 
 
 def _label(line: SignificanceLine, beside: bool) -> str:
@@ -228,7 +236,9 @@ def _group(line: SignificanceLine) -> str:
 def _cells(line: SignificanceLine | None) -> tuple[str, str, str]:
     if line is None or not line.n_tested:
         return "n/a", "n/a", "n/a"
-    significant = f"{line.significant_bh} ({line.significant_by}) of {line.n_tested}"
+    significant = f"{line.significant_bh} ({line.significant_by})"
+    if line.over != EVERY:
+        significant += f" of {line.n_tested}"
     if line.better_bh is None:
         return significant, "n/a", "n/a"
     return (
@@ -263,10 +273,10 @@ def _notes(lines: Sequence[SignificanceLine], targets: str) -> tuple[tuple[str, 
             "any story. What the words add is beside it",
         ),
         (
-            "Better than Z alone",
-            f"paired test of each target's r against {_references(lines)}, two-sided, by its "
-            "spread between stories (between blocks of rows where stories are fewer than 8), at "
-            "the same rate of false discoveries",
+            "Over Z alone, under it",
+            "targets that are better and worse: paired test of each target's r against "
+            f"{_references(lines)}, two-sided, by its spread between stories (between blocks of "
+            "rows where stories are fewer than 8), at the same rate of false discoveries",
         ),
         ("Smallest p", _floor_words(fewest, settings)),
     ]
