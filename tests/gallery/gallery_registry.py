@@ -256,6 +256,7 @@ EACH_TIME: frozenset[str] = frozenset(
     {
         "cheat_absolute_r",
         "cheat_alpha_chosen_on_test",
+        "cheat_alpha_chosen_on_test_within_the_ridge",
         "cheat_best_lag_at_scoring",
         "cheat_dataset_of_targets_chosen_on_test",
         "cheat_delays_across_borders",

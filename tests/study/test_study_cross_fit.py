@@ -275,7 +275,9 @@ def test_a_plan_prices_each_fold_once(place: Path, cli: Cli, tmp_path: Path) -> 
     for stage in (*_STAGES, "decomposition", "readout"):
         assert names.count(stage) == len(recipes(place / "out", stage)), stage
     assert len({(s["stage"], s["what"]) for s in stages}) == len(stages)
-    assert all(s["flop"] > 0 and s["disk"] > 0 for s in stages)
+    assert all(s["flop"] > 0 for s in stages)
+    large = (*_STAGES, "decomposition", "readout")  # diagnostics leave next to nothing
+    assert all(s["disk"] > 0 for s in stages if s["stage"] in large)
     again = cli("run", place / "study.yaml", "--out", place / "out", "--plan", "--json")
     assert all(stage["done"] for stage in json.loads(again.out)["stages"])
 

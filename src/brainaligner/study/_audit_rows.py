@@ -38,6 +38,7 @@ class RowsAgain:
     keep_bytes: int = _KEEP_BYTES
     _designs: dict[tuple[str, str, int], np.ndarray] = field(default_factory=dict)
     _stored: dict[tuple[str, str, int], np.ndarray] = field(default_factory=dict)
+    _projections: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def rows(
         self, design: Design, story: str, n_rows: int, *, scaled: bool = True
@@ -91,8 +92,11 @@ class RowsAgain:
 
     def _projected(self, design: ProjectedDesign, story: str, n_rows: int) -> np.ndarray:
         """G by the projection of the fold that a story is in, else by the mean of all; then Z."""
-        plain = self.rows(design.source, story, n_rows)
-        arrays = read_npz(design.folder / ARRAYS)
+        plain, key = self.rows(design.source, story, n_rows), design.recipe.key
+        if key not in self._projections:
+            self._projections.clear()
+            self._projections[key] = read_npz(design.folder / ARRAYS)
+        arrays = self._projections[key]
         folds = design.task.folds
         own = [i for i, fold in enumerate(folds) if story in fold]
         used = own or range(max(1, len(folds)))
