@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -151,7 +152,7 @@ def test_columns_are_put_together_from_the_blocks_that_hold_them(
     blocks = {
         block_name(piece, a): (piece + 1) * values[:, a:b]
         for piece in (0, 1, 10)
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in itertools.pairwise(edges)
     }
     write_npz(tmp_path / "predictions.npz", blocks)
     for start in range(12):
