@@ -40,6 +40,14 @@ def honest_banded(bench: Bench) -> Path:
     return bench.run({"arms": {"words": None, "banded": arm}})
 
 
+def honest_reduced_rank(bench: Bench) -> Path:
+    """Projections over both subjects: of two stages, of one, and cross-fitted."""
+    grid = {"rank": [3, 6, 12], "alpha": [100, 3000]}
+    forms = {"two": {}, "one": {"form": "one-stage"}, "folds": {"cross_fit": 2}}
+    arms = {n: {"features": ["words"], "reduced_rank": grid | more} for n, more in forms.items()}
+    return bench.run({"arms": {"words": None} | arms})
+
+
 def honest_leave_story_out(bench: Bench) -> Path:
     """Alpha chosen by leaving training stories out in turn."""
     return bench.run({"arms": {"words": {"ridge": {"selection": "leave_story_out"}}}})

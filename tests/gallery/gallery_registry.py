@@ -9,6 +9,7 @@ from pathlib import Path
 import gallery_choices as choices
 import gallery_data as data
 import gallery_honest as honest
+import gallery_projections as projections
 import gallery_rows as rows
 import gallery_scores as scores
 import gallery_tuning as tuning
@@ -136,6 +137,25 @@ CHEATS: Mapping[str, Cheat] = {
     ),
     "cheat_worst_story_left_out": Cheat(
         choices.cheat_worst_story_left_out, ("chosen-on-test", *EDITED)
+    ),
+    # projections, folds, bands
+    "cheat_test_stories_in_the_projection": Cheat(
+        projections.cheat_test_stories_in_the_projection, ("test-rows-in-fit",)
+    ),
+    "cheat_test_stories_in_the_projection_of_folds": Cheat(
+        projections.cheat_test_stories_in_the_projection_of_folds, ("test-rows-in-fit",)
+    ),
+    "cheat_rank_chosen_on_test": Cheat(
+        projections.cheat_rank_chosen_on_test, ("chosen-on-test", "choice-not-reproduced")
+    ),
+    "cheat_projection_edited_in_the_store": Cheat(
+        projections.cheat_projection_edited_in_the_store, ("predictions-not-reproduced",)
+    ),
+    "cheat_shares_chosen_on_test": Cheat(
+        projections.cheat_shares_chosen_on_test, ("chosen-on-test", "choice-not-reproduced")
+    ),
+    "cheat_held_out_story_in_a_fold_model": Cheat(
+        projections.cheat_held_out_story_in_a_fold_model, ("lineage-differs", *ALTERED)
     ),
     # scores
     "cheat_predictions_blended": Cheat(

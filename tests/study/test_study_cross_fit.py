@@ -16,7 +16,7 @@ from study_trees import STORIES, Cli, artifacts, made_stages, merged, save_study
 from tuning_trees import keys, recipes, recordings, save_listeners, tuned_study, tuning
 
 from brainaligner.core import story_folds
-from brainaligner.study import RunOptions, load_study, run_study
+from brainaligner.study import RunOptions, audit_run, load_study, run_study
 from brainaligner.study import _features as features_stage
 
 TRAIN = ("apple", "birch", "cedar", "daisy")
@@ -132,6 +132,28 @@ def test_the_plain_protocol_is_marked_and_no_other_arm(run_json: dict[str, Any])
     assert said == {"dipped"}
     assert "2 folds of training stories" in run_json["about"]["cross-fitting"]
     assert "dipped" not in run_json["about"]["cross-fitting"]
+
+
+def test_the_audit_warns_of_the_plain_protocol_alone(run_json: dict[str, Any]) -> None:
+    audit = run_json["audit"]
+    assert not audit["faults"]
+    named = [w["where"] for w in audit["warnings"] if w["name"] == "not-cross-fitted"]
+    assert {where.split(",")[0] for where in named} == {"dipped"}
+    assert "designs that entered follow from stored features and words" in audit["proven"]
+    assert not {u["name"] for u in audit["unproven"]} & {"designs", "predictions"}
+
+
+def test_features_of_folds_that_training_text_did_not_align_are_named(
+    place: Path, tmp_path: Path
+) -> None:
+    """One fold's rotation is another orthogonal matrix: all numbers stay plausible."""
+    out = shutil.copytree(place / "out", tmp_path / "out")
+    path = sorted((out / "store" / "alignment").glob("*/rotation.npz"))[0]
+    with np.load(path) as file:
+        rotation = file["rotation"]
+    np.savez(path, rotation=np.roll(rotation, 1, axis=1))
+    named = {fault.name for fault in audit_run(out / "tuned", thorough=False).faults}
+    assert "features-not-reproduced" in named
 
 
 def test_arms_seeds_and_layers_share_what_they_can(place: Path) -> None:

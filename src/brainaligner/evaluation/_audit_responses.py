@@ -19,10 +19,10 @@ from brainaligner.evaluation._audit_kinds import (
 from brainaligner.evaluation._audit_rows import (
     FEWEST_EQUAL,
     Entered,
+    RowPlaces,
     Series,
     fewest_near,
     near_rows,
-    row_sources,
 )
 
 SIDES = {"fit": "test-rows-in-fit", "choose": "chosen-on-test"}
@@ -147,7 +147,8 @@ def overlap_faults(
         columns = shown_columns(np.concatenate([o.values for o in (*scored, *side)]))
         rows = [one.values[:, columns] for one in scored]
         theirs = {f"{i}": one.values[:, columns] for i, one in enumerate(side)}
-        equal = sum(sum(map(bool, row_sources(r, theirs)[0])) for r in rows)
+        places = RowPlaces(theirs)
+        equal = sum(places.count(r) for r in rows)
         total = sum(map(len, rows))
         if equal >= FEWEST_EQUAL:
             yield Fault(

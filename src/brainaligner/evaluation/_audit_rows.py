@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
@@ -54,17 +55,41 @@ def row_sources(rows: Series, among: Mapping[str, Series]) -> tuple[list[str], R
     Rows with fewer than three different numbers are nowhere: they would be everywhere. So are
     rows that stand several times in `rows` themselves, as what fills gaps does.
     """
-    places: dict[bytes, tuple[str, int]] = {}
-    for story, values in among.items():
-        for i, row in enumerate(_comparable(values)):
-            places.setdefault(row.tobytes(), (story, i))
-    keys = [row.tobytes() for row in _comparable(rows)]
-    counts = Counter(keys)
-    found = [
-        places.get(key, ("", -1)) if tells and counts[key] == 1 else ("", -1)
-        for key, tells in zip(keys, _telling(rows), strict=True)
-    ]
-    return [story for story, _ in found], np.array([row for _, row in found], dtype=np.int64)
+    return RowPlaces(among).find(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class RowPlaces:
+    """Where every row of some stories stands, to be asked many times.
+
+    Parameters
+    ----------
+    among : mapping of story to array, shape (time, target)
+    """
+
+    among: Mapping[str, Series]
+
+    @cached_property
+    def _places(self) -> dict[bytes, tuple[str, int]]:
+        places: dict[bytes, tuple[str, int]] = {}
+        for story, values in self.among.items():
+            for i, row in enumerate(_comparable(values)):
+                places.setdefault(row.tobytes(), (story, i))
+        return places
+
+    def find(self, rows: Series) -> tuple[list[str], RowNumbers]:
+        """Story and row of each of some rows, as `row_sources` gives them."""
+        keys = [row.tobytes() for row in _comparable(rows)]
+        counts = Counter(keys)
+        found = [
+            self._places.get(key, ("", -1)) if tells and counts[key] == 1 else ("", -1)
+            for key, tells in zip(keys, _telling(rows), strict=True)
+        ]
+        return [story for story, _ in found], np.array([row for _, row in found], dtype=np.int64)
+
+    def count(self, rows: Series) -> int:
+        """How many of some rows stand somewhere."""
+        return sum(map(bool, self.find(rows)[0]))
 
 
 def _comparable(values: Series) -> Series:

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
-from brainaligner.study._audit_arm import ArmAudit, arm_faults
+from brainaligner.study._audit_arm import ArmAudit
 from brainaligner.study._audit_declared import declared_recipes
+from brainaligner.study._audit_entered import arm_faults
 from brainaligner.study._audit_features import FeatureAudit, feature_faults
 from brainaligner.study._audit_files import file_faults
 from brainaligner.study._audit_folds import alignment_faults

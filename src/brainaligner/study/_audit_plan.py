@@ -7,8 +7,9 @@ from functools import partial
 
 from brainaligner.evaluation import Audit, Unproven, make_audit
 from brainaligner.study._audit import guarded
-from brainaligner.study._audit_arm import ArmAudit, mixed_presentations
+from brainaligner.study._audit_arm import ArmAudit
 from brainaligner.study._audit_declared import readout_recipes
+from brainaligner.study._audit_entered import mixed_presentations
 from brainaligner.study._audit_lineage import disjoint_faults, entries_of
 from brainaligner.study._audit_subjects import subject_faults
 from brainaligner.study._audit_truth import Truth

@@ -31,7 +31,7 @@ def projection_row_faults(
     truth: Truth, design: ProjectedDesign, subject: str, where: str
 ) -> Iterator[Found]:
     """Compare the pieces that entered, by fold, with those of the recipe."""
-    lacking = witness_found(design.store, design.recipe, f"{where}: projection")
+    lacking = witness_found(design.store, design.recipe, f"{where}: projection", truth.witness)
     if lacking is not None:
         yield lacking
         return

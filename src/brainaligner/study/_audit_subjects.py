@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -13,11 +13,11 @@ from brainaligner.evaluation import (
     MOST_SHARED,
     REMARKABLE,
     Fault,
+    RowPlaces,
     Unproven,
     fewest_near,
     lag_one,
     near_rows,
-    row_sources,
     series_matches,
     shared_words,
 )
@@ -50,8 +50,9 @@ def _sides(split: AnySplit) -> tuple[set[str], set[str]]:
 
 def _word_faults(truth: Truth, subject: str, split: AnySplit) -> Iterator[Found]:
     scored, rest = _sides(split)
-    words = {story: truth.words[story] for story in scored | rest}
-    shared = shared_words(words, words)
+    stories = sorted(scored | rest)
+    words = {story: truth.words[story] for story in stories}
+    shared = truth.remember(f"words/{stories}", lambda: shared_words(words, words))
     for story, (other, share) in shared.items():
         if share > REMARKABLE:
             name = _story_name(story, other, scored) if share > MOST_SHARED else "alike-stories"
@@ -80,14 +81,15 @@ def _series_faults(truth: Truth, subject: str, split: AnySplit) -> Iterator[Foun
             f"mean r {match.r:.2f} at lag {match.lag}",
             f"has the responses to {match.other}",
         )
+    places = RowPlaces(theirs)
     for story in sorted(scored - matched):
-        yield from _row_faults(series[story], theirs, f"{subject}, {story}")
+        yield from _row_faults(series[story], places, f"{subject}, {story}")
 
 
-def _row_faults(rows: np.ndarray, others: Mapping[str, np.ndarray], where: str) -> Iterator[Found]:
+def _row_faults(rows: np.ndarray, others: RowPlaces, where: str) -> Iterator[Found]:
     """Parts of a scored story in others: equal rows, or nearly equal ones."""
-    equal = sum(map(bool, row_sources(rows, others)[0]))
-    near = near_rows([rows], list(others.values())).found
+    equal = others.count(rows)
+    near = near_rows([rows], list(others.among.values())).found
     if equal >= FEWEST_EQUAL or near >= fewest_near(len(rows)):
         yield Fault(
             "same-story-two-names",

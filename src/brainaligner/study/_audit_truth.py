@@ -6,7 +6,7 @@ and from the dataset. What arms and subjects share is read once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ Seen = tuple[tuple[Entered, ...], tuple[str, ...]]
 """What entered a stage, and the places that changed while it was read."""
 
 Found = TypeVar("Found")
+Finding = TypeVar("Finding")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,7 @@ class Truth:
 
     def witness(self, folder: Path) -> Seen | None:
         """What entered a stage; arms that share it read it once."""
-        return self._last("witness", str(folder), lambda: read_witness(folder), keep=4)
+        return self._last("witness", str(folder), lambda: read_witness(folder), keep=8)
 
     def decomposition(self, folder: Path) -> Decomposition:
         """A stored decomposition."""
@@ -116,6 +117,22 @@ class Truth:
             self._small[name] = make()
         found: Found = self._small[name]
         return found
+
+    def findings(self, name: str, make: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+        """The same for a check of several findings: what it found before it broke off stays."""
+        if name not in self._small:
+            kept: list[Finding] = []
+            broken: Exception | None = None
+            try:
+                for one in make():
+                    kept.append(one)
+            except Exception as error:  # what an audit reads may have been altered in any way
+                broken = error
+            self._small[name] = (kept, broken)
+        found, stop = self._small[name]
+        yield from found
+        if stop is not None:
+            raise stop
 
     def last(self, kind: str, name: str, make: Callable[[], Found]) -> Found:
         """The same for what is large: the last one of a kind is kept."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from brainaligner.study._audit_witness import Found, artifact, settings_faults, 
 from brainaligner.study._disk import read_array
 from brainaligner.study._store import Recipe
 from brainaligner.study._tuning_task import TuningTask
-from brainaligner.study._witness import KEPT_COLUMNS, read_witness, sampled
+from brainaligner.study._witness import KEPT_COLUMNS, sampled
 
 SELECTING = ("encoding_selection", "high_ev", "split_half_reliability")
 
@@ -33,14 +35,24 @@ SELECTING = ("encoding_selection", "high_ev", "split_half_reliability")
 def tuning_faults(arm: ArmAudit, *, thorough: bool = False) -> Iterator[Found]:
     """Judge all tunings that an arm reads in a subject."""
     yield from plain_protocol(arm)
+    scored = sorted({piece.story for piece in _scored_pieces(arm)})
     for task, _ in arm.plan.tunings_of(arm.run, arm.subject):
-        where = f"{arm.where}, {task.words}"
-        for recipe in (task.head_recipe, task.recipe):
-            yield from _text_faults(arm, task, recipe, where)
-        if task.brain is not None:
-            yield from _vector_faults(arm, task, where)
-            yield from _brain_faults(arm, task, where)
-            yield from encoder_faults(arm, task.brain, f"{where}: brain", thorough=thorough)
+        found = arm.truth.findings(
+            f"tuning/{arm.subject}/{task.words}/{task.recipe.key}/{scored}",
+            partial(_task_faults, arm, task, thorough=thorough),
+        )
+        yield from (replace(one, where=f"{arm.where}, {one.where}") for one in found)
+
+
+def _task_faults(arm: ArmAudit, task: TuningTask, *, thorough: bool) -> Iterator[Found]:
+    """One tuning, once for all arms that read it and are scored on the same stories."""
+    where = task.words
+    for recipe in (task.head_recipe, task.recipe):
+        yield from _text_faults(arm, task, recipe, where)
+    if task.brain is not None:
+        yield from _vector_faults(arm, task, where)
+        yield from _brain_faults(arm, task, where)
+        yield from encoder_faults(arm, task.brain, f"{where}: brain", thorough=thorough)
 
 
 def plain_protocol(arm: ArmAudit) -> Iterator[Fault]:
@@ -76,8 +88,8 @@ def tuning_recipes(arm: ArmAudit) -> list[Recipe]:
 
 
 def _entries(arm: ArmAudit, recipe: Recipe, where: str) -> tuple[Sequence[Entered], list[Found]]:
-    lacking = witness_found(arm.store, recipe, where)
-    seen = read_witness(arm.store.path(recipe)) if lacking is None else None
+    lacking = witness_found(arm.store, recipe, where, arm.truth.witness)
+    seen = arm.truth.witness(arm.store.path(recipe)) if lacking is None else None
     return (() if seen is None else seen[0]), ([] if lacking is None else [lacking])
 
 

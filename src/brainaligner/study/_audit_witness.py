@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from brainaligner.study._witness import WITNESS, read_witness
 Found = Fault | Unproven
 
 
-def witness_found(store: Store, recipe: Recipe, where: str) -> Found | None:
+def witness_found(
+    store: Store, recipe: Recipe, where: str, read: Callable[[Path], object] = read_witness
+) -> Found | None:
     """Say that an artifact is missing, or has no witness; None where all is there."""
     folder = store.path(recipe)
     if not store.has(recipe):
@@ -29,7 +31,7 @@ def witness_found(store: Store, recipe: Recipe, where: str) -> Found | None:
             "what the study file and the data ask for is not in the store",
         )
     if (folder / WITNESS).is_file():
-        return _unreadable(folder, recipe, where)
+        return _unreadable(folder, recipe, where, read)
     if recipe.lineage and "lineage" not in read_json(folder / "recipe.json"):
         return Unproven(
             "witness", f"{where}: {recipe.stage}", "made by an older version, which kept no witness"
@@ -42,9 +44,11 @@ def witness_found(store: Store, recipe: Recipe, where: str) -> Found | None:
     )
 
 
-def _unreadable(folder: Path, recipe: Recipe, where: str) -> Fault | None:
+def _unreadable(
+    folder: Path, recipe: Recipe, where: str, read: Callable[[Path], object]
+) -> Fault | None:
     try:
-        read_witness(folder)
+        read(folder)
     except BrainAlignerError as error:
         said = f"the record of what entered is damaged ({error})"
         return Fault("unwitnessed", f"{where}: {recipe.stage}", recipe.key, said)

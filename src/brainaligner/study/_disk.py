@@ -150,19 +150,22 @@ def reading_artifact(path: Path) -> Iterator[None]:
 
 def read_array(path: Path, name: str) -> np.ndarray:
     """Read one array of an npz file; never unpickles, and checks its CRC-32."""
-    with (
-        reading_artifact(path),
-        zipfile.ZipFile(path) as archive,
-        archive.open(f"{name}.npy") as member,
-    ):
+    with reading_artifact(path), zipfile.ZipFile(path) as archive:
+        return _member(archive, name)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as member:
         values = np.lib.format.read_array(member, allow_pickle=False)
         member.read()  # to its end, where the checksum is compared
         return values
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of an npz file."""
-    return {name: read_array(path, name) for name in npz_names(path)}
+    """Read all arrays of an npz file; it is opened once, however many there are."""
+    with reading_artifact(path), zipfile.ZipFile(path) as archive:
+        names = (name.removesuffix(".npy") for name in archive.namelist())
+        return {name: _member(archive, name) for name in names}
 
 
 def npz_names(path: Path) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 
 from brainaligner.core import Piece
 from brainaligner.evaluation import Entered
-from brainaligner.study._disk import npz_names, read_array, reading_artifact, write_npz
+from brainaligner.study._disk import read_npz, reading_artifact, write_npz
 
 WITNESS = "witness.npz"
 KEPT_TARGETS = 32
@@ -109,10 +109,10 @@ def read_witness(folder: Path) -> tuple[tuple[Entered, ...], tuple[str, ...]] | 
     if not path.is_file():
         return None
     with reading_artifact(path):
-        facts = json.loads(str(read_array(path, _INDEX)))
-        names = [name for name in sorted(npz_names(path)) if name != _INDEX]
+        arrays = read_npz(path)
+        facts = json.loads(str(arrays.pop(_INDEX)))
         entries = [
-            Entered(role, story, start, read_array(path, name))
-            for (role, story, start), name in zip(facts["entries"], names, strict=True)
+            Entered(role, story, start, arrays[name])
+            for (role, story, start), name in zip(facts["entries"], sorted(arrays), strict=True)
         ]
         return tuple(entries), tuple(facts["changed"])
