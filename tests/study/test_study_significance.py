@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -23,6 +24,9 @@ from study_trees import (
 )
 
 from brainaligner.evaluation import block_permutation, fdr_bh, fdr_by, target_gain
+from brainaligner.study import _significance
+from brainaligner.study._disk import write_npz
+from brainaligner.study._readout import block_name
 
 N_TARGETS, N_DRIVEN = 12, 5
 
@@ -114,6 +118,47 @@ def test_p_values_and_gains_are_those_of_the_stored_predictions(
         assert line["significant_by"] == (fdr_by(again.p) <= 0.05).sum()
         assert line["gain_over"] == "nuisance-alone"
         assert line["n_tested"] == N_TARGETS
+
+
+def test_targets_that_are_read_a_few_at_a_time_get_the_same_p(
+    cli: Cli,
+    study_file: StudyFile,
+    done: Path,
+    driven: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_significance, "TARGETS_AT_ONCE", 5)
+    out = shutil.copytree(done, tmp_path / "out")
+    shutil.rmtree(out / "store" / "significance")
+    shutil.rmtree(out / "store" / "report")
+    before = np.load(done / "tiny/significance.npz")
+    (out / "tiny/significance.npz").unlink()
+    study = study_file(CHANGES, data=driven)
+    ended = cli("run", study, "--out", out)
+    assert ended.code == 0, ended.err
+    after = np.load(out / "tiny/significance.npz")
+    assert set(after.files) == set(before.files)
+    for name in before.files:
+        if name.endswith(("/p", "/block_rows")):
+            np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+
+
+@pytest.mark.parametrize("edges", [(0, 12), (0, 7, 12), (0, 1, 5, 11, 12)])
+def test_columns_are_put_together_from_the_blocks_that_hold_them(
+    tmp_path: Path, edges: tuple[int, ...]
+) -> None:
+    values = np.arange(48.0, dtype=np.float32).reshape(4, 12)
+    blocks = {
+        block_name(piece, a): (piece + 1) * values[:, a:b]
+        for piece in (0, 1, 10)
+        for a, b in itertools.pairwise(edges)
+    }
+    write_npz(tmp_path / "predictions.npz", blocks)
+    for start in range(12):
+        for stop in range(start + 1, 13):
+            found = _significance._columns(tmp_path / "predictions.npz", 1, slice(start, stop))
+            np.testing.assert_array_equal(found, 2 * values[:, start:stop])
 
 
 def test_onsets_are_significant_for_z_alone_and_no_gain_of_the_words(run: dict[str, Any]) -> None:

@@ -21,7 +21,11 @@ from brainaligner.study._plan import Plan
 from brainaligner.study._readout import Readout, ReadoutTask, readout_recipe
 from brainaligner.study._reduced import N_COMPONENTS, reduced_recipe
 from brainaligner.study._setup_checks import simulation_recipe, story_recipes
-from brainaligner.study._significance import SignificanceTask, significance_tasks
+from brainaligner.study._significance import (
+    TARGETS_AT_ONCE,
+    SignificanceTask,
+    significance_tasks,
+)
 from brainaligner.study._store import Recipe
 from brainaligner.study._test_checks import checks_recipe
 
@@ -111,7 +115,8 @@ def _significance(task: SignificanceTask) -> Cost:
     flop = cuts * targets * (_PER_MOVE * moves + _PER_ROW * rows)
     disk = 8.0 * targets * cuts * (3 * n_groups + 2 * len(task.paired))
     sides = 3.0 if task.paired else 2.0
-    memory = sides * 4.0 * rows * targets + 80.0 * targets * max(rows / _SHORTEST_BLOCK, 1) / 10
+    at_once = min(targets, TARGETS_AT_ONCE)
+    memory = sides * 4.0 * rows * at_once + 80.0 * at_once * max(rows / _SHORTEST_BLOCK, 1) / 10
     return Cost(task.recipe, f"{task.run.name}, {task.subject}", flop, disk, memory)
 
 

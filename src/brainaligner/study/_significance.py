@@ -10,25 +10,27 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from brainaligner.core import StoryGroup
+from brainaligner.core import Piece, StoryGroup
 from brainaligner.evaluation import (
     SignificanceSettings,
     TargetGain,
     TargetSignificance,
+    join_pieces,
     target_gain,
     target_significance,
 )
 from brainaligner.study._arms import ArmRun
-from brainaligner.study._disk import npz_writer, read_array, read_json
+from brainaligner.study._disk import npz_names, npz_writer, read_array, read_json
 from brainaligner.study._options import RunOptions
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
-from brainaligner.study._readout import Readout, ReadoutTask, readout_recipe
-from brainaligner.study._scoring import base_name, test_rows
+from brainaligner.study._readout import PREDICTIONS, ReadoutTask, readout_recipe
+from brainaligner.study._scoring import base_name
 from brainaligner.study._store import Recipe, Store
 
 VERSION = 1
 ARRAYS = "significance.npz"
+TARGETS_AT_ONCE = 16_384
 OF_ARM, OF_GAIN = ("r", "p", "block_rows"), ("difference", "p")
 
 
@@ -171,38 +173,84 @@ def ensure_significances(
 
 
 def _test(folder: Path, task: SignificanceTask, store: Store, options: RunOptions) -> None:
-    predictions, responses = _rows(task, task.run, task.groups, store)
+    """Test some targets at a time, which bounds the memory; no p depends on its neighbours."""
+    size = task.plan.prepared.dataset.space(task.subject).size
+    found: dict[str, list[np.ndarray]] = {}
+    for start in range(0, size, TARGETS_AT_ONCE):
+        targets = slice(start, min(start + TARGETS_AT_ONCE, size))
+        for name, values in _tested(task, targets, store, options):
+            found.setdefault(name, []).append(values)
+    with npz_writer(folder / ARRAYS) as add:
+        for name, parts in found.items():
+            add(name, np.concatenate(parts))
+
+
+def _tested(
+    task: SignificanceTask, targets: slice, store: Store, options: RunOptions
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and values of everything that is found of some targets."""
+    predictions = _predictions(task, task.run, task.groups, targets, store)
+    responses = _responses(task, targets)
     reference: Mapping[str, np.ndarray] = {}
     if task.reference is not None and task.paired:
-        reference, _ = _rows(task, task.reference, task.paired, store)
+        reference = _predictions(task, task.reference, task.paired, targets, store)
     seed = task.plan.prepared.config.evaluation.seed
-    with npz_writer(folder / ARRAYS) as add:
-        for group in task.groups:
-            p, y = ([side[s] for s in group.stories] for side in (predictions, responses))
-            for cut in task.cuts:
-                place = base_name(group.name, cut)
-                found = target_significance(
-                    p, y, cut=cut, settings=task.settings, seed=seed, device=options.ridge_device
-                )
-                for name in OF_ARM:
-                    add(f"{place}/{name}", getattr(found, name))
-                if group in task.paired:
-                    gain = target_gain([reference[s] for s in group.stories], p, y, cut=cut)
-                    for name in OF_GAIN:
-                        add(f"{place}/gain/{name}", getattr(gain, name))
+    for group in task.groups:
+        p, y = ([side[s] for s in group.stories] for side in (predictions, responses))
+        for cut in task.cuts:
+            place = base_name(group.name, cut)
+            found = target_significance(
+                p, y, cut=cut, settings=task.settings, seed=seed, device=options.ridge_device
+            )
+            yield from ((f"{place}/{name}", getattr(found, name)) for name in OF_ARM)
+            if group in task.paired:
+                gain = target_gain([reference[s] for s in group.stories], p, y, cut=cut)
+                yield from ((f"{place}/gain/{name}", getattr(gain, name)) for name in OF_GAIN)
 
 
-def _rows(
-    task: SignificanceTask, run: ArmRun, groups: Sequence[StoryGroup], store: Store
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Predictions in the store, and responses, of the stories of some groups."""
+def _predictions(
+    task: SignificanceTask,
+    run: ArmRun,
+    groups: Sequence[StoryGroup],
+    targets: slice,
+    store: Store,
+) -> dict[str, np.ndarray]:
+    """Predictions in the store of the stories of some groups."""
     scored = {story for group in groups for story in group.stories}
-    readouts = [
-        Readout(recipe, store.path(recipe), one.fold.test, "", None, {})
-        for one in task.readout_tasks(run)
-        for recipe in [readout_recipe(one)]
-    ]
-    return test_rows(task.plan.prepared, task.subject, scored, readouts)[:2]
+    pieces: list[Piece] = []
+    rows: list[np.ndarray] = []
+    for one in task.readout_tasks(run):
+        path = store.path(readout_recipe(one)) / PREDICTIONS
+        for i, piece in enumerate(one.fold.test):
+            if piece.story in scored:
+                pieces.append(piece)
+                rows.append(_columns(path, i, targets))
+    return join_pieces(pieces, rows)
+
+
+def _columns(path: Path, number: int, targets: slice) -> np.ndarray:
+    """Some targets of the predictions of one piece, from the blocks that hold them."""
+    names = sorted(name for name in npz_names(path) if name.startswith(f"piece{number}/"))
+    starts = [int(name.rpartition("from")[2]) for name in names]
+    ends = [*starts[1:], targets.stop]
+    return np.concatenate(
+        [
+            read_array(path, name)[:, max(targets.start - start, 0) : targets.stop - start]
+            for name, start, end in zip(names, starts, ends, strict=True)
+            if start < targets.stop and end > targets.start
+        ],
+        axis=1,
+    )
+
+
+def _responses(task: SignificanceTask, targets: slice) -> dict[str, np.ndarray]:
+    """Responses to the scored pieces of all groups."""
+    scored = {story for group in task.groups for story in group.stories}
+    tested = [p for one in task.readout_tasks(task.run) for p in one.fold.test if p.story in scored]
+    read = task.plan.prepared.dataset.responses
+    return join_pieces(
+        tested, [read(task.subject, p.story, targets).values[p.rows] for p in tested]
+    )
 
 
 def _selected(task: SignificanceTask, store: Store) -> Int64[np.ndarray, "column"] | None:
