@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -9,11 +10,12 @@ from brainaligner.study._arm_readout import ensure_arm_readout
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._designs import word_design
 from brainaligner.study._features import ensure_features
+from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import Fit
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
-from brainaligner.study._readout import Readout
+from brainaligner.study._readout import Readout, ReadoutTask, ensure_readout
 from brainaligner.study._region_stage import ensure_regions
 from brainaligner.study._scoring import ArmScores, ensure_scores
 from brainaligner.study._store import Store
@@ -105,6 +107,26 @@ class Fits:
         self.reporter.line(f"{run.name}, {subject}: {first_means(scores)}")
         regions = ensure_regions(prepared, subject, readouts, scores, store=self.store)
         return Fit(readouts, scores, regions)
+
+    def score_listeners(self) -> dict[str, Fit]:
+        """Fit and score the other-listener reference of each subject that has one."""
+        return {
+            subject: self._score_listener(subject, tasks)
+            for subject, tasks in self.plan.listeners.items()
+        }
+
+    def _score_listener(self, subject: str, tasks: Sequence[ReadoutTask]) -> Fit:
+        prepared, reporter = self.plan.prepared, self.reporter
+        readouts = [
+            ensure_readout(task, store=self.store, options=self.options, reporter=reporter)
+            for task in tasks
+        ]
+        groups = prepared.division.groups[subject]
+        scores = ensure_scores(prepared, LISTENERS, subject, groups, readouts, store=self.store)
+        reporter.line(f"{LISTENERS}, {subject}: {first_means(scores)}")
+        for task in tasks:
+            task.design.forget()
+        return Fit(readouts, scores, None)
 
 
 def first_means(scores: ArmScores) -> str:

@@ -18,13 +18,12 @@ from brainaligner.study._dataset_config import STORE
 from brainaligner.study._diagnose import in_order, judge_after, judge_before, say_edges
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._files import load_study
-from brainaligner.study._fits import Fits, first_means
+from brainaligner.study._fits import Fits
 from brainaligner.study._foresight import foresee, foresight_record
 from brainaligner.study._judged import Looks, judged
 from brainaligner.study._ledger import looks_at, record_opening, seen_by
-from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._options import RunOptions
-from brainaligner.study._outputs import Ceilings, Fit, Fitted, write_outputs
+from brainaligner.study._outputs import Ceilings, Fitted, write_outputs
 from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
 from brainaligner.study._prepare import (
     Prepared,
@@ -41,8 +40,6 @@ from brainaligner.study._pricing import (
     price,
 )
 from brainaligner.study._progress import Reporter, SilentReporter, reporting
-from brainaligner.study._readout import ensure_readout
-from brainaligner.study._scoring import ensure_scores
 from brainaligner.study._screen_foresight import foresight_lines
 from brainaligner.study._significance import ensure_significances
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
@@ -283,23 +280,5 @@ def _fit_all(
         for run in plan.runs
         for subject in plan.prepared.division.splits
     }
-    listeners = _fit_listeners(plan, store, options, reporter)
+    listeners = fits.score_listeners()
     return Fitted(cells, tuned, listeners, foresight=foresight)
-
-
-def _fit_listeners(
-    plan: Plan, store: Store, options: RunOptions, reporter: Reporter
-) -> dict[str, Fit]:
-    """The other-listener reference of each subject that has one."""
-    found = {}
-    for subject, tasks in plan.listeners.items():
-        readouts = [
-            ensure_readout(task, store=store, options=options, reporter=reporter) for task in tasks
-        ]
-        groups = plan.prepared.division.groups[subject]
-        scores = ensure_scores(plan.prepared, LISTENERS, subject, groups, readouts, store=store)
-        reporter.line(f"{LISTENERS}, {subject}: {first_means(scores)}")
-        found[subject] = Fit(readouts, scores, None)
-        for task in tasks:
-            task.design.forget()
-    return found
