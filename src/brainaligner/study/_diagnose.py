@@ -24,6 +24,7 @@ from brainaligner.evaluation import (
 from brainaligner.study._controls import nuisance_arms, untrained_arms
 from brainaligner.study._disk import read_npz
 from brainaligner.study._features import ensure_features
+from brainaligner.study._fitted import Ceilings, Fitted
 from brainaligner.study._judged import Judged, Tables, judged
 from brainaligner.study._lag_stage import judge_lags, plain_arm
 from brainaligner.study._null_battery import null_battery
@@ -32,7 +33,6 @@ from brainaligner.study._null_stage import NullDraws
 from brainaligner.study._null_tuning_table import tuning_null_tables
 from brainaligner.study._null_verdicts import null_verdicts
 from brainaligner.study._options import RunOptions
-from brainaligner.study._outputs import Ceilings, Fitted
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
 from brainaligner.study._readout import Readout

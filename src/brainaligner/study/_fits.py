@@ -10,9 +10,9 @@ from brainaligner.study._arm_readout import ensure_arm_readout
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._designs import word_design
 from brainaligner.study._features import ensure_features
+from brainaligner.study._fitted import Fit
 from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._options import RunOptions
-from brainaligner.study._outputs import Fit
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
 from brainaligner.study._readout import Readout, ReadoutTask, ensure_readout

@@ -13,12 +13,12 @@ from brainaligner.core import StoryGroup
 from brainaligner.evaluation import NULL_KINDS, mean_correlation, null_diagnostic, null_mean
 from brainaligner.report import Column, Table
 from brainaligner.study._disk import read_json, write_json
+from brainaligner.study._fitted import Fit, Fitted
 from brainaligner.study._judged import Judged, some_targets
 from brainaligner.study._null_others import OtherTask, ensure_other_refit
 from brainaligner.study._null_refits import NullRefits
 from brainaligner.study._null_stage import NullDraws, Side
 from brainaligner.study._null_verdicts import is_strict, over_subjects
-from brainaligner.study._outputs import Fit, Fitted
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
 from brainaligner.study._scoring import test_rows

@@ -7,8 +7,8 @@ from statistics import fmean
 
 from brainaligner.evaluation import Summary
 from brainaligner.report import Column, Table
+from brainaligner.study._fitted import Fitted
 from brainaligner.study._null_tunings import LENDERS, NullArm, null_arms
-from brainaligner.study._outputs import Fitted
 from brainaligner.study._plan import Plan
 
 _CELLS = ("r", "on the null brain", "difference")

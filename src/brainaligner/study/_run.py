@@ -19,11 +19,12 @@ from brainaligner.study._diagnose import in_order, judge_after, judge_before, sa
 from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._files import load_study
 from brainaligner.study._fits import Fits
+from brainaligner.study._fitted import Ceilings, Fitted
 from brainaligner.study._foresight import foresee, foresight_record
 from brainaligner.study._judged import Looks, judged
 from brainaligner.study._ledger import looks_at, record_opening, seen_by
 from brainaligner.study._options import RunOptions
-from brainaligner.study._outputs import Ceilings, Fitted, write_outputs
+from brainaligner.study._outputs import write_outputs
 from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
 from brainaligner.study._prepare import (
     Prepared,
