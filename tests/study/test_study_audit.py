@@ -29,6 +29,12 @@ def _rewritten(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
     np.savez(path, **{name: change(values) for name, values in arrays.items()})
 
 
+def _recipe(out: Path, name: str) -> str:
+    """Key of one of the artifacts that the scores come from; the store holds others too."""
+    key: str = _run_json(out)["recipes"][name]
+    return key
+
+
 def _names(out: Path) -> set[str]:
     return {fault.name for fault in audit_run(out / "tiny").faults}
 
@@ -145,7 +151,8 @@ def test_scores_of_other_predictions_are_named(
 def test_a_record_that_is_gone_or_damaged_is_named(
     out: Path, damage: Callable[[Path], None]
 ) -> None:
-    damage(next((out / "store" / "readout").glob("*/witness.npz")))
+    (path,) = (out / "store" / "readout" / _recipe(out, "first, P1: readout")).glob("witness.npz")
+    damage(path)
     assert "unwitnessed" in _names(out)
 
 
