@@ -21,7 +21,7 @@ from brainaligner.study._scoring import ArmScores, ensure_scores
 from brainaligner.study._store import Store
 from brainaligner.study._story_scores import StoryScores, ensure_story_scores
 from brainaligner.study._tuning import TuningFacts, ensure_tuning
-from brainaligner.study._validation import has_validation_stories, validation_plan
+from brainaligner.study._validation import validation_view
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +51,7 @@ class Fits:
     @cached_property
     def view(self) -> Plan | None:
         """The plan of the validation stories: the plan itself where they are what is scored."""
-        if self.plan.prepared.config.scored_on == "validation":
-            return self.plan
-        if len(self.plan.runs) < 2 or not has_validation_stories(self.plan.prepared):
-            return None
-        return validation_plan(self.plan)
+        return validation_view(self.plan)
 
     def make_all(self) -> tuple[TuningFacts, ...]:
         """Make all tunings, features and readouts; no test score."""

@@ -22,6 +22,7 @@ from brainaligner.study._projected import ProjectedDesign
 from brainaligner.study._readout import ReadoutTask, decomposition_recipe, readout_recipe
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tuning_task import TuningTask, tuning_bytes
+from brainaligner.study._validation import validation_view
 from brainaligner.text import ModelInfo, RowText, story_texts
 
 TOKENS_PER_WORD = 1.35
@@ -90,12 +91,24 @@ def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
                     yield task.design.recipe, _of_projection(task.design, run.name, store)
                 yield decomposition_recipe(task), _of_decomposition(task, place, store)
                 yield readout_recipe(task), _of_readout(task, place, store)
+    yield from _of_view(plan, store)
     for subject, tasks in plan.listeners.items():
         for task in tasks:
             place = f"{LISTENERS}, {subject}"
             yield decomposition_recipe(task), _of_decomposition(task, place, store)
             yield readout_recipe(task), _of_readout(task, place, store)
     yield from (_of_check(cost, store) for cost in costs_after(plan))
+
+
+def _of_view(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
+    """Readouts of the validation stories, where they are not what is scored."""
+    view = validation_view(plan)
+    if view is None or view is plan:
+        return
+    for (name, subject), tasks in view.tasks.items():
+        for task in tasks:
+            place = f"{name}, {subject}, validation stories"
+            yield readout_recipe(task), _of_readout(task, place, store)
 
 
 def _of_check(cost: Cost, store: Store) -> tuple[Recipe, PricedStage]:

@@ -52,6 +52,18 @@ def scored_plan(plan: Plan) -> Plan:
     return validation_plan(plan)
 
 
+def validation_view(plan: Plan) -> Plan | None:
+    """What arms are compared on before scores open; None where there is nothing to compare.
+
+    It is the plan itself where validation stories are what is scored.
+    """
+    if plan.prepared.config.scored_on == "validation":
+        return plan
+    if len(plan.runs) < 2 or not has_validation_stories(plan.prepared):
+        return None
+    return validation_plan(plan)
+
+
 def validation_plan(plan: Plan) -> Plan:
     """Lay out the same arms with the stories that choose settings in place of the test stories.
 
