@@ -122,8 +122,8 @@ def test_an_entry_brings_all_its_seeds_and_a_run_only_itself() -> None:
     assert named_runs(runs, "es.s1") == (runs[1],)
 
 
-def test_the_record_has_seeds_apart(finished: Path) -> None:
-    record = comparison_record(compare_run(finished / "tiny", ["first", "second"]))
+def test_the_record_has_seeds_apart(out: Path) -> None:
+    record = comparison_record(compare_run(out / "tiny", ["first", "second"]))
     one = record["arms"][0]["subjects"]["P1"]
     assert one["seeds"] == {"n": 1, "means": [one["mean"]], "sd": None}
     one["seeds"] = {"n": 2, "means": [0.1, 0.2], "sd": 0.0707}

@@ -255,7 +255,7 @@ def test_checks_are_priced_with_what_they_check(
     checks = {"significance", "test_checks", "null_refit", "lag_curve", "reduced",
               "story_likeness", "simulation_check"}  # fmt: skip
     assert checks <= set(plain)
-    assert len(plain["significance"]) == 3 * 2  # first, nuisance-alone, untrained
+    assert len(plain["significance"]) == 4 * 2  # first, two controls without words, untrained
     assert "significance" not in off
     assert len(nulls["null_refit"]) == len(plain["null_refit"]) + 2 * 2 * 2
     assert len(nulls["other_refit"]) == 2 * 2

@@ -272,7 +272,8 @@ class StudyConfig:
             for feature in arm.features:
                 known(f"arms.{name}.features", feature, self.features)
                 if arm.reduced_rank is not None:
-                    self._check_plain(f"arms.{name}.features, with reduced_rank", feature)
+                    place = f"arms.{name}.features, with reduced_rank"
+                    self._check_plain(place, feature, untrained_too=True)
         if self.dataset.simulation is not None:
             place, carried = "dataset.simulation.features", self.dataset.simulation.features
             known(place, carried, self.features)
@@ -307,9 +308,9 @@ class StudyConfig:
                 do="Give all tunings the same cross_fit, or null for the plain protocol.",
             )
 
-    def _check_plain(self, place: str, feature: str) -> None:
+    def _check_plain(self, place: str, feature: str, *, untrained_too: bool = False) -> None:
         named = self.features[feature]
-        if named.tuning is not None or named.seed is not None:
+        if named.tuning is not None or (named.seed is not None and not untrained_too):
             kind = "a tuned model" if named.tuning is not None else "an untrained network"
             raise InputError(
                 place,
