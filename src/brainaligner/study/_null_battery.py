@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from brainaligner.core import StoryGroup
-from brainaligner.evaluation import NULL_KINDS, mean_correlation, null_diagnostic, null_mean
+from brainaligner.evaluation import NULL_KINDS, crossed_kinds, mean_correlation, null_mean
 from brainaligner.report import Column, Table
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._fitted import Fit, Fitted
@@ -18,7 +18,7 @@ from brainaligner.study._judged import Judged, some_targets
 from brainaligner.study._null_others import OtherTask, ensure_other_refit
 from brainaligner.study._null_refits import NullRefits
 from brainaligner.study._null_stage import NullDraws, Side
-from brainaligner.study._null_verdicts import is_strict, over_subjects
+from brainaligner.study._null_verdicts import over_subjects
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
 from brainaligner.study._scoring import test_rows
@@ -27,6 +27,7 @@ from brainaligner.study._test_checks import TestChecks
 
 VERSION = 1
 AS_FITTED = "as fitted"
+WITHIN, OFF = "within 3 SE", "drawn again"
 AGAIN: dict[str, Side] = {
     "fitted again on null features": "features",
     "fitted again on null responses": "responses",
@@ -37,6 +38,11 @@ _NOTES = (
     (
         "Numbers",
         "mean r over targets, mean of all draws ± its standard error; an honest readout gives 0",
+    ),
+    (
+        "Drawn again",
+        "more than 3 standard errors from 0 in these draws; number 2 of the diagnostics tells by "
+        "fresh draws whether that was chance",
     ),
     (
         "Shifted",
@@ -72,7 +78,8 @@ class NullLine:
     by_subject : mapping of subject to (mean, standard error)
     overall : (mean, standard error)
         Of draws averaged over subjects.
-    verdict : str
+    found : str
+        Whether the mean lies within 3 standard errors of 0, where that is asked.
     """
 
     arm: str
@@ -81,7 +88,7 @@ class NullLine:
     group: str
     by_subject: Mapping[str, tuple[float, float]]
     overall: tuple[float, float]
-    verdict: str
+    found: str
 
 
 def null_battery(
@@ -103,22 +110,21 @@ def null_battery(
     lines: list[NullLine] = []
     for run in plan.runs:
         own = {subject: found for (arm, subject), found in checks.items() if arm == run.name}
-        lines += _lines(plan, run.name, AS_FITTED, {s: f.nulls for s, f in own.items()})
+        lines += _lines(run.name, AS_FITTED, {s: f.nulls for s, f in own.items()})
         for how, side in AGAIN.items() if run.arm.read else ():
             reporter.line(f"nulls, {run.name}, {how}")
             refits = NullRefits(plan, run.name, side, NULL_KINDS, store, reporter)
-            lines += _lines(plan, run.name, how, refits.draws)
+            lines += _lines(run.name, how, refits.draws)
             verdicts += refits.judge(f"{run.name}, {how}")
         lines += _other_subjects(plan, run.name, fitted, store)
         lines += _other_refits(plan, run.name, store) if run.arm.read else ()
     return tuple(verdicts), (("null battery", _table(plan, lines)),)
 
 
-def _lines(plan: Plan, arm: str, how: str, draws: Mapping[str, NullDraws]) -> Iterator[NullLine]:
+def _lines(arm: str, how: str, draws: Mapping[str, NullDraws]) -> Iterator[NullLine]:
     for group in dict.fromkeys(group for found in draws.values() for group in found):
         own = {subject: found[group] for subject, found in draws.items() if group in found}
         for kind, values in over_subjects(list(own.values())).items():
-            strict = is_strict(plan, group)
             yield NullLine(
                 arm,
                 how,
@@ -130,7 +136,7 @@ def _lines(plan: Plan, arm: str, how: str, draws: Mapping[str, NullDraws]) -> It
                     if kind in kinds
                 },
                 null_mean(values),
-                null_diagnostic("", {kind: values}, strict=strict).verdict,
+                OFF if crossed_kinds({kind: values}) else WITHIN,
             )
 
 
@@ -223,7 +229,7 @@ def _table(plan: Plan, lines: Sequence[NullLine]) -> Table:
         Column("stories"),
         *(Column("mean r", subject) for subject in subjects),
         Column("mean r", "all subjects"),
-        Column("verdict", "all subjects"),
+        Column("of 0", "all subjects"),
     )
     groups = dict.fromkeys(line.group for line in lines)
     rows = tuple(
@@ -232,7 +238,7 @@ def _table(plan: Plan, lines: Sequence[NullLine]) -> Table:
             line.group,
             *(_cell(line.by_subject.get(subject)) for subject in subjects),
             _cell(line.overall),
-            line.verdict,
+            line.found,
         )
         for group in groups
         for line in lines
