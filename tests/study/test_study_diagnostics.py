@@ -193,7 +193,11 @@ def test_nulls_of_every_arm_stand_in_one_table(
         for what in ("own features and responses", "another subject's responses")
     }
     assert set(heads) == wanted
-    assert {row[-1] for row in table["rows"]} <= {"PASS", "WARN", "not judged"}, table["rows"]
+    for row in table["rows"]:
+        mean, error = (float(part) for part in f"{row[-2]} ± nan".split(" ± ")[:2])
+        off = abs(mean) > 3.1 * error  # of rounded numbers, and a wider bound for few draws
+        judged = ("within 3 SE", "drawn again") if off else ("within 3 SE",)
+        assert row[-1] in (*judged, "not judged"), row
     assert "FAIL" not in verdicts(run, 2)
     where = {row["where"] for row in of(run, 2)}
     assert "second, fitted again on null responses, test" in where
