@@ -18,9 +18,10 @@ from brainaligner.study._significance import ARRAYS, SignificanceTask, significa
 from brainaligner.study._store import Store
 
 _TARGETS = slice(0, 16)
-_P_ROOM, _ROOM = 1e-3, 1e-4
 _ODD = 1 / 8
-"""How far p and other figures may be off: another processor adds in another order; share of odd targets."""
+"""Which targets are computed again, and the share of them that may come out otherwise."""
+_P_ROOM, _ROOM = 1e-3, 1e-4
+"""How far p and other figures may be off: another processor adds in another order."""
 
 
 def significance_faults(plan: Plan, store: Store) -> Iterator[Found]:
