@@ -273,3 +273,35 @@ def cheat_store_of_a_patched_run(bench: Bench) -> Path:
         patch.setattr(_features, "rows_from_states", rows)
         bench.run({"name": "first", "arms": {"words": {"design": {"delays": [1]}}}}, share=False)
     return bench.run(share=False)
+
+
+def _made_again(bench: Bench) -> Path:
+    shutil.rmtree(bench.out / "store" / "report")
+    return bench.run()
+
+
+def cheat_p_values_edited_in_the_store(bench: Bench) -> Path:
+    """Every p is made small in the store, and the report is made again."""
+    bench.run()
+    for path in _kept(bench.out, "significance", "significance.npz"):
+        _rewritten(path, lambda name, v: np.full_like(v, 1e-4) if name.endswith("/p") else v)
+    return _made_again(bench)
+
+
+def cheat_ceilings_edited_in_the_store(bench: Bench) -> Path:
+    """Noise ceilings are made a little lower in the store, and the report is made again."""
+    bench.run()
+    for path in _kept(bench.out, "ceilings", "ceilings.npz"):
+        _rewritten(path, lambda _, v: (0.9 * v).astype(v.dtype))
+    return _made_again(bench)
+
+
+def cheat_medians_edited_in_the_store(bench: Bench) -> Path:
+    """Medians are made larger in the store, and the report is made again."""
+    bench.run()
+    for path in _kept(bench.out, "scores", "summary.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for facts in content["summaries"].values():
+            facts["median"] += 0.1
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return _made_again(bench)

@@ -58,16 +58,12 @@ def test_cheats_on_real_listeners(real: World, tmp_path: Path, name: str) -> Non
 @pytest.mark.parametrize("name", ON_SIMULATED)
 def test_honest_studies_of_simulated_listeners(simulated: World, tmp_path: Path, name: str) -> None:
     verdict = judge(_finished(simulated, tmp_path, HONEST[name]))
-    for w in verdict.words:
-        print("@@ sim", name, w[:300])
     assert not verdict.faults, "\n".join(verdict.words)
 
 
 @pytest.mark.parametrize("name", HONEST_ON_REAL)
 def test_honest_studies_of_real_listeners(real: World, tmp_path: Path, name: str) -> None:
     verdict = judge(_finished(real, tmp_path, HONEST[name]))
-    for w in verdict.words:
-        print("@@ real", name, w[:300])
     assert not verdict.faults, "\n".join(verdict.words)
 
 

@@ -9,6 +9,11 @@ from pathlib import Path
 
 from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
 from brainaligner.study._audit_arm import ArmAudit
+from brainaligner.study._audit_beside import (
+    ceiling_faults,
+    significance_faults,
+    summary_faults,
+)
 from brainaligner.study._audit_declared import declared_recipes
 from brainaligner.study._audit_entered import arm_faults
 from brainaligner.study._audit_features import FeatureAudit, feature_faults
@@ -82,16 +87,23 @@ class Auditor:
         found += guarded("features", "", lambda: self._features(truth))
         found += guarded("withheld", "", lambda: withheld_faults(arms, stored))
         found += guarded("ledger", "", lambda: ledger_faults(self.plan, self.store))
+        if self.thorough:
+            for name, check in (
+                ("significance", significance_faults),
+                ("ceilings", ceiling_faults),
+            ):
+                found += guarded(name, "", partial(check, self.plan, self.store))
         if self.folder is not None:
             folder = self.folder
-            check = partial(file_faults, folder, arms, self.store)
-            found += guarded("files", folder.name, check)
+            files = partial(file_faults, folder, arms, self.store)
+            found += guarded("files", folder.name, files)
         return _with_proven(make_audit(found), proven_texts(self.plan, PROVEN))
 
     def _arm(self, arm: ArmAudit, stored: StoredRecipes) -> list[Found]:
         checks: dict[str, Callable[[], Iterator[Found]]] = {
             "rows": lambda: arm_faults(arm),
             "numbers": lambda: number_faults(arm, thorough=self.thorough),
+            "summaries": lambda: summary_faults(arm),
             "folds": lambda: alignment_faults(arm),
             "tunings": lambda: tuning_faults(arm, thorough=self.thorough),
             "lineage": lambda: lineage_faults(

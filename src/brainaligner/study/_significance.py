@@ -178,14 +178,14 @@ def _test(folder: Path, task: SignificanceTask, store: Store, options: RunOption
     found: dict[str, list[np.ndarray]] = {}
     for start in range(0, size, TARGETS_AT_ONCE):
         targets = slice(start, min(start + TARGETS_AT_ONCE, size))
-        for name, values in _tested(task, targets, store, options):
+        for name, values in tested(task, targets, store, options):
             found.setdefault(name, []).append(values)
     with npz_writer(folder / ARRAYS) as add:
         for name, parts in found.items():
             add(name, np.concatenate(parts))
 
 
-def _tested(
+def tested(
     task: SignificanceTask, targets: slice, store: Store, options: RunOptions
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Name and values of everything that is found of some targets."""
