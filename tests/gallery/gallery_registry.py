@@ -268,6 +268,7 @@ EACH_TIME: frozenset[str] = frozenset(
         "cheat_features_one_tr_off",
         "cheat_features_scaled_together",
         "cheat_noisy_copy_of_a_test_story",
+        "cheat_p_values_edited_in_the_store",
         "cheat_predictions_blended_before_scoring",
         "cheat_random_chunks",
         "cheat_repeated_among_single_stories",

@@ -93,11 +93,27 @@ class Auditor:
                 ("ceilings", ceiling_faults),
             ):
                 found += guarded(name, "", partial(check, self.plan, self.store))
+        found += self._left_open()
         if self.folder is not None:
             folder = self.folder
             files = partial(file_faults, folder, arms, self.store)
             found += guarded("files", folder.name, files)
         return _with_proven(make_audit(found), proven_texts(self.plan, PROVEN))
+
+    def _left_open(self) -> Iterator[Unproven]:
+        """What no check makes again, said in every audit."""
+        yield Unproven(
+            "judgements",
+            "whole study",
+            "intervals, nulls, diagnostics and what test stories can show are not made again",
+        )
+        tested = self.plan.prepared.config.significance is not None
+        if not self.thorough and (tested or self.plan.prepared.ceilings):
+            yield Unproven(
+                "significance",
+                "whole study",
+                "p and noise ceilings are not computed again: brainaligner audit does",
+            )
 
     def _arm(self, arm: ArmAudit, stored: StoredRecipes) -> list[Found]:
         checks: dict[str, Callable[[], Iterator[Found]]] = {

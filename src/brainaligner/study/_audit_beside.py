@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -14,12 +14,12 @@ from brainaligner.study._ceilings import MEASURES
 from brainaligner.study._disk import read_json, read_npz
 from brainaligner.study._options import RunOptions
 from brainaligner.study._plan import Plan
-from brainaligner.study._significance import ARRAYS, SignificanceTask, significance_tasks, tested
+from brainaligner.study._significance import ARRAYS, significance_tasks, tested
 from brainaligner.study._store import Store
 
-_TARGETS = slice(0, 16)
+_PLACES, _AT_EACH = 4, 4
 _ODD = 1 / 8
-"""Which targets are computed again, and the share of them that may come out otherwise."""
+"""Where and how many targets are computed again, and the share that may come out otherwise."""
 _P_ROOM, _ROOM = 1e-3, 1e-4
 """How far p and other figures may be off: another processor adds in another order."""
 
@@ -32,13 +32,31 @@ def significance_faults(plan: Plan, store: Store) -> Iterator[Found]:
         if path is None:
             yield Unproven("significance", where, "its tests are not in the store")
             continue
-        again = dict(tested(task, _some(task), store, RunOptions(store.folder.parent)))
-        yield from _differing(read_npz(path), again, where)
+        options = RunOptions(store.folder.parent)
+        parts = _some(plan, task.subject)
+        again = [dict(tested(task, part, store, options)) for part in parts]
+        yield from _differing(_sampled(read_npz(path), parts), _joined(again), where)
 
 
-def _some(task: SignificanceTask) -> slice:
-    size = task.plan.prepared.dataset.space(task.subject).size
-    return slice(0, min(_TARGETS.stop, size))
+def _some(plan: Plan, subject: str) -> list[slice]:
+    """A few targets at a few places, from the first to the last."""
+    size = plan.prepared.dataset.space(subject).size
+    if size <= _PLACES * _AT_EACH:
+        return [slice(0, size)]
+    starts = np.linspace(0, size - _AT_EACH, _PLACES).astype(int)
+    return [slice(int(start), int(start) + _AT_EACH) for start in starts]
+
+
+def _sampled(stored: Mapping[str, np.ndarray], parts: Sequence[slice]) -> dict[str, np.ndarray]:
+    return {
+        name: np.concatenate([values[part] for part in parts])
+        for name, values in stored.items()
+        if values.ndim
+    }
+
+
+def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def ceiling_faults(plan: Plan, store: Store) -> Iterator[Found]:
@@ -51,11 +69,13 @@ def ceiling_faults(plan: Plan, store: Store) -> Iterator[Found]:
             if task.cuts:
                 yield Unproven("ceilings", where, "they are not in the store")
             continue
-        yield from _differing(read_npz(path), _measured(plan, task), where)
+        parts = _some(plan, task.subject)
+        again = [_measured(plan, task, part) for part in parts]
+        yield from _differing(_sampled(read_npz(path), parts), _joined(again), where)
 
 
-def _measured(plan: Plan, task: CeilingTask) -> dict[str, np.ndarray]:
-    read = plan.prepared.dataset.repeats(task.subject, task.story, _TARGETS)
+def _measured(plan: Plan, task: CeilingTask, part: slice) -> dict[str, np.ndarray]:
+    read = plan.prepared.dataset.repeats(task.subject, task.story, part)
     assert read is not None
     assert read.repeats is not None
     found = {cut: noise_ceiling(read.repeats[:, task.rows(cut)]) for cut in task.cuts}
@@ -82,7 +102,7 @@ def _differing(
 ) -> Iterator[Fault]:
     for name, values in again.items():
         room = _P_ROOM if name.endswith("/p") else _ROOM
-        kept = stored.get(name, np.zeros(0))[: len(values)]
+        kept = stored.get(name, np.zeros(0))
         alike = kept.shape == values.shape
         if alike:  # rounding may tip the odd target over a bound, such as its block
             off = ~np.isclose(kept, values, rtol=room, atol=room, equal_nan=True)
