@@ -37,7 +37,7 @@ def trained_parts(
             wanted=f"at most {n_layers}, the layers of model {aligner.info.name!r}",
             do="Choose fewer, or 'all'.",
         )
-    stack = _layer_stack(aligner)
+    stack = layer_stack(aligner)
     parts: dict[str, nn.Module | None] = {
         f"layer {k}": stack[k - 1] for k in range(n_layers - n_top + 1, n_layers + 1)
     }
@@ -71,12 +71,12 @@ def trainee(aligner: BrainAligner, *, settings: AlignerSettings, with_brain: boo
     """Copy an aligner, with dropout set, LoRA added and gradients for the trained weights alone."""
     parts_wanted = trained_parts(aligner, settings=settings, with_brain=with_brain)
     copied = copy.deepcopy(aligner)
-    _set_dropout(copied.tower, settings.dropout)
+    set_dropout(copied.tower, settings.dropout)
     copied.requires_grad_(False)
     for name, part in trained_parts(copied, settings=settings, with_brain=with_brain).items():
         if settings.lora is not None and name.startswith("layer "):
             assert part is not None
-            _add_lora(part, settings.lora)
+            add_lora(part, settings.lora)
             continue
         for weight in part_weights(copied, name, part).values():
             weight.requires_grad_(True)
@@ -112,6 +112,11 @@ def moved(
     }
 
 
+def moved_weights(before: nn.Module, after: nn.Module) -> float:
+    """``||w - w0|| / ||w0||`` over all weights of a module."""
+    return _distance(dict(before.named_parameters()), dict(after.named_parameters()))
+
+
 def _distance(old: Mapping[str, torch.Tensor], new: Mapping[str, torch.Tensor]) -> float:
     with torch.no_grad():
         change = sum(float((new[key] - old[key]).double().square().sum()) for key in old)
@@ -119,7 +124,7 @@ def _distance(old: Mapping[str, torch.Tensor], new: Mapping[str, torch.Tensor]) 
     return (change / length) ** 0.5 if length else float("nan")
 
 
-def _layer_stack(aligner: BrainAligner) -> nn.ModuleList:
+def layer_stack(aligner: BrainAligner) -> nn.ModuleList:
     base, n_layers = aligner.tower.base_model, aligner.info.n_layers
     stacks = (part for part in base.modules() if isinstance(part, nn.ModuleList))
     for stack in stacks:
@@ -133,7 +138,7 @@ def _layer_stack(aligner: BrainAligner) -> nn.ModuleList:
     )
 
 
-def _set_dropout(tower: nn.Module, share: float) -> None:
+def set_dropout(tower: nn.Module, share: float) -> None:
     """Set all dropout modules, and what ModernBERT keeps as a number or leaves out at 0."""
     for module in list(tower.modules()):
         for name, child in list(module.named_children()):
@@ -143,7 +148,7 @@ def _set_dropout(tower: nn.Module, share: float) -> None:
             setattr(module, "attention_dropout", share)  # noqa: B010 - mypy sees a module
 
 
-def _add_lora(layer: nn.Module, lora: LoraSettings) -> None:
+def add_lora(layer: nn.Module, lora: LoraSettings) -> None:
     from peft import LoraConfig, inject_adapter_in_model
 
     linear = [name for name, part in layer.named_modules() if isinstance(part, nn.Linear)]
