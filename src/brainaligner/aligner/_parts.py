@@ -39,7 +39,7 @@ def trained_parts(
             wanted=f"at most {n_layers}, the layers of model {aligner.info.name!r}",
             do="Choose fewer, or 'all'.",
         )
-    stack = _layer_stack(aligner)
+    stack = layer_stack(aligner)
     parts: dict[str, nn.Module | None] = {
         f"layer {k}": stack[k - 1] for k in range(n_layers - n_top + 1, n_layers + 1)
     }
@@ -72,12 +72,12 @@ def part_weights(
 def trainee(aligner: BrainAligner, *, settings: AlignerSettings, with_brain: bool) -> BrainAligner:
     """Copy an aligner, with dropout set, LoRA added and gradients for the trained weights alone."""
     copied = copy.deepcopy(aligner)
-    _set_dropout(copied.tower, settings.dropout)
+    set_dropout(copied.tower, settings.dropout)
     copied.requires_grad_(False)
     for name, part in trained_parts(copied, settings=settings, with_brain=with_brain).items():
         if settings.lora is not None and name.startswith("layer "):
             assert part is not None
-            _add_lora(part, settings.lora)
+            add_lora(part, settings.lora)
             continue
         for weight in part_weights(copied, name, part).values():
             weight.requires_grad_(True)
@@ -106,6 +106,11 @@ def moved(
     }
 
 
+def moved_weights(before: nn.Module, after: nn.Module) -> float:
+    """``||w - w0|| / ||w0||`` over all weights of a module."""
+    return _distance(dict(before.named_parameters()), dict(after.named_parameters()))
+
+
 def _distance(old: Mapping[str, torch.Tensor], new: Mapping[str, torch.Tensor]) -> float:
     with torch.no_grad():
         change = sum(float((new[key] - old[key]).double().square().sum()) for key in old)
@@ -113,7 +118,7 @@ def _distance(old: Mapping[str, torch.Tensor], new: Mapping[str, torch.Tensor]) 
     return (change / length) ** 0.5 if length else float("nan")
 
 
-def _layer_stack(aligner: BrainAligner) -> nn.ModuleList:
+def layer_stack(aligner: BrainAligner) -> nn.ModuleList:
     base, n_layers = aligner.tower.base_model, aligner.info.n_layers
     stacks = (part for part in base.modules() if isinstance(part, nn.ModuleList))
     for stack in stacks:
@@ -127,7 +132,7 @@ def _layer_stack(aligner: BrainAligner) -> nn.ModuleList:
     )
 
 
-def _set_dropout(tower: nn.Module, share: float) -> None:
+def set_dropout(tower: nn.Module, share: float) -> None:
     """Set all dropout modules, those left out at 0 (ModernBERT), and shares kept as numbers.
 
     Llama's and Qwen's attention keeps ``attention_dropout``, OPT's ``dropout``.
@@ -141,7 +146,7 @@ def _set_dropout(tower: nn.Module, share: float) -> None:
                 setattr(module, name, share)
 
 
-def _add_lora(layer: nn.Module, lora: LoraSettings) -> None:
+def add_lora(layer: nn.Module, lora: LoraSettings) -> None:
     """Put low-rank updates beside each linear map; GPT-2 keeps its maps transposed (Conv1D)."""
     from peft import LoraConfig, inject_adapter_in_model
     from transformers.pytorch_utils import Conv1D
