@@ -116,7 +116,7 @@ class StoryMaterial:
                 raise InputError(
                     f"{where}, story {story!r}",
                     got=f"shape {values.shape}" + ("" if finite else ", not finite"),
-                    wanted=f"a finite matrix of {len(self.texts[story])} rows at most, as the texts",
+                    wanted=f"a finite matrix of at most {len(self.texts[story])} rows",
                     do="Trim the recording, and replace what is missing where the data are read.",
                 )
         return {story: frozen_array(values) for story, values in stories.items()}
