@@ -69,9 +69,21 @@ def align(
 
 
 def check_objectives(
-    aligner: BrainAligner, *, settings: ObjectiveSettings, options: TuningOptions
+    aligner: BrainAligner,
+    *,
+    settings: ObjectiveSettings,
+    options: TuningOptions,
+    head_comes: bool = False,
 ) -> None:
     """Refuse what `align` would refuse for these settings, before any material is there.
+
+    Parameters
+    ----------
+    aligner : BrainAligner
+    settings : ObjectiveSettings
+    options : TuningOptions
+    head_comes : bool
+        Whether a masked model without a head will have learned one by then.
 
     Raises
     ------
@@ -80,7 +92,8 @@ def check_objectives(
     """
     check_device(settings.precision, options)
     objective_span(aligner, settings)
-    if settings.reads_tokens and not aligner.has_head:
+    comes = head_comes and aligner.info.kind == "encoder"
+    if settings.reads_tokens and not aligner.has_head and not comes:
         raise InputError(
             f"model {aligner.info.name!r}",
             got=f"a checkpoint without a head that predicts tokens ({aligner.fresh[0]} is missing)",

@@ -38,7 +38,7 @@ class LinearHeads:
     """
 
     bottleneck: Float32[np.ndarray, "column rank"]
-    maps: Mapping[str, Float32[np.ndarray, "rank target"]]
+    maps: Mapping[str, Float32[np.ndarray, "_ _"]]
 
     def predict(
         self, subject: str, design: Float[np.ndarray, "time column"]
@@ -66,7 +66,7 @@ class StartedHeads:
     whole: LinearHeads
     parts: tuple[LinearHeads, ...]
     folds: tuple[tuple[str, ...], ...]
-    reliability: Mapping[str, Float32[np.ndarray, "target"]]
+    reliability: Mapping[str, Float32[np.ndarray, "_"]]
 
 
 def start_heads(

@@ -98,8 +98,8 @@ class BrainAligner(nn.Module):
 
     @property
     def text_tower(self) -> TextTower:
-        """The language model alone: what goes into an encoding model."""
-        return TextTower(self.tower, self.tokenizer)
+        """The language model alone, without a head that was drawn and never learned."""
+        return TextTower(self.tower if self.has_head else self.reader.module, self.tokenizer)
 
     def forward(
         self,

@@ -46,8 +46,8 @@ class Aligned:
     ----------
     aligner : BrainAligner
         With the weights of the lowest validation loss, on the CPU, in evaluation mode.
-    best_step, steps : int
-        The step of these weights, and how many were made.
+    best_step, steps, planned_steps : int
+        The step of these weights, how many were made, and how many all epochs have.
     start, best : mapping of str to float
         Losses on the validation stories and ``"r"``, before the first step and at the best one.
     moved : mapping of str to float
@@ -61,6 +61,7 @@ class Aligned:
     aligner: BrainAligner
     best_step: int
     steps: int
+    planned_steps: int
     start: Mapping[str, float]
     best: Mapping[str, float]
     moved: Mapping[str, float]
@@ -236,6 +237,7 @@ class ObjectiveRun:
             finished,
             best_step=state["best_global_step"],
             steps=state["global_step"],
+            planned_steps=state["max_steps"],
             start=start,
             best={k.removeprefix("eval_"): v for k, v in best.items() if k.startswith("eval_")},
             moved=moved_layers(self.aligner, finished, self.settings),

@@ -99,7 +99,7 @@ class ObjectiveSettings:
     InputError
     """
 
-    predict: PredictSettings | None = field(default_factory=PredictSettings)
+    predict: PredictSettings | None = None
     contrastive: ContrastiveSettings | None = None
     masked_brain: MaskedBrainSettings | None = None
     anchor: AnchorSettings | None = None

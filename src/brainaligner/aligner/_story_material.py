@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32
 from brainaligner.core import InputError, frozen_array
 from brainaligner.text import RowText
 
-StoryArrays = Mapping[str, Float32[np.ndarray, "time _"]]
+StoryArrays = Mapping[str, Float32[np.ndarray, "_ _"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class StoryMaterial:
 
     texts: Mapping[str, Sequence[RowText]]
     responses: Mapping[str, StoryArrays] = field(default_factory=dict)
-    nuisance: Mapping[str, Float[np.ndarray, "time column"]] = field(default_factory=dict)
+    nuisance: Mapping[str, Float[np.ndarray, "_ _"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         texts = {story: tuple(rows) for story, rows in self.texts.items()}
@@ -67,7 +67,7 @@ class StoryMaterial:
         return int(next(iter(self.responses[subject].values())).shape[1])
 
     def freed(
-        self, weights: Mapping[str, Float[np.ndarray, "column target"]]
+        self, weights: Mapping[str, Float[np.ndarray, "_ _"]]
     ) -> dict[str, dict[str, np.ndarray]]:
         """Responses less what Z explains of them, by subject and story."""
         return {

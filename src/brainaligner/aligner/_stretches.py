@@ -15,7 +15,7 @@ from brainaligner.aligner._masking import FIXED, Vocabulary, draw_masks, story_k
 from brainaligner.aligner._objective_settings import ObjectiveSettings
 from brainaligner.aligner._token_table import ReadBelow, TokenTable, text_groups
 
-Pooled = Mapping[str, Float32[np.ndarray, "time feature"]]
+Pooled = Mapping[str, Float32[np.ndarray, "_ _"]]
 
 
 @dataclass(frozen=True)
