@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from torch import nn
 
@@ -72,8 +73,15 @@ def objective_trainee(aligner: BrainAligner, *, settings: ObjectiveSettings) -> 
         else:
             layer.requires_grad_(True)
     if settings.checkpointing:
-        copied.tower.gradient_checkpointing_enable({"use_reentrant": False})
+        recompute_activations(copied.tower)
     return copied
+
+
+def recompute_activations(tower: Any) -> None:
+    """Have a model compute its activations twice in training, in place of keeping them."""
+    name = "activation_checkpointing_enable"  # transformers 4 calls it otherwise
+    enable = getattr(tower, name, None) or tower.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
 
 
 def moved_layers(

@@ -1,0 +1,87 @@
+"""Some layers of a model give what the whole model gives."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from tiny_aligners import CAUSAL, FAMILIES
+
+from brainaligner.aligner import BrainAligner
+from brainaligner.aligner._objective_parts import recompute_activations
+from brainaligner.aligner._parts import set_dropout
+from brainaligner.aligner._span import LayerSpan
+from brainaligner.core import InputError
+
+Aligners = Callable[..., BrainAligner]
+IDS = torch.tensor([[7, 8, 9, 10, 11, 12], [30, 31, 32, 33, 0, 0]])
+MASK = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
+KEPT = MASK.bool()
+
+
+@pytest.mark.parametrize(("first", "read"), [(1, (0, 1, 3)), (2, (2,)), (2, (1, 3)), (3, (3, 2))])
+@pytest.mark.parametrize("family", [*FAMILIES, *CAUSAL])
+def test_states_equal_transformers_own(
+    tiny: Aligners, family: str, first: int, read: tuple[int, ...]
+) -> None:
+    base = tiny(family).reader.module
+    names = [name for name, _ in base.named_parameters()]
+    span = LayerSpan(base, 3, first, read)
+    with torch.inference_mode():
+        wanted = base(IDS, attention_mask=MASK, output_hidden_states=True).hidden_states
+        whole = span.states(IDS, MASK)
+        below = span.lower(IDS, MASK) if first > 1 else None
+        upper = span.states(IDS, MASK, below)
+    assert list(whole) == list(read)
+    for k in read:
+        assert torch.allclose(whole[k][KEPT], wanted[k][KEPT], atol=1e-6)
+        assert torch.allclose(upper[k][KEPT], wanted[k][KEPT], atol=1e-6)
+    assert [name for name, _ in base.named_parameters()] == names  # nothing is left behind
+
+
+@pytest.mark.parametrize("family", ["bert", "llama", "modernbert"])
+def test_layers_that_are_left_out_do_not_run(tiny: Aligners, family: str) -> None:
+    base = tiny(family).reader.module
+    span = LayerSpan(base, 3, 2, (2,))
+    ran: list[int] = []
+    stack = span._stack()[2]
+    hooks = [
+        layer.register_forward_hook(lambda *_, k=k: ran.append(k)) for k, layer in enumerate(stack)
+    ]
+    with torch.inference_mode():
+        below = span.lower(IDS, MASK)
+        assert ran == [0]
+        ran.clear()
+        span.states(IDS, MASK, below)
+    assert ran == [1]
+    for hook in hooks:
+        hook.remove()
+
+
+@pytest.mark.parametrize("family", ["bert", "qwen2"])
+def test_gradients_reach_the_layers_that_run_and_no_other(tiny: Aligners, family: str) -> None:
+    base = copy.deepcopy(tiny(family).reader.module).requires_grad_(True)
+    set_dropout(base, 0.0)
+    recompute_activations(base)
+    base.train()
+    span = LayerSpan(base, 3, 2, (2,))
+    below = span.lower(IDS, MASK).detach()
+    span.states(IDS, MASK, below)[2].square().sum().backward()
+    stack = span._stack()[2]
+    touched = [any(w.grad is not None for w in layer.parameters()) for layer in stack]
+    assert touched == [False, True, False]
+    kept = [w.grad.clone() for w in stack[1].parameters() if w.grad is not None]
+    base.zero_grad()
+    base.eval()  # then nothing is computed twice
+    span.states(IDS, MASK, below)[2].square().sum().backward()
+    again = [w.grad for w in stack[1].parameters() if w.grad is not None]
+    assert len(kept) == len(again) > 5
+    for one, two in zip(kept, again, strict=True):
+        assert torch.allclose(one, two, atol=1e-6)
+
+
+def test_a_model_without_a_list_of_layers_is_refused(tiny: Aligners) -> None:
+    with pytest.raises(InputError, match="no list of its layers"):
+        LayerSpan(tiny("bert").reader.module, 7, 1, (1,))
