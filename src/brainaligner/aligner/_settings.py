@@ -228,7 +228,7 @@ def _rows(value: Any) -> bool:
     return bool(value) and whole and len(set(value)) == len(value)
 
 
-def _betas(value: Any) -> bool:
+def is_betas(value: Any) -> bool:
     return len(value) == 2 and all(is_between(beta, 0.0, 1.0) and beta < 1 for beta in value)
 
 
@@ -261,7 +261,7 @@ _RULES: _Rules = {
     "batch": (lambda v: is_whole(v, 1), "a whole number of 1 or more"),
     "accumulation": (lambda v: is_whole(v, 1), "a whole number of 1 or more"),
     "learning_rate": (lambda v: is_between(v, 0.0, _INF) and v > 0, "a finite number above 0"),
-    "betas": (_betas, "two numbers from 0 to below 1"),
+    "betas": (is_betas, "two numbers from 0 to below 1"),
     "weight_decay": (lambda v: is_between(v, 0.0, _INF), "a finite number of 0 or more"),
     "warmup_steps": (or_none(lambda v: is_whole(v, 0)), "None, or a whole number of 0 or more"),
     "warmup_share": (or_none(lambda v: is_between(v, 0.0, 1.0)), "None, or 0 to 1"),
