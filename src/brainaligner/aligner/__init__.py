@@ -18,6 +18,7 @@ from brainaligner.aligner._objective_settings import ObjectiveSettings
 from brainaligner.aligner._objectives import OBJECTIVES
 from brainaligner.aligner._settings import AlignerSettings, LoraSettings, TuningOptions
 from brainaligner.aligner._similarity import (
+    LEAST_COMPARED,
     LayerSimilarity,
     dissimilarity_agreement,
     layer_similarity,
@@ -29,6 +30,7 @@ from brainaligner.aligner._tune import Tuned, check_tuning, tune
 
 __all__ = [
     "HEAD_SETTINGS",
+    "LEAST_COMPARED",
     "LEAST_SHIFT",
     "OBJECTIVES",
     "Aligned",

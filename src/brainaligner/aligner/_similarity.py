@@ -12,7 +12,8 @@ from brainaligner.aligner._model import BrainAligner
 from brainaligner.core import InputError
 from brainaligner.text import RowText, TextSettings, row_states
 
-_LEAST_ROWS = 3
+LEAST_COMPARED = 3
+"""Rows of text that a comparison of layers needs at least."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,11 @@ def _drawn_rows(
 ) -> tuple[RowText, ...]:
     """Rows with words in their order, at most so many of them."""
     rows = [text for told in texts.values() for text in told if text.own]
-    if len(rows) < _LEAST_ROWS or n_rows < _LEAST_ROWS:
+    if len(rows) < LEAST_COMPARED or n_rows < LEAST_COMPARED:
         raise InputError(
             "layer similarity",
             got=f"{len(rows)} rows with words, of which {n_rows} are compared",
-            wanted=f"at least {_LEAST_ROWS}",
+            wanted=f"at least {LEAST_COMPARED}",
             do="Give more text or raise n_rows.",
         )
     size = min(n_rows, len(rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from brainaligner.study._disk import read_json, reading_artifact, write_json
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._store import Store
+from brainaligner.study._tuning_language import similarity_facts
 from brainaligner.study._tuning_task import BITS_SEED, CHECKPOINT, TuningTask, TuningTasks
 from brainaligner.study._witness import WitnessBook
 
@@ -52,6 +53,9 @@ class TuningFacts:
         Whether the checkpoint had no masked-LM head, so that one was learned first.
     model : str
         Folder of the tuned checkpoint, below the store.
+    similarity : mapping of str to mapping of str to float
+        Of each layer to that of the model before tuning, ``cka`` and ``rsa``, on the text of
+        the aligner's validation stories. Tunings of earlier versions have none.
     """
 
     tuning: str
@@ -65,6 +69,7 @@ class TuningFacts:
     bits: Mapping[str, float]
     head_learned: bool
     model: str
+    similarity: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def check_tunings(tasks: TuningTasks, *, store: Store, options: RunOptions) -> None:
@@ -180,13 +185,15 @@ def _tune(
         return  # the first rank writes
     witness.save(target)
     done.aligner.text_tower.save_pretrained(target / CHECKPOINT)
+    plain_model = load_aligner(source, brain_width=None)
     facts = {
         "epochs": done.epochs,
         "best_epoch": done.best_epoch,
         "moved": dict(done.moved),
-        "bits": _bits(done.aligner, load_aligner(source, brain_width=None), task, validation)
+        "bits": _bits(done.aligner, plain_model, task, validation)
         | {"unigram": _unigram(done.aligner, task, train, validation)},
         "head_learned": head_facts["learned"],
+        "similarity": similarity_facts(plain_model, done.aligner, validation.texts),
     }
     write_json(target / "facts.json", facts)
     _keep_history(work, target)
