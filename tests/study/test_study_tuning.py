@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -96,10 +97,17 @@ def test_each_tuning_says_how_it_went(run_json: dict[str, Any]) -> None:
         assert {"layer 1", "layer 2", "head"} <= set(facts["moved"])
         assert all(0 < value < 1 for value in facts["moved"].values())
         assert ("projection" in facts["moved"]) == (name in WITH_BRAIN)
+        alike = facts["similarity"]
+        assert list(alike) == ["0", "1", "2"]
+        assert alike["0"] == {"cka": 1.0, "rsa": 1.0}  # embeddings do not train
+        assert all(0 < one[kind] < 1 for k, one in alike.items() if k != "0" for kind in one)
     kinds = {t["tuning"]: t["brain"] for t in run_json["tunings"]}
     assert (kinds["text"], kinds["brainlm-30"]) == ("none", "brainlm")
     rows = _table(run_json, "Tuned models")
     assert len(rows) == len(found)
+    for row in rows:
+        lowest = row["similarity to the original lowest (layer)"]
+        assert re.fullmatch(r"CKA [01]\.\d{3} \([12]\), RSA [01]\.\d{3} \([12]\)", lowest)
 
 
 def test_seeds_are_arms_of_their_own(run_json: dict[str, Any]) -> None:

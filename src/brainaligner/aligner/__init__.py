@@ -2,6 +2,7 @@
 
 from brainaligner.aligner._align import align, check_objectives
 from brainaligner.aligner._head import HEAD_SETTINGS, LearnedHead, learn_head
+from brainaligner.aligner._language import token_bits, token_floor
 from brainaligner.aligner._loss_settings import (
     AnchorSettings,
     ContrastiveSettings,
@@ -16,12 +17,20 @@ from brainaligner.aligner._objective_run import Aligned
 from brainaligner.aligner._objective_settings import ObjectiveSettings
 from brainaligner.aligner._objectives import OBJECTIVES
 from brainaligner.aligner._settings import AlignerSettings, LoraSettings, TuningOptions
+from brainaligner.aligner._similarity import (
+    LEAST_COMPARED,
+    LayerSimilarity,
+    dissimilarity_agreement,
+    layer_similarity,
+    linear_cka,
+)
 from brainaligner.aligner._story_material import StoryMaterial
-from brainaligner.aligner._tally import MaskedBits, masked_bits, unigram_bits
+from brainaligner.aligner._tally import TokenBits, masked_bits, unigram_bits
 from brainaligner.aligner._tune import Tuned, check_tuning, tune
 
 __all__ = [
     "HEAD_SETTINGS",
+    "LEAST_COMPARED",
     "LEAST_SHIFT",
     "OBJECTIVES",
     "Aligned",
@@ -31,24 +40,30 @@ __all__ = [
     "BrainAligner",
     "ContrastiveSettings",
     "LanguageSettings",
+    "LayerSimilarity",
     "LearnedHead",
     "LoraSettings",
-    "MaskedBits",
     "MaskedBrainSettings",
     "ObjectiveSettings",
     "PredictSettings",
     "ResponseHeadSettings",
     "StoryMaterial",
     "TextTower",
+    "TokenBits",
     "Tuned",
     "TuningOptions",
     "align",
     "check_objectives",
     "check_tuning",
+    "dissimilarity_agreement",
+    "layer_similarity",
     "learn_head",
+    "linear_cka",
     "load_aligner",
     "masked_bits",
     "shift_brain",
+    "token_bits",
+    "token_floor",
     "tune",
     "unigram_bits",
 ]

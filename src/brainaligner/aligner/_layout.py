@@ -83,6 +83,11 @@ class Examples:
         return np.array([len(example.ids) for example in self.examples], dtype=np.int64)
 
     @property
+    def stories(self) -> list[str]:
+        """The story of each example."""
+        return [example.story for example in self.examples]
+
+    @property
     def n_examples(self) -> int:
         """Texts of one epoch."""
         return len(self.examples)

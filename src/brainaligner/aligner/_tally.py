@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -29,8 +29,8 @@ _LN2 = float(np.log(2.0))
 
 
 @dataclass(frozen=True)
-class MaskedBits:
-    """How many bits a hidden token costs.
+class TokenBits:
+    """How many bits a token costs that is hidden, or that comes next (`token_bits`).
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class MaskedBits:
         Share of tokens that were the most probable ones.
     tokens : int
     by_story : mapping of str to float
-        `bits` of each story that has a hidden token.
+        `bits` of each story that has such a token.
     """
 
     bits: float
@@ -56,7 +56,7 @@ def masked_bits(
     brain: BrainInput,
     settings: AlignerSettings,
     seed: int,
-) -> MaskedBits:
+) -> TokenBits:
     """Measure bits per masked token under masks that stay the same for one seed.
 
     Parameters
@@ -80,7 +80,7 @@ def masked_bits(
         raise unknown_name("masked bits", "brain", str(brain), get_args(BrainInput))
     drawn = replace(settings, seed=seed)
     examples = read_examples(aligner, _with_input(material, brain, seed), settings=drawn)
-    return summed_bits(examples, _token_costs(aligner, examples))
+    return summed_bits(examples.stories, _token_costs(aligner, examples))
 
 
 def unigram_bits(
@@ -90,7 +90,7 @@ def unigram_bits(
     *,
     settings: AlignerSettings,
     seed: int,
-) -> MaskedBits:
+) -> TokenBits:
     """Bits per masked token when only the tokens' frequencies in training texts are known.
 
     ``p(v) = (n_v + 0.3) / sum_u (n_u + 0.3)`` over the vocabulary without special tokens. The
@@ -102,15 +102,22 @@ def unigram_bits(
     logs = log_frequencies(known, n_tokens=aligner.tower.config.vocab_size)
     batch = _all_hidden(asked)
     costs = -logs[batch.labels] / _LN2
-    return summed_bits(asked, (batch.examples, costs, batch.labels == int(logs.argmax())))
+    return summed_bits(asked.stories, (batch.examples, costs, batch.labels == int(logs.argmax())))
 
 
 def log_frequencies(examples: Examples, *, n_tokens: int) -> Float64[np.ndarray, "token"]:
     """Natural logarithm of each token's smoothed frequency; special tokens count as unseen."""
-    counts = np.zeros(n_tokens)
-    for example in examples.examples:
-        np.add.at(counts, example.ids[examples.vocabulary.may_hide(example.ids)], 1.0)
-    counts += PSEUDO_COUNT
+    may_hide = examples.vocabulary.may_hide
+    return log_shares([e.ids[may_hide(e.ids)] for e in examples.examples], n_tokens=n_tokens)
+
+
+def log_shares(
+    texts: Iterable[Int64[np.ndarray, "_"]], *, n_tokens: int
+) -> Float64[np.ndarray, "token"]:
+    """Natural logarithm of each token's share of some texts, after `PSEUDO_COUNT` is added."""
+    counts = np.full(n_tokens, PSEUDO_COUNT)
+    for ids in texts:
+        np.add.at(counts, ids, 1.0)
     return np.log(counts / counts.sum())
 
 
@@ -118,19 +125,19 @@ Costs = tuple[Int64[np.ndarray, "token"], np.ndarray, np.ndarray]
 """Of each hidden token: its example, its bits, whether it was the most probable one."""
 
 
-def summed_bits(examples: Examples, costs: Costs) -> MaskedBits:
-    """Sum tokens up over stories and over all."""
+def summed_bits(stories_of: Sequence[str], costs: Costs) -> TokenBits:
+    """Sum tokens up over stories and over all; `stories_of` names the story of each example."""
     where, bits, hits = costs
     if not len(bits):
         raise InputError(
-            "masked bits",
+            "bits of tokens",
             got="no selected token",
             wanted="at least one",
             do="Give more text or raise mask_rate.",
         )
-    stories = np.array([example.story for example in examples.examples])[where]
+    stories = np.array(stories_of)[where]
     by_story = {str(story): float(bits[stories == story].mean()) for story in np.unique(stories)}
-    return MaskedBits(float(bits.mean()), float(hits.mean()), len(bits), by_story)
+    return TokenBits(float(bits.mean()), float(hits.mean()), len(bits), by_story)
 
 
 def fixed_batches(

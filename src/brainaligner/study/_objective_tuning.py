@@ -5,24 +5,29 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brainaligner.aligner import (
+    BrainAligner,
     ObjectiveSettings,
     StoryMaterial,
     TuningOptions,
     align,
     load_aligner,
+    token_bits,
+    token_floor,
 )
 from brainaligner.study._brain import ensure_brain
 from brainaligner.study._disk import write_json
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._store import Store
-from brainaligner.study._tuning_task import CHECKPOINT, TuningTask
+from brainaligner.study._tuning_language import similarity_facts
+from brainaligner.study._tuning_task import BITS_SEED, CHECKPOINT, TuningTask
 from brainaligner.study._witness import WitnessBook
 from brainaligner.text import nuisance_columns
 
@@ -58,10 +63,15 @@ def tune_on_objectives(
         one.subject: ensure_brain(one, store=store, options=options, reporter=reporter).rows
         for one in task.brains
     }
+    before = load_aligner(source.model, brain_width=None, any_kind=True)
+    train, validation = (
+        _material(task, settings, side, brains)
+        for side in (task.division.train, task.division.validation)
+    )
     done = align(
-        load_aligner(source.model, brain_width=None, any_kind=True),
-        _material(task, settings, task.division.train, brains),
-        _material(task, settings, task.division.validation, brains),
+        before,
+        train,
+        validation,
         settings=settings,
         folder=work,
         options=tuning_options(options),
@@ -76,8 +86,9 @@ def tune_on_objectives(
         "epochs": settings.epochs,
         "best_epoch": -(-done.best_step * settings.epochs // done.planned_steps),
         "moved": dict(done.moved),
-        "bits": {},
+        "bits": _bits(before, done.aligner, settings, (train, validation)),
         "head_learned": source.head_learned,
+        "similarity": similarity_facts(before, done.aligner, validation.texts),
         "objectives": {
             "start": dict(done.start),
             "best": dict(done.best),
@@ -113,6 +124,21 @@ def _material(
         for subject, rows in brains.items()
     }
     return StoryMaterial(texts, responses, nuisance)
+
+
+def _bits(
+    before: BrainAligner,
+    after: BrainAligner,
+    settings: ObjectiveSettings,
+    sides: tuple[StoryMaterial, StoryMaterial],
+) -> dict[str, float]:
+    """Bits per token of the validation stories before and after; none without a head."""
+    if not before.has_head:
+        return {}
+    texts = sides[1].texts
+    bits = partial(token_bits, texts=texts, settings=settings.masking, seed=BITS_SEED)
+    floor = token_floor(before, sides[0].texts, texts, settings=settings.masking, seed=BITS_SEED)
+    return {"none": bits(after).bits, "plain": bits(before).bits, "unigram": floor.bits}
 
 
 def objective_words(facts: Mapping[str, Any]) -> str:

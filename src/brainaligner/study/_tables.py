@@ -11,6 +11,7 @@ from brainaligner.report import Column, PublishedLayout, RunReport, Table, publi
 from brainaligner.study._null_tunings import null_findings
 from brainaligner.study._plan import Plan
 from brainaligner.study._tuning import TuningFacts
+from brainaligner.study._tuning_language import SIMILARITY_NOTE, similarity_cell
 
 _BITS = ("true", "shifted", "none", "plain", "unigram")
 _NOTES = (
@@ -20,6 +21,7 @@ _NOTES = (
     ("Plain", "of the model before tuning, without brain"),
     ("Unigram", "from word frequencies of the aligner's training stories alone"),
     ("Moved", "||w - w0|| / ||w0|| of the group of weights that moved most"),
+    SIMILARITY_NOTE,
     ("Folds", "of a cross-fitted tuning: range of epochs, mean of all else; run.json has each"),
 )
 
@@ -61,6 +63,7 @@ def tuning_table(tunings: Sequence[TuningFacts], *, simulated: bool) -> Table:
         Column("tuning"),
         *(Column(name, "epochs") for name in ("best", "run")),
         Column("most", "moved"),
+        Column("lowest (layer)", "similarity to the original"),
         *(Column(name, "bits per masked token") for name in _BITS),
     )
     title = "Tuned models, and whether the brain helped to fill in words"
@@ -83,6 +86,7 @@ def _row(models: Sequence[TuningFacts]) -> tuple[str, ...]:
         _range([model.best_epoch for model in models]),
         _range([model.epochs for model in models]),
         f"{fmean(max(model.moved.values(), default=0.0) for model in models):.2%}",
+        similarity_cell([model.similarity for model in models]),
         *(f"{fmean(values):.3f}" if len(values) == len(models) else "n/a" for values in bits),
     )
 

@@ -32,6 +32,7 @@ from brainaligner.study._objective_tuning import (
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._store import Store
+from brainaligner.study._tuning_language import similarity_facts
 from brainaligner.study._tuning_task import BITS_SEED, CHECKPOINT, TuningTask, TuningTasks
 from brainaligner.study._witness import WitnessBook
 
@@ -62,6 +63,9 @@ class TuningFacts:
     objectives : mapping
         Of a tuning on objectives: losses and r on its validation stories, at the ``"start"`` and
         at the ``"best"`` step, how many steps there were, and whether lower layers were cached.
+    similarity : mapping of str to mapping of str to float
+        Of each layer to that of the model before tuning, ``cka`` and ``rsa``, on the text of
+        the aligner's validation stories. Tunings of earlier versions have none.
     """
 
     tuning: str
@@ -76,6 +80,7 @@ class TuningFacts:
     head_learned: bool
     model: str
     objectives: Mapping[str, Any] = field(default_factory=dict)
+    similarity: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def check_tunings(tasks: TuningTasks, *, store: Store, options: RunOptions) -> None:
@@ -204,13 +209,15 @@ def _tune(
         return  # the first rank writes
     witness.save(target)
     done.aligner.text_tower.save_pretrained(target / CHECKPOINT)
+    plain_model = load_aligner(source.model, brain_width=None)
     facts = {
         "epochs": done.epochs,
         "best_epoch": done.best_epoch,
         "moved": dict(done.moved),
-        "bits": _bits(done.aligner, load_aligner(source.model, brain_width=None), task, validation)
+        "bits": _bits(done.aligner, plain_model, task, validation)
         | {"unigram": _unigram(done.aligner, task, train, validation)},
         "head_learned": source.head_learned,
+        "similarity": similarity_facts(plain_model, done.aligner, validation.texts),
     }
     write_json(target / "facts.json", facts)
     keep_history(work, target)
