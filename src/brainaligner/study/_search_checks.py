@@ -141,10 +141,10 @@ def identity(search: Search, plan: Plan, models: Mapping[str, str]) -> dict[str,
     for name in ("comparison", "controls", "nulls", "null_draws", "null_tunings", "significance"):
         study.pop(name)
     return {
-        "study": study,
-        "space": canonical(search.space.record()),
         "arm": search.arm,
         "seed": search.seed,
+        "space": canonical(search.space.record()),
+        "study": study,
         "models": dict(models),
         "data": dict(_data(plan)),
     }

@@ -110,10 +110,10 @@ def _study(path: Path) -> Any:
     journal = import_module("optuna.storages.journal")
     try:
         storage = storages.JournalStorage(journal.JournalFileBackend(str(path), lock_obj=_Held()))
-        return optuna.create_study(
-            storage=storage, study_name=_NAME, direction="maximize", load_if_exists=True
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        if not storage.get_all_studies():
+            optuna.create_study(storage=storage, study_name=_NAME, direction="maximize")
+        return optuna.load_study(storage=storage, study_name=_NAME)
+    except (AssertionError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise InputError(
             str(path),
             got=f"a damaged journal ({' '.join(str(error).split())})",

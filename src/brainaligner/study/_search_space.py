@@ -41,10 +41,10 @@ class Range:
         that is not positive, beside a logarithm, or does not lead to `high`.
     """
 
-    low: float
-    high: float
+    low: int | float
+    high: int | float
     log: bool = False
-    step: float | None = None
+    step: int | float | None = None
 
     def __post_init__(self) -> None:
         faults = {
@@ -100,9 +100,8 @@ class Range:
 
     def record(self) -> dict[str, Value]:
         """As it stands in a space file."""
-        return {
-            name: getattr(self, name) for name in _RANGE if getattr(self, name) not in (None, False)
-        }
+        told = {"low": self.low, "high": self.high, "log": self.log or None, "step": self.step}
+        return {name: value for name, value in told.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -267,7 +266,7 @@ def _range(value: Mapping[str, Value]) -> Range:
     return Range(low, high, value.get("log", False), step)
 
 
-def _number(name: str, value: Value) -> float:
+def _number(name: str, value: Value) -> int | float:
     """YAML takes 1e-5 for text, and so does nobody else."""
     try:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
