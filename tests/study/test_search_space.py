@@ -218,29 +218,28 @@ def test_keys_that_stand_twice_are_refused(tmp_path: Path) -> None:
         read_space(tmp_path / "space.yaml")
 
 
-ranges = st.builds(
-    lambda low, n, step: Range(low, low + n * step, step=step),
-    st.integers(-5, 5),
-    st.integers(1, 6),
-    st.integers(1, 3),
-)
-choices = st.lists(st.integers(0, 9), min_size=2, max_size=4, unique=True).map(
-    lambda found: Choices(tuple(found))
-)
+RANGES = st.tuples(st.integers(-5, 5), st.integers(1, 6), st.integers(1, 3))
+CHOICES = st.lists(st.integers(0, 9), min_size=2, max_size=4, unique=True)
 
 
-@given(st.lists(ranges | choices, min_size=1, max_size=3), st.integers(0, 10**6))
-def test_combinations_are_the_product(entries: list[Range | Choices], start: int) -> None:
-    space = SearchSpace("space.yaml", {f"key{i}": entry for i, entry in enumerate(entries)})
-    axes = [
-        range(e.low, e.high + 1, e.step or 1) if isinstance(e, Range) else e.values for e in entries
-    ]
+def entry(drawn: tuple[int, ...] | list[int]) -> Range | Choices:
+    """A range from its start, number of steps and step, or choices."""
+    if isinstance(drawn, list):
+        return Choices(tuple(drawn))
+    low, n, step = drawn
+    return Range(low, low + n * step, step=step)
+
+
+@given(st.lists(RANGES | CHOICES, min_size=1, max_size=3), st.integers(0, 10**6))
+def test_combinations_are_the_product(drawn: list[Any], start: int) -> None:
+    space = SearchSpace("space.yaml", {f"key{i}": entry(one) for i, one in enumerate(drawn)})
+    axes = [d if isinstance(d, list) else [d[0] + i * d[2] for i in range(d[1] + 1)] for d in drawn]
     wanted = {json.dumps(list(values)) for values in itertools.product(*axes)}
     found = [json.dumps(list(one.values())) for one in space.combinations(start)]
     assert space.size == len(wanted) == len(found)
     assert set(found) == wanted
-    drawn = space.draw(np.random.default_rng(start))
-    assert json.dumps(list(drawn.values())) in wanted
+    one = space.draw(np.random.default_rng(start))
+    assert json.dumps(list(one.values())) in wanted
 
 
 @given(st.floats(1e-6, 1e3), st.floats(1.01, 1e3), st.booleans(), st.integers(0, 99))
