@@ -31,7 +31,9 @@ def tiny(masked_checkpoint: Callable[[str], Path]) -> Callable[[str], BrainAlign
 
     def aligner(family: str = "bert") -> BrainAligner:
         if family not in made:
-            made[family] = load_aligner(str(masked_checkpoint(family)), brain_width=WIDTH)
+            made[family] = load_aligner(
+                str(masked_checkpoint(family)), brain_width=WIDTH, any_kind=True
+            )
         return made[family]
 
     return aligner

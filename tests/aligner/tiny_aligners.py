@@ -1,4 +1,4 @@
-"""Tiny masked language models of the families that people use, and made-up stories."""
+"""Tiny language models of the families that people use, and made-up stories."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from brainaligner.aligner import AlignerMaterial, AlignerSettings
 from brainaligner.text import RowText
@@ -17,6 +17,7 @@ SPECIAL = ("[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]")
 UNK, PAD, CLS, SEP, MASK = range(5)
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
 FAMILIES = ("bert", "roberta", "distilbert", "modernbert")
+CAUSAL = ("gpt2", "llama", "qwen2")
 WIDTH = 5
 
 FAST = AlignerSettings(
@@ -24,12 +25,31 @@ FAST = AlignerSettings(
 )
 
 
-def _tokenizer() -> Any:
+def _tokenizer(family: str) -> Any:
     from transformers import PreTrainedTokenizerFast
 
+    if family == "qwen2":  # transformers reads these as byte-level pairs whatever they say
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        letters = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=330,
+            special_tokens=["<|endoftext|>"],
+            show_progress=False,
+            initial_alphabet=letters,
+        )
+        tokenizer.train_from_iterator([" ".join(WORDS)], trainer)
+        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>")
     vocabulary = {word: i for i, word in enumerate((*SPECIAL, *WORDS))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if family in CAUSAL:
+        if family == "llama":
+            tokenizer.post_processor = processors.TemplateProcessing(
+                single="[CLS] $A", special_tokens=[("[CLS]", CLS)]
+            )
+        named = {"unk_token": "[UNK]", "bos_token": "[CLS]", "eos_token": "[SEP]"}
+        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
     )
@@ -54,20 +74,28 @@ def _model(family: str) -> Any:
     if family == "modernbert":
         return hf.ModernBertForMaskedLM(hf.ModernBertConfig(**common, **SIZES, **long))
     if family == "gpt2":
-        small = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}
+        small = {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 64}
         return hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=common["vocab_size"], **small))
+    if family == "llama":
+        return hf.LlamaForCausalLM(hf.LlamaConfig(**common, **SIZES, **long))
+    if family == "qwen2":
+        grouped = {"num_key_value_heads": 1, "tie_word_embeddings": True, "vocab_size": 330}
+        return hf.Qwen2ForCausalLM(hf.Qwen2Config(**SIZES, **long, **grouped))
     config = hf.BertConfig(**common, **SIZES, **long)
     return hf.BertModel(config) if family == "headless" else hf.BertForMaskedLM(config)
 
 
 def save_masked(family: str, folder: Path) -> Path:
-    """Write a random checkpoint; "headless" is BERT without its head."""
+    """Write a random checkpoint; "headless" is BERT without its head.
+
+    Those of causal models have no mask token, and no padding.
+    """
     model = _model(family)
     with torch.no_grad():  # initial weights of 0.02 would hide mistakes
         for weight in model.parameters():
             weight.add_(0.2 * torch.randn(weight.shape))
     model.save_pretrained(folder)
-    _tokenizer().save_pretrained(folder)
+    _tokenizer(family).save_pretrained(folder)
     return folder
 
 

@@ -31,6 +31,7 @@ def copied(checkpoint: Checkpoint, tmp_path: Path) -> Path:
         ("roberta", "encoder", 96),  # of 98 places, two are never used
         ("gpt2", "causal", 96),
         ("llama", "causal", 96),
+        ("qwen2", "causal", 96),
     ],
 )
 def test_info_of_each_family(

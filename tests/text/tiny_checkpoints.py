@@ -25,6 +25,7 @@ SPECIAL = {
     "roberta": (["<s>"], ["</s>"]),
     "gpt2": ([], []),
     "llama": (["<s>"], []),
+    "qwen2": ([], []),
 }
 
 
@@ -46,7 +47,7 @@ def _byte_level(family: str) -> tuple[Tokenizer, dict[str, str]]:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    names = ["<s>", "<pad>", "</s>"] if family == "roberta" else ["<|endoftext|>"]
+    names = ["<s>", "<pad>", "</s>", "<mask>"] if family == "roberta" else ["<|endoftext|>"]
     tokenizer.train_from_iterator(
         [SPOKEN],
         trainers.BpeTrainer(
@@ -56,10 +57,11 @@ def _byte_level(family: str) -> tuple[Tokenizer, dict[str, str]]:
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         ),
     )
-    if family == "gpt2":
+    if family in ("gpt2", "qwen2"):
         return tokenizer, {"eos_token": names[0]}
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
-    return tokenizer, {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>"}
+    roles = ("bos_token", "pad_token", "eos_token", "mask_token")
+    return tokenizer, dict(zip(roles, names, strict=True))
 
 
 def _metaspace() -> tuple[Tokenizer, dict[str, str]]:
@@ -88,6 +90,15 @@ def _random_model(family: str, vocabulary: int) -> Any:
     if family == "llama":
         config = hf.LlamaConfig(**common, intermediate_size=24, max_position_embeddings=96)
         return hf.LlamaForCausalLM(config)
+    if family == "qwen2":
+        config = hf.Qwen2Config(
+            **common,
+            intermediate_size=24,
+            num_key_value_heads=1,
+            max_position_embeddings=96,
+            tie_word_embeddings=True,
+        )
+        return hf.Qwen2ForCausalLM(config)
     if family == "roberta":
         config = hf.RobertaConfig(**common, intermediate_size=24, max_position_embeddings=98)
         return hf.RobertaForMaskedLM(config)
@@ -105,7 +116,7 @@ def save_checkpoint(family: str, folder: Path) -> Path:
 
     if family == "llama":
         tokenizer, roles = _metaspace()
-    elif family in ("gpt2", "roberta"):
+    elif family in ("gpt2", "roberta", "qwen2"):
         tokenizer, roles = _byte_level(family)
     else:
         tokenizer, roles = _wordpiece()

@@ -1,39 +1,64 @@
-"""Which examples meet in a batch: of like length, the same on any number of ranks."""
+"""Which examples meet in a batch: the same on any number of ranks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
 
-from brainaligner.aligner._layout import Batch, Examples
+
+@runtime_checkable
+class Source(Protocol):
+    """One side of the data, as a training loop asks for it."""
+
+    @property
+    def n_examples(self) -> int:
+        """What an epoch consists of, counted in what batches are made of."""
+        ...
+
+    @property
+    def n_batches(self) -> int:
+        """Forward passes of one epoch, over all ranks."""
+        ...
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of one epoch."""
+        ...
+
+    def epoch_batches(self, epoch: int) -> Sequence[Sequence[Any]]:
+        """What stands in each batch of an epoch."""
+        ...
+
+    def batch(self, members: Sequence[Any], epoch: int) -> Any:
+        """Tensors of one batch."""
+        ...
 
 
 class EpochBatches:
-    """Batches of the current epoch for one rank: every so many examples of each whole batch.
+    """Batches of the current epoch for one rank: every so many members of each whole batch.
 
     `epoch` is set from outside before each pass; masks and batches follow from it.
 
     Parameters
     ----------
-    examples : Examples
+    source : Source
     rank, ranks : int
     """
 
-    def __init__(self, examples: Examples, *, rank: int = 0, ranks: int = 1) -> None:
-        self.examples, self.rank, self.ranks = examples, rank, ranks
+    def __init__(self, source: Source, *, rank: int = 0, ranks: int = 1) -> None:
+        self.source, self.rank, self.ranks = source, rank, ranks
         self.epoch = 0
 
     def __len__(self) -> int:
-        return self.examples.n_batches
+        return self.source.n_batches
 
-    def __iter__(self) -> Iterator[list[int]]:
-        settings = self.examples.settings
-        seed = (settings.seed, self.epoch)
-        for batch in length_batches(self.examples.lengths, settings.batch, seed):
-            yield batch[self.rank :: self.ranks].tolist()
+    def __iter__(self) -> Iterator[list[Any]]:
+        for batch in self.source.epoch_batches(self.epoch):
+            yield list(batch[self.rank :: self.ranks])
 
 
 class EpochData:
@@ -43,10 +68,10 @@ class EpochData:
         self.batches = batches
 
     def __len__(self) -> int:
-        return len(self.batches.examples.lengths)
+        return self.batches.source.n_examples
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        return self.batches.examples.batch(indices, self.batches.epoch)
+    def __getitems__(self, members: Sequence[Any]) -> Any:
+        return self.batches.source.batch(members, self.batches.epoch)
 
 
 def length_batches(

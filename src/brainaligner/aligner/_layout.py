@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 
+from brainaligner.aligner._batches import length_batches
 from brainaligner.aligner._masking import Vocabulary, draw_masks
 from brainaligner.aligner._material import StoryVectors
 from brainaligner.aligner._settings import AlignerSettings
@@ -82,6 +83,11 @@ class Examples:
         return np.array([len(example.ids) for example in self.examples], dtype=np.int64)
 
     @property
+    def n_examples(self) -> int:
+        """Texts of one epoch."""
+        return len(self.examples)
+
+    @property
     def n_batches(self) -> int:
         """Forward passes of one epoch, over all ranks."""
         return math.ceil(len(self.lengths) / self.settings.batch)
@@ -90,6 +96,11 @@ class Examples:
     def n_steps(self) -> int:
         """Steps of one epoch."""
         return math.ceil(self.n_batches / self.settings.accumulation)
+
+    def epoch_batches(self, epoch: int) -> list[list[int]]:
+        """Batches of texts of like length, drawn anew in each epoch."""
+        drawn = length_batches(self.lengths, self.settings.batch, (self.settings.seed, epoch))
+        return [batch.tolist() for batch in drawn]
 
     def masked(self, index: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """What an example's text reads in an epoch, and where tokens were selected."""

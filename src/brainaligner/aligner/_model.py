@@ -1,4 +1,4 @@
-"""A masked language model that also reads brain vectors."""
+"""A language model that also reads brain vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from jaxtyping import Float, Int64
 from torch import nn
 
 from brainaligner.core import InputError
-from brainaligner.text import MaskedModel, ModelInfo, load_masked_model, quiet_transformers
+from brainaligner.text import (
+    HeadedModel,
+    ModelInfo,
+    load_headed_model,
+    load_masked_model,
+    quiet_transformers,
+)
 
 _TEXT, _BRAIN, _FACTS = "text", "projection.safetensors", "aligner.json"
 
@@ -24,7 +30,7 @@ class TextTower:
     Parameters
     ----------
     module : torch.nn.Module
-        As ``AutoModelForMaskedLM`` gives it.
+        As ``AutoModelForMaskedLM`` or ``AutoModelForCausalLM`` gives it.
     tokenizer : transformers.PreTrainedTokenizerFast
     """
 
@@ -32,21 +38,25 @@ class TextTower:
     tokenizer: Any
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Write a checkpoint that AutoModel and AutoModelForMaskedLM read, and its tokenizer."""
+        """Write a checkpoint that transformers' AutoModel classes read, and its tokenizer.
+
+        AutoModel reads the language model, AutoModelForMaskedLM or AutoModelForCausalLM also
+        its head.
+        """
         with quiet_transformers():
             self.module.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
 
 class BrainAligner(nn.Module):
-    """A masked language model and a learned linear map from brain vectors to its width.
+    """A language model and a learned linear map from brain vectors to its width.
 
     A brain vector b enters as the input embedding ``A b + c`` at a position of its own; the
     language model adds position and segment to it as to a word's.
 
     Parameters
     ----------
-    source : MaskedModel
+    source : HeadedModel
         Taken over, not copied.
     brain_width : int or None
         Numbers per brain vector; None reads text alone.
@@ -55,7 +65,7 @@ class BrainAligner(nn.Module):
         as long as the mean word embedding; c starts at 0.
     """
 
-    def __init__(self, source: MaskedModel, *, brain_width: int | None, seed: int = 0) -> None:
+    def __init__(self, source: HeadedModel, *, brain_width: int | None, seed: int = 0) -> None:
         super().__init__()
         self.tower = source.module
         self.reader = source.reader
@@ -83,13 +93,13 @@ class BrainAligner(nn.Module):
 
     @property
     def has_head(self) -> bool:
-        """Whether the masked-LM head came with the checkpoint or was learned since."""
+        """Whether the head that predicts tokens came with the checkpoint or was learned since."""
         return not self.fresh
 
     @property
     def text_tower(self) -> TextTower:
-        """The language model alone: what goes into an encoding model."""
-        return TextTower(self.tower, self.tokenizer)
+        """The language model alone, without a head that was drawn and never learned."""
+        return TextTower(self.tower if self.has_head else self.reader.module, self.tokenizer)
 
     def forward(
         self,
@@ -124,6 +134,8 @@ class BrainAligner(nn.Module):
         if brain is not None:
             states = self._with_brain(states, brain, brain_at)
         inputs = {"inputs_embeds": states, "attention_mask": attention_mask, **places}
+        if self.info.kind == "causal":
+            inputs["use_cache"] = False  # else keys and values of all layers are kept
         if selected is None:
             return self.tower(**inputs).logits
         hook = self.tower.base_model.register_forward_hook(
@@ -178,15 +190,17 @@ class BrainAligner(nn.Module):
                 do="Check the path; a plain checkpoint is read by load_aligner.",
             )
         facts = json.loads((place / _FACTS).read_text(encoding="utf-8"))
-        aligner = load_aligner(str(place / _TEXT), brain_width=facts["brain_width"])
+        aligner = load_aligner(str(place / _TEXT), brain_width=facts["brain_width"], any_kind=True)
         aligner.fresh = tuple(facts["fresh"])
         if aligner.projection is not None:
             aligner.projection.load_state_dict(load_file(place / _BRAIN))
         return aligner
 
 
-def load_aligner(name: str, *, brain_width: int | None, seed: int = 0) -> BrainAligner:
-    """Load a masked language model as an aligner, in float32 on the CPU.
+def load_aligner(
+    name: str, *, brain_width: int | None, seed: int = 0, any_kind: bool = False
+) -> BrainAligner:
+    """Load a language model with its head as an aligner, in float32 on the CPU.
 
     Parameters
     ----------
@@ -196,11 +210,14 @@ def load_aligner(name: str, *, brain_width: int | None, seed: int = 0) -> BrainA
         Numbers per brain vector; None for text alone.
     seed : int
         For drawing the map from brain vectors, and a head where the checkpoint has none.
+    any_kind : bool
+        Causal models too. By default masked ones alone, which masked language modelling needs.
 
     Raises
     ------
     InputError
-        If the model is causal, damaged, or without a mask token, or the width is below 1.
+        If the model is damaged, the width is below 1, a masked model has no mask token, or the
+        model is causal where `any_kind` is False.
     """
     if brain_width is not None and brain_width < 1:
         raise InputError(
@@ -209,7 +226,8 @@ def load_aligner(name: str, *, brain_width: int | None, seed: int = 0) -> BrainA
             wanted="1 or more, or None",
             do="Give the width of the brain vectors, or None for text alone.",
         )
-    return BrainAligner(load_masked_model(name, seed=seed), brain_width=brain_width, seed=seed)
+    load = load_headed_model if any_kind else load_masked_model
+    return BrainAligner(load(name, seed=seed), brain_width=brain_width, seed=seed)
 
 
 def _drawn_projection(words: torch.Tensor, brain_width: int, seed: int) -> nn.Linear:

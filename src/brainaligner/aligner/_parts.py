@@ -22,6 +22,8 @@ def trained_parts(
     """Modules to train by name: ``"layer 5"``, ``"layer 6"``, ``"head"``, ``"projection"``.
 
     Layer k makes ``hidden_states[k]``. The head has no module of its own in some models: None.
+    There is no entry for a head without weights of its own (GPT-2: its output matrix is the
+    input embeddings).
 
     Raises
     ------
@@ -37,11 +39,11 @@ def trained_parts(
             wanted=f"at most {n_layers}, the layers of model {aligner.info.name!r}",
             do="Choose fewer, or 'all'.",
         )
-    stack = _layer_stack(aligner)
+    stack = layer_stack(aligner)
     parts: dict[str, nn.Module | None] = {
         f"layer {k}": stack[k - 1] for k in range(n_layers - n_top + 1, n_layers + 1)
     }
-    parts |= {HEAD: None} if settings.train_head else {}
+    parts |= {HEAD: None} if settings.train_head and head_weights(aligner.tower) else {}
     if with_brain and settings.train_projection:
         parts[PROJECTION] = aligner.projection
     if not parts:
@@ -69,24 +71,16 @@ def part_weights(
 
 def trainee(aligner: BrainAligner, *, settings: AlignerSettings, with_brain: bool) -> BrainAligner:
     """Copy an aligner, with dropout set, LoRA added and gradients for the trained weights alone."""
-    parts_wanted = trained_parts(aligner, settings=settings, with_brain=with_brain)
     copied = copy.deepcopy(aligner)
-    _set_dropout(copied.tower, settings.dropout)
+    set_dropout(copied.tower, settings.dropout)
     copied.requires_grad_(False)
     for name, part in trained_parts(copied, settings=settings, with_brain=with_brain).items():
         if settings.lora is not None and name.startswith("layer "):
             assert part is not None
-            _add_lora(part, settings.lora)
+            add_lora(part, settings.lora)
             continue
         for weight in part_weights(copied, name, part).values():
             weight.requires_grad_(True)
-    if not any(weight.requires_grad for weight in copied.parameters()):
-        raise InputError(
-            f"model {aligner.info.name!r}",
-            got=f"no weights in {', '.join(parts_wanted)}",
-            wanted="something to train",
-            do="Train a layer too.",
-        )
     return copied
 
 
@@ -112,6 +106,11 @@ def moved(
     }
 
 
+def moved_weights(before: nn.Module, after: nn.Module) -> float:
+    """``||w - w0|| / ||w0||`` over all weights of a module."""
+    return _distance(dict(before.named_parameters()), dict(after.named_parameters()))
+
+
 def _distance(old: Mapping[str, torch.Tensor], new: Mapping[str, torch.Tensor]) -> float:
     with torch.no_grad():
         change = sum(float((new[key] - old[key]).double().square().sum()) for key in old)
@@ -119,7 +118,7 @@ def _distance(old: Mapping[str, torch.Tensor], new: Mapping[str, torch.Tensor]) 
     return (change / length) ** 0.5 if length else float("nan")
 
 
-def _layer_stack(aligner: BrainAligner) -> nn.ModuleList:
+def layer_stack(aligner: BrainAligner) -> nn.ModuleList:
     base, n_layers = aligner.tower.base_model, aligner.info.n_layers
     stacks = (part for part in base.modules() if isinstance(part, nn.ModuleList))
     for stack in stacks:
@@ -129,31 +128,40 @@ def _layer_stack(aligner: BrainAligner) -> nn.ModuleList:
         f"model {aligner.info.name!r}",
         got=f"no list of its {n_layers} layers",
         wanted="a model that keeps its layers in one list",
-        do="Choose a model such as BERT, RoBERTa, DistilBERT or ModernBERT.",
+        do="Choose a model such as BERT, RoBERTa, ModernBERT, GPT-2 or Llama.",
     )
 
 
-def _set_dropout(tower: nn.Module, share: float) -> None:
-    """Set all dropout modules, and what ModernBERT keeps as a number or leaves out at 0."""
+def set_dropout(tower: nn.Module, share: float) -> None:
+    """Set all dropout modules, those left out at 0 (ModernBERT), and shares kept as numbers.
+
+    Llama's and Qwen's attention keeps ``attention_dropout``, OPT's ``dropout``.
+    """
     for module in list(tower.modules()):
         for name, child in list(module.named_children()):
             if "drop" in name and isinstance(child, nn.Dropout | nn.Identity):
                 setattr(module, name, nn.Dropout(share))
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            setattr(module, "attention_dropout", share)  # noqa: B010 - mypy sees a module
+        for name in ("attention_dropout", "dropout"):
+            if isinstance(vars(module).get(name), int | float):
+                setattr(module, name, share)
 
 
-def _add_lora(layer: nn.Module, lora: LoraSettings) -> None:
+def add_lora(layer: nn.Module, lora: LoraSettings) -> None:
+    """Put low-rank updates beside each linear map; GPT-2 keeps its maps transposed (Conv1D)."""
     from peft import LoraConfig, inject_adapter_in_model
+    from transformers.pytorch_utils import Conv1D
 
-    linear = [name for name, part in layer.named_modules() if isinstance(part, nn.Linear)]
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]
-        lora_dropout=lora.dropout,
-        use_dora=lora.dora,
-        target_modules=linear,
-    )
-    inject_adapter_in_model(config, layer)
+    for kind, transposed in ((nn.Linear, False), (Conv1D, True)):
+        maps = [name for name, part in layer.named_modules() if type(part) is kind]
+        if maps:
+            config = LoraConfig(
+                r=lora.rank,
+                lora_alpha=lora.alpha,  # type: ignore[arg-type]
+                lora_dropout=lora.dropout,
+                use_dora=lora.dora,
+                target_modules=maps,
+                fan_in_fan_out=transposed,
+            )
+            inject_adapter_in_model(config, layer)
     for name, weight in layer.named_parameters():
         weight.requires_grad_("lora_" in name)

@@ -45,7 +45,7 @@ class LoraSettings:
     dora: bool = False
 
     def __post_init__(self) -> None:
-        _check("LoRA settings", self, _LORA_RULES)
+        check_settings("LoRA settings", self, _LORA_RULES)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class AlignerSettings:
         for name, options in _CHOICES.items():
             if getattr(self, name) not in options:
                 raise unknown_name("aligner settings", name, str(getattr(self, name)), options)
-        _check("aligner settings", self, _RULES)
+        check_settings("aligner settings", self, _RULES)
         self._check_shares()
         self._check_warmup()
 
@@ -197,20 +197,20 @@ class TuningOptions:
     def __post_init__(self) -> None:
         if self.device not in ("cpu", "cuda"):
             raise unknown_name("tuning options", "device", str(self.device), ("cpu", "cuda"))
-        _check("tuning options", self, _OPTION_RULES)
+        check_settings("tuning options", self, _OPTION_RULES)
 
 
-def _whole(value: Any, least: int) -> bool:
+def is_whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def _between(value: Any, low: float, high: float) -> bool:
+def is_between(value: Any, low: float, high: float) -> bool:
     """Whether a number lies in [low, high]; strings, booleans and NaN do not."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and math.isfinite(value) and low <= value <= high
 
 
-def _check(where: str, settings: object, rules: _Rules) -> None:
+def check_settings(where: str, settings: object, rules: _Rules) -> None:
     for name, (is_right, wanted) in rules.items():
         value = getattr(settings, name)
         if not is_right(value):
@@ -219,8 +219,8 @@ def _check(where: str, settings: object, rules: _Rules) -> None:
             )
 
 
-def _layers(value: Any) -> bool:
-    return value == "all" or _whole(value, 0)
+def is_layers(value: Any) -> bool:
+    return value == "all" or is_whole(value, 0)
 
 
 def _rows(value: Any) -> bool:
@@ -229,14 +229,14 @@ def _rows(value: Any) -> bool:
 
 
 def _betas(value: Any) -> bool:
-    return len(value) == 2 and all(_between(beta, 0.0, 1.0) and beta < 1 for beta in value)
+    return len(value) == 2 and all(is_between(beta, 0.0, 1.0) and beta < 1 for beta in value)
 
 
-def _or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or is_right(value)
 
 
-def _flag(value: Any) -> bool:
+def is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
 
@@ -248,36 +248,36 @@ _CHOICES = {
     "precision": get_args(Precision),
 }
 _RULES: _Rules = {
-    "mask_rate": (lambda v: _between(v, 0.0, 1.0) and v > 0, "above 0, at most 1"),
-    "masked_share": (lambda v: _between(v, 0.0, 1.0), "0 to 1"),
-    "random_share": (lambda v: _between(v, 0.0, 1.0), "0 to 1"),
-    "trained_layers": (_layers, "'all', or a whole number of 0 or more"),
-    "lora": (_or_none(lambda v: isinstance(v, LoraSettings)), "LoraSettings or None"),
-    "train_head": (_flag, "True or False"),
-    "train_projection": (_flag, "True or False"),
+    "mask_rate": (lambda v: is_between(v, 0.0, 1.0) and v > 0, "above 0, at most 1"),
+    "masked_share": (lambda v: is_between(v, 0.0, 1.0), "0 to 1"),
+    "random_share": (lambda v: is_between(v, 0.0, 1.0), "0 to 1"),
+    "trained_layers": (is_layers, "'all', or a whole number of 0 or more"),
+    "lora": (or_none(lambda v: isinstance(v, LoraSettings)), "LoraSettings or None"),
+    "train_head": (is_flag, "True or False"),
+    "train_projection": (is_flag, "True or False"),
     "brain_rows": (_rows, "at least one whole number of rows, each once"),
-    "brain_segment": (lambda v: _whole(v, 0) and v <= 1, "0 or 1"),
-    "max_tokens": (lambda v: _whole(v, 4), "a whole number of 4 or more"),
-    "batch": (lambda v: _whole(v, 1), "a whole number of 1 or more"),
-    "accumulation": (lambda v: _whole(v, 1), "a whole number of 1 or more"),
-    "learning_rate": (lambda v: _between(v, 0.0, _INF) and v > 0, "a finite number above 0"),
+    "brain_segment": (lambda v: is_whole(v, 0) and v <= 1, "0 or 1"),
+    "max_tokens": (lambda v: is_whole(v, 4), "a whole number of 4 or more"),
+    "batch": (lambda v: is_whole(v, 1), "a whole number of 1 or more"),
+    "accumulation": (lambda v: is_whole(v, 1), "a whole number of 1 or more"),
+    "learning_rate": (lambda v: is_between(v, 0.0, _INF) and v > 0, "a finite number above 0"),
     "betas": (_betas, "two numbers from 0 to below 1"),
-    "weight_decay": (lambda v: _between(v, 0.0, _INF), "a finite number of 0 or more"),
-    "warmup_steps": (_or_none(lambda v: _whole(v, 0)), "None, or a whole number of 0 or more"),
-    "warmup_share": (_or_none(lambda v: _between(v, 0.0, 1.0)), "None, or 0 to 1"),
-    "dropout": (lambda v: _between(v, 0.0, 1.0) and v < 1, "0 to below 1"),
-    "clip": (lambda v: _between(v, 0.0, _INF), "a finite number of 0 or more"),
-    "epochs": (lambda v: _whole(v, 1), "a whole number of 1 or more"),
-    "patience": (_or_none(lambda v: _whole(v, 1)), "None, or a whole number of 1 or more"),
-    "seed": (lambda v: _whole(v, 0) and v < 2**32, "a whole number from 0 to 2**32 - 1"),
+    "weight_decay": (lambda v: is_between(v, 0.0, _INF), "a finite number of 0 or more"),
+    "warmup_steps": (or_none(lambda v: is_whole(v, 0)), "None, or a whole number of 0 or more"),
+    "warmup_share": (or_none(lambda v: is_between(v, 0.0, 1.0)), "None, or 0 to 1"),
+    "dropout": (lambda v: is_between(v, 0.0, 1.0) and v < 1, "0 to below 1"),
+    "clip": (lambda v: is_between(v, 0.0, _INF), "a finite number of 0 or more"),
+    "epochs": (lambda v: is_whole(v, 1), "a whole number of 1 or more"),
+    "patience": (or_none(lambda v: is_whole(v, 1)), "None, or a whole number of 1 or more"),
+    "seed": (lambda v: is_whole(v, 0) and v < 2**32, "a whole number from 0 to 2**32 - 1"),
 }
 _LORA_RULES: _Rules = {
-    "rank": (lambda v: _whole(v, 1), "a whole number of 1 or more"),
-    "alpha": (lambda v: _between(v, 0.0, _INF) and v > 0, "a finite number above 0"),
-    "dropout": (lambda v: _between(v, 0.0, 1.0) and v < 1, "0 to below 1"),
-    "dora": (_flag, "True or False"),
+    "rank": (lambda v: is_whole(v, 1), "a whole number of 1 or more"),
+    "alpha": (lambda v: is_between(v, 0.0, _INF) and v > 0, "a finite number above 0"),
+    "dropout": (lambda v: is_between(v, 0.0, 1.0) and v < 1, "0 to below 1"),
+    "dora": (is_flag, "True or False"),
 }
 _OPTION_RULES: _Rules = {
-    "save_steps": (_or_none(lambda v: _whole(v, 1)), "None, or a whole number of 1 or more"),
-    "log_steps": (lambda v: _whole(v, 1), "a whole number of 1 or more"),
+    "save_steps": (or_none(lambda v: is_whole(v, 1)), "None, or a whole number of 1 or more"),
+    "log_steps": (lambda v: is_whole(v, 1), "a whole number of 1 or more"),
 }

@@ -1,4 +1,4 @@
-"""transformers' Trainer with our batches, loss, validation and checkpoints."""
+"""The training loop of masked language modelling: its loss, validation and when it ends."""
 
 from __future__ import annotations
 
@@ -8,54 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
-from brainaligner.aligner._batches import EpochBatches, EpochData
-from brainaligner.aligner._layout import Batch, Examples
+from brainaligner.aligner._layout import Examples
 from brainaligner.aligner._model import BrainAligner
+from brainaligner.aligner._resumable import ResumableTrainer, base_arguments
 from brainaligner.aligner._settings import AlignerSettings, TuningOptions
 from brainaligner.aligner._tally import fixed_batches, token_losses
-from brainaligner.aligner._working_folder import WEIGHTS, drop_checkpoints, mark_whole
-from brainaligner.core import BrainAlignerError, InputError
-
-_SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup", "cosine": "cosine"}
+from brainaligner.core import InputError
 
 
 def training_arguments(
     settings: AlignerSettings, options: TuningOptions, folder: Path, *, n_steps: int
 ) -> TrainingArguments:
     """Say to transformers what the settings say; starts the process group under torchrun."""
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=settings.batch,
-        gradient_accumulation_steps=settings.accumulation,
-        learning_rate=settings.learning_rate,
-        adam_beta1=settings.betas[0],
-        adam_beta2=settings.betas[1],
-        weight_decay=settings.weight_decay,
+    return base_arguments(
+        settings,
+        folder,
+        device=options.device,
         warmup_steps=_warmup_steps(settings, n_steps),
-        lr_scheduler_type=_SCHEDULES[settings.schedule],
-        max_grad_norm=settings.clip,
-        num_train_epochs=settings.epochs,
-        seed=settings.seed,
-        bf16=settings.precision == "bfloat16",
-        fp16=settings.precision == "float16",
-        use_cpu=options.device == "cpu",
+        per_device_train_batch_size=settings.batch,
         eval_strategy="epoch",
         save_strategy="epoch",
         logging_steps=options.log_steps,
-        logging_nan_inf_filter=False,
-        metric_for_best_model="loss",
-        greater_is_better=False,
-        dataloader_pin_memory=False,
-        ddp_find_unused_parameters=False,
-        remove_unused_columns=False,
-        report_to=[],
-        disable_tqdm=True,
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # several in one process would cut batches apart
-    return arguments
 
 
 def _warmup_steps(settings: AlignerSettings, n_steps: int) -> int:
@@ -65,12 +41,11 @@ def _warmup_steps(settings: AlignerSettings, n_steps: int) -> int:
     return math.ceil(settings.warmup_share * n_steps)
 
 
-class AlignerTrainer(Trainer):
+class AlignerTrainer(ResumableTrainer):
     """Trains on the tokens that were hidden; every other decision is transformers' own.
 
     The loss of a step is the sum over hidden tokens by their number, over all passes that are
-    accumulated and over all ranks. transformers keeps optimizer, schedule and random states as
-    files of torch, and reads them with ``weights_only``; its pickled arguments are not written.
+    accumulated and over all ranks.
     """
 
     def __init__(
@@ -82,27 +57,13 @@ class AlignerTrainer(Trainer):
         options: TuningOptions,
         recorder: TrainerCallback,
     ) -> None:
-        ranks = arguments.world_size
-        _check_ranks(sides[0], ranks)
-        self.batches = EpochBatches(sides[0], rank=arguments.process_index, ranks=ranks)
-        self.data: Any = EpochData(self.batches)
-        super().__init__(aligner, arguments, train_dataset=self.data, eval_dataset=sides[1])
+        _check_ranks(sides[0], arguments.world_size)
+        callbacks = (_Rhythm(sides[0], options), recorder)
+        super().__init__(aligner, sides, arguments=arguments, callbacks=callbacks)
         self.model_accepts_loss_kwargs = True  # count hidden tokens over passes and ranks
         self.sides = sides
-        self.remove_callback(PrinterCallback)
-        self.add_callback(_Rhythm(self.batches, options))
-        self.add_callback(recorder)
         self.seen = torch.zeros(3, device=arguments.device)
         self.since = time.perf_counter()
-
-    def get_train_dataloader(self) -> DataLoader:
-        """Batches of this rank, made in this process."""
-        return DataLoader(
-            self.data,
-            batch_sampler=self.batches,
-            collate_fn=_as_it_is,  # type: ignore[arg-type]
-            generator=torch.Generator(),  # else each epoch would draw from dropout's numbers
-        )
 
     def compute_loss(
         self,
@@ -121,12 +82,6 @@ class AlignerTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add accuracy and speed to Trainer's own line."""
-        loss = logs.get("loss", logs.get("eval_loss", 0.0))
-        if not math.isfinite(loss):
-            raise BrainAlignerError(
-                f"tuning: the loss is {loss} at step {self.state.global_step}. Lower the learning "
-                "rate, clip gradients, or use float32."
-            )
         if "loss" in logs:
             logs |= self._seen_since()
         super().log(logs, start_time)
@@ -159,44 +114,13 @@ class AlignerTrainer(Trainer):
         self.since += time.perf_counter() - started
         return metrics
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Write the trained weights alone, and nothing that is pickled."""
-        from safetensors.torch import save_file
-
-        assert output_dir is not None
-        if self.args.should_save:
-            Path(output_dir).mkdir(parents=True, exist_ok=True)
-            save_file(trained_weights(self.model), Path(output_dir) / WEIGHTS)
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Keep the newest checkpoint and the best; older ones go once the new one is whole."""
-        super()._save_checkpoint(model, trial)
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            folder, step = Path(str(self.args.output_dir)), self.state.global_step
-            mark_whole(folder / f"checkpoint-{step}")
-            drop_checkpoints(folder, kept=(step, self.state.best_global_step or step))
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Checkpoints lack the frozen weights on purpose."""
-        if load_result.unexpected_keys:
-            raise InputError(
-                "checkpoint",
-                got=f"weights {load_result.unexpected_keys[:3]} that are not trained",
-                wanted="the weights of this run",
-                do="Give another working folder.",
-            )
-
 
 class _Rhythm(TrainerCallback):
-    """When epochs begin, when checkpoints are written beside those of epochs, when to stop."""
+    """When checkpoints are written beside those of epochs, and when to stop."""
 
-    def __init__(self, batches: EpochBatches, options: TuningOptions) -> None:
-        self.batches, self.options = batches, options
-        self.steps = batches.examples.n_steps
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.batches.epoch = state.global_step // self.steps
+    def __init__(self, examples: Examples, options: TuningOptions) -> None:
+        self.settings, self.options = examples.settings, options
+        self.steps = examples.n_steps
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         step, every = state.global_step, self.options.save_steps
@@ -207,8 +131,7 @@ class _Rhythm(TrainerCallback):
         control.should_log = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        settings = self.batches.examples.settings
-        if is_over(vars(state), settings, steps_per_epoch=self.steps):
+        if is_over(vars(state), self.settings, steps_per_epoch=self.steps):
             control.should_training_stop = True
 
 
@@ -222,12 +145,6 @@ def is_over(state: dict[str, Any], settings: AlignerSettings, *, steps_per_epoch
     return out_of_patience or step >= settings.epochs * steps_per_epoch
 
 
-def trained_weights(model: Any) -> dict[str, torch.Tensor]:
-    """The weights that have gradients, by name."""
-    named = model.named_parameters()
-    return {name: weight.detach().contiguous() for name, weight in named if weight.requires_grad}
-
-
 def _check_ranks(examples: Examples, ranks: int) -> None:
     smallest = min(examples.settings.batch, len(examples.lengths)) // 2
     if ranks > max(smallest, 1):
@@ -237,7 +154,3 @@ def _check_ranks(examples: Examples, ranks: int) -> None:
             wanted="at least two examples of each batch for every rank",
             do="Start fewer ranks or raise the batch.",
         )
-
-
-def _as_it_is(batch: Batch) -> Batch:
-    return batch

@@ -118,9 +118,9 @@ def tune(
         read_examples(aligner, training, settings=settings),
         read_examples(aligner, validation, settings=settings),
     )
-    _check_device(settings, options)
+    check_device(settings.precision, options)
     _check_hidden(sides[1])
-    with _own_random_numbers(settings.seed):
+    with own_random_numbers(settings.seed):
         copied = trainee(aligner, settings=settings, with_brain=with_brain)
         digest = run_digest(aligner, sides, settings=settings)
         trainer = _trainer(copied, sides, options, folder, progress, digest)
@@ -142,7 +142,7 @@ def check_tuning(
     InputError
         If the model or the machine cannot follow the settings.
     """
-    _check_device(settings, options)
+    check_device(settings.precision, options)
     trained_parts(aligner, settings=settings, with_brain=with_brain)
     check_inputs(aligner, settings=settings, with_brain=with_brain)
 
@@ -216,7 +216,7 @@ def _with_weights(copied: BrainAligner, checkpoint: Path) -> BrainAligner:
 
 
 @contextmanager
-def _own_random_numbers(seed: int) -> Iterator[None]:
+def own_random_numbers(seed: int) -> Iterator[None]:
     """Seed the generators that transformers and dropout draw from; give them back afterwards."""
     python, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng():
@@ -228,10 +228,11 @@ def _own_random_numbers(seed: int) -> Iterator[None]:
             np.random.set_state(numbers)  # noqa: NPY002
 
 
-def _check_device(settings: AlignerSettings, options: TuningOptions) -> None:
+def check_device(precision: str, options: TuningOptions) -> None:
+    """Refuse a device that is not there, or a precision that it does not offer."""
     if options.device == "cuda" and not torch.cuda.is_available():
         got, do = "'cuda' on a machine without a GPU", "Use device='cpu'."
-    elif options.device == "cpu" and settings.precision == "float16":
+    elif options.device == "cpu" and precision == "float16":
         got, do = "float16 on a CPU", "Use float32 or bfloat16, or a GPU."
     else:
         return

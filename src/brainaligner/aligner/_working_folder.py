@@ -16,6 +16,7 @@ import numpy as np
 from brainaligner.aligner._layout import Examples
 from brainaligner.aligner._model import BrainAligner
 from brainaligner.aligner._settings import AlignerSettings
+from brainaligner.aligner._stretches import Side
 from brainaligner.core import InputError, array_digest
 
 _WHOLE, _RUN, _STATE = "complete", "run.json", "trainer_state.json"
@@ -91,8 +92,7 @@ def run_digest(
 ) -> str:
     """SHA-256 of all that a tuned model follows from."""
     whole = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
-    for name, weight in aligner.state_dict().items():
-        whole.update(f"{name}{array_digest(weight.detach().cpu().numpy())}".encode())
+    _add_weights(whole, aligner)
     for examples in sides:
         for example in examples.examples:
             whole.update(f"{example.story}\0{example.row}\0".encode() + example.ids.tobytes())
@@ -101,3 +101,25 @@ def run_digest(
             whole.update(f"{story}\0{array_digest(np.asarray(examples.brain[story]))}".encode())
         whole.update(b"|")
     return whole.hexdigest()
+
+
+def objective_digest(aligner: BrainAligner, sides: Iterable[Side]) -> str:
+    """SHA-256 of all that a model tuned on objectives follows from."""
+    whole = hashlib.sha256()
+    _add_weights(whole, aligner)
+    for side in sides:
+        whole.update(json.dumps(asdict(side.settings), sort_keys=True).encode())
+        for story, rows in side.table.rows.items():
+            whole.update(f"{story}\0{side.folds[story]}\0".encode() + rows.tobytes())
+        for token in side.table.tokens:
+            whole.update(token.ids.tobytes() + token.weights.tobytes() + b"\0")
+        for subject, stories in side.responses.items():
+            for story, rows in stories.items():
+                whole.update(f"{subject}\0{story}\0{array_digest(np.asarray(rows))}".encode())
+        whole.update(b"|")
+    return whole.hexdigest()
+
+
+def _add_weights(whole: Any, aligner: BrainAligner) -> None:
+    for name, weight in aligner.state_dict().items():
+        whole.update(f"{name}{array_digest(weight.detach().cpu().numpy())}".encode())

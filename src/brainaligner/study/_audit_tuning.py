@@ -24,6 +24,7 @@ from brainaligner.evaluation import (
 from brainaligner.study._audit_arm import ArmAudit
 from brainaligner.study._audit_brain import encoder_faults
 from brainaligner.study._audit_witness import Found, artifact, settings_faults, witness_found
+from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._disk import read_array
 from brainaligner.study._store import Recipe
 from brainaligner.study._tuning_task import TuningTask
@@ -47,12 +48,18 @@ def tuning_faults(arm: ArmAudit, *, thorough: bool = False) -> Iterator[Found]:
 def _task_faults(arm: ArmAudit, task: TuningTask, *, thorough: bool) -> Iterator[Found]:
     """One tuning, once for all arms that read it and are scored on the same stories."""
     where = task.words
-    for recipe in (task.head_recipe, task.recipe):
+    for recipe in _own_recipes(task):
         yield from _text_faults(arm, task, recipe, where)
-    if task.brain is not None:
-        yield from _vector_faults(arm, task, where)
-        yield from _brain_faults(arm, task, where)
-        yield from encoder_faults(arm, task.brain, f"{where}: brain", thorough=thorough)
+    for brain in task.brains:
+        place = where if task.objectives is None else f"{where}, {brain.subject}"
+        yield from _vector_faults(arm, task, brain, place)
+        yield from _brain_faults(arm, brain, place)
+        yield from encoder_faults(arm, brain, f"{place}: brain", thorough=thorough)
+
+
+def _own_recipes(task: TuningTask) -> tuple[Recipe, ...]:
+    """Of the head, where tokens are predicted, and of the tuning."""
+    return (task.head_recipe, task.recipe) if task.needs_head else (task.recipe,)
 
 
 def plain_protocol(arm: ArmAudit) -> Iterator[Fault]:
@@ -61,7 +68,7 @@ def plain_protocol(arm: ArmAudit) -> Iterator[Fault]:
     Cross-fitted arms are left out: each story's rows come from a model that never saw it.
     """
     for task, _ in arm.plan.tunings_of(arm.run, arm.subject):
-        if task.brain is not None and task.division.fold is None:
+        if task.brains and task.division.fold is None:
             yield Fault(
                 "not-cross-fitted",
                 f"{arm.where}, {task.words}",
@@ -82,8 +89,8 @@ def tuning_recipes(arm: ArmAudit) -> list[Recipe]:
     """Recipes of all that the arm's tunings come from."""
     found = []
     for task, spaces in arm.plan.tunings_of(arm.run, arm.subject):
-        found += [task.head_recipe, task.recipe, *(space.recipe for space in spaces)]
-        found += [task.brain.recipe] if task.brain is not None else []
+        found += [*_own_recipes(task), *(space.recipe for space in spaces)]
+        found += [brain.recipe for brain in task.brains]
     return found
 
 
@@ -97,7 +104,9 @@ def _text_faults(arm: ArmAudit, task: TuningTask, recipe: Recipe, where: str) ->
     """Words that were tuned on: those of the division, and none of a scored story."""
     entries, lacking = _entries(arm, recipe, where)
     yield from lacking
-    declared = task.settings if recipe.stage == "tuning" else task.config.head.settings
+    declared: object = task.objectives or task.settings
+    if recipe.stage == "head":
+        declared = task.config.head.settings
     yield from settings_faults(entries, declared, f"{where}: {recipe.stage}")
     scored = {piece.story for piece in _scored_pieces(arm)}
     tested = {story: arm.truth.words[story] for story in scored if story in arm.truth.words}
@@ -141,16 +150,18 @@ def _expected_texts(
             )
 
 
-def _vector_faults(arm: ArmAudit, task: TuningTask, where: str) -> Iterator[Found]:
+def _vector_faults(
+    arm: ArmAudit, task: TuningTask, brain: BrainTask, where: str
+) -> Iterator[Found]:
     """Brain vectors that were tuned on, against those that the encoder left."""
-    assert task.brain is not None
     entries, _ = _entries(arm, task.recipe, where)
-    path = artifact(arm.store, task.brain.recipe, "vectors.npz")
+    path = artifact(arm.store, brain.recipe, "vectors.npz")
     if path is None:
         yield Unproven("brain-vectors", where, "the encoder's vectors are not in the store")
         return
     for one in entries:
-        if not one.role.endswith("/vectors"):
+        end = "/vectors" if task.objectives is None else f"/{brain.subject}/vectors"
+        if not one.role.endswith(end):
             continue
         if one.story not in task.division.stories:
             yield Fault(
@@ -171,10 +182,8 @@ def _vector_faults(arm: ArmAudit, task: TuningTask, where: str) -> Iterator[Foun
             )
 
 
-def _brain_faults(arm: ArmAudit, task: TuningTask, where: str) -> Iterator[Found]:
+def _brain_faults(arm: ArmAudit, brain: BrainTask, where: str) -> Iterator[Found]:
     """Responses that an encoder read: the dataset's, and none of a scored story."""
-    brain = task.brain
-    assert brain is not None
     entries, lacking = _entries(arm, brain.recipe, where)
     yield from lacking
     settings = brain.config.encoder or brain.config.brainlm

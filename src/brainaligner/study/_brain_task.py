@@ -124,6 +124,14 @@ class AlignerDivision:
         """Training stories of the ridge that stay unseen."""
         return self.fold.held_out if self.fold is not None else ()
 
+    def of(self, heard: set[str]) -> AlignerDivision:
+        """The same of one subject, who may not have heard all stories."""
+        train, validation = (
+            tuple(story for story in side if story in heard)
+            for side in (self.train, self.validation)
+        )
+        return AlignerDivision(train, validation, self.fold)
+
     @property
     def place(self) -> str:
         """The fold in words that follow others; nothing in the plain protocol."""

@@ -272,8 +272,7 @@ class StudyConfig:
             for feature in arm.features:
                 known(f"arms.{name}.features", feature, self.features)
                 if arm.reduced_rank is not None:
-                    place = f"arms.{name}.features, with reduced_rank"
-                    self._check_plain(place, feature, untrained_too=True)
+                    self._check_shared(f"arms.{name}.features, with reduced_rank", feature)
         if self.dataset.simulation is not None:
             place, carried = "dataset.simulation.features", self.dataset.simulation.features
             known(place, carried, self.features)
@@ -308,9 +307,20 @@ class StudyConfig:
                 do="Give all tunings the same cross_fit, or null for the plain protocol.",
             )
 
-    def _check_plain(self, place: str, feature: str, *, untrained_too: bool = False) -> None:
+    def _check_shared(self, place: str, feature: str) -> None:
+        """Features that all subjects have in common: one projection serves them all."""
+        tuning = self.features[feature].tuning
+        if tuning is not None and self.tunings[tuning].subjects != "all":
+            raise InputError(
+                place,
+                got=f"{feature!r}, of a model for each subject",
+                wanted="features that all subjects share",
+                do="Tune one model for all (tunings: subjects: all), or use a plain ridge.",
+            )
+
+    def _check_plain(self, place: str, feature: str) -> None:
         named = self.features[feature]
-        if named.tuning is not None or (named.seed is not None and not untrained_too):
+        if named.tuning is not None or named.seed is not None:
             kind = "a tuned model" if named.tuning is not None else "an untrained network"
             raise InputError(
                 place,

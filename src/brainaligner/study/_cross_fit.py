@@ -33,9 +33,15 @@ def cross_fitted_space(
 
 def _seen(task: TuningTask) -> Mapping[str, Any]:
     """What a fold's model saw: text by story, responses by story and content."""
-    fold, brain = task.division.fold, task.brain
+    fold = task.division.fold
     assert fold is not None
-    responses = {} if brain is None else brain.recipe.inputs
+    responses = {
+        name if task.objectives is None else f"responses/{brain.subject}/{story}": digest
+        for brain in task.brains
+        for name, digest in brain.recipe.inputs.items()
+        for story in [name.removeprefix("responses/")]
+        if name.startswith("responses/")
+    }
     return {
         "fold": fold.number,
         "of": fold.of,
@@ -43,11 +49,9 @@ def _seen(task: TuningTask) -> Mapping[str, Any]:
         "held_out": list(fold.held_out),
         "tuned_on": list(task.division.train),
         "stopped_on": list(task.division.validation),
-        "brain_of": None if brain is None else brain.source,
+        "brain_of": ", ".join(brain.source for brain in task.brains) or None,
         "responses": {
-            name.removeprefix("responses/"): digest
-            for name, digest in responses.items()
-            if name.startswith("responses/")
+            name.removeprefix("responses/"): digest for name, digest in responses.items()
         },
     }
 

@@ -96,6 +96,8 @@ def _null_arm(
     """The arm with null brains, and the study with what it reads; None where there is none."""
     tunings = [config.features[name].tuning for name in arm.read]
     brains = [config.tunings[t].brain for t in tunings if t is not None]
+    if kind == "other-listener" and any(config.tunings[t].subjects != "own" for t in tunings if t):
+        return None  # among all listeners each other one has their place already
     wanted = {b: _null_brain(config.brains[b], kind, n_listeners) for b in brains if b is not None}
     if not wanted or None in wanted.values():
         return None

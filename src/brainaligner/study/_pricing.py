@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from brainaligner.aligner import ObjectiveSettings
 from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._designs import word_design
 from brainaligner.study._features import FeatureSpace
@@ -23,7 +24,7 @@ from brainaligner.study._readout import ReadoutTask, decomposition_recipe, reado
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tuning_task import TuningTask, tuning_bytes
 from brainaligner.study._validation import validation_view
-from brainaligner.text import ModelInfo, RowText, story_texts
+from brainaligner.text import ModelInfo, RowText, resolve_layer, story_texts
 
 TOKENS_PER_WORD = 1.35
 SHARE_OF_PEAK = 0.35  # of the speed of large products, which short texts and small blocks reach
@@ -74,12 +75,12 @@ def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
     for run in plan.runs:
         for subject in plan.prepared.division.splits:
             for tuning, spaces in plan.tunings_of(run, subject):
-                yield tuning.head_recipe, _of_head(tuning, store)
-                if tuning.brain is not None:
-                    if tuning.brain.features is not None:
-                        selecting = tuning.brain.features
-                        yield selecting.recipe, _of_features(plan, selecting, store)
-                    yield tuning.brain.recipe, _of_brain(tuning.brain, store)
+                if tuning.needs_head:
+                    yield tuning.head_recipe, _of_head(tuning, store)
+                for brain in tuning.brains:
+                    if brain.features is not None:
+                        yield brain.features.recipe, _of_features(plan, brain.features, store)
+                    yield brain.recipe, _of_brain(brain, store)
                 yield tuning.recipe, _of_tuning(tuning, store)
                 for space in spaces:
                     yield space.recipe, _of_features(plan, space, store)
@@ -169,20 +170,53 @@ def _vocabulary(info: ModelInfo) -> int:
 
 
 def _of_tuning(task: TuningTask, store: Store) -> PricedStage:
+    if task.objectives is not None:
+        return _of_objectives(task, task.objectives, store)
     info, settings = task.prepared.infos[task.config.model], task.settings
     layers = info.n_layers if settings.trained_layers == "all" else settings.trained_layers
     trained = _weights(info) * min(layers, info.n_layers) / info.n_layers
     frozen = _weights(info) - trained
-    crossed = frozen if task.brain is not None and settings.train_projection else 0.0
+    crossed = frozen if task.brains and settings.train_projection else 0.0
     per_token = 2 * _weights(info) + 2 * crossed + 4 * trained
     per_token += _head(info, settings.mask_rate)
     rows = sum(len(texts) for texts in task.texts(task.division.stories).values())
-    vectors = 4.0 * rows * task.brain.width if task.brain is not None else 0.0
+    vectors = sum(4.0 * rows * brain.width for brain in task.brains)
     flop = settings.epochs * _training_tokens(task) * per_token
     disk = float(tuning_bytes(task, store))
     whole = 4.0 * (_weights(info) + _vocabulary(info) * info.width)
     activations = 64.0 * settings.batch * 32 * info.n_layers * info.width
     memory = whole + 12 * trained + vectors + activations
+    return PricedStage("tuning", task.words, store.has(task.recipe), flop, disk, memory)
+
+
+def _of_objectives(task: TuningTask, settings: ObjectiveSettings, store: Store) -> PricedStage:
+    """Lower layers once where they are cached, trained ones in each epoch, heads beside them."""
+    info, heads = task.prepared.infos[task.config.model], settings.heads
+    top = max(resolve_layer(layer, info) for layer in settings.read_layers)
+    count = top if settings.trained_layers == "all" else settings.trained_layers
+    layer = _weights(info) / info.n_layers
+    tokens, per_row = _training_tokens(task), 0.0
+    rows = sum(len(texts) for texts in task.texts(task.division.stories).values())
+    columns = len(heads.delays) * info.width * len(settings.read_layers)
+    targets = sum(brain.width for brain in task.brains)
+    if settings.reads_brains:
+        per_row = 6.0 * heads.rank * (columns + targets)
+    lower, passes = (
+        2.0 * layer * (top - count),
+        settings.epochs * (1 + heads.before / settings.stretch),
+    )
+    cached = settings.cache != "off" and not settings.drops_below
+    flop = tokens * (lower * (1 if cached else passes) + 6.0 * layer * count * passes)
+    flop += settings.epochs * rows * per_row + 4.0 * rows * columns**2
+    for loss in (settings.language, settings.anchor):
+        if loss is not None and getattr(loss, "kind", "kl") == "kl":
+            whole = 6.0 * _weights(info) + _head(info, settings.mask_rate)
+            flop += settings.epochs * loss.share * tokens * whole
+    disk = float(tuning_bytes(task, store)) + (4.0 * tokens * info.width if cached else 0.0)
+    whole = 4.0 * (_weights(info) + _vocabulary(info) * info.width)
+    per_batch = settings.stretches * (settings.stretch + heads.before) * tokens / max(rows, 1)
+    memory = whole + 12.0 * layer * count + 64.0 * per_batch * count * info.width
+    memory += 4.0 * rows * (targets + columns)
     return PricedStage("tuning", task.words, store.has(task.recipe), flop, disk, memory)
 
 

@@ -257,10 +257,10 @@ def _selected(task: SignificanceTask, store: Store) -> Int64[np.ndarray, "column
     """Targets that the encoders of an arm's tunings chose among the subject's own."""
     chosen: set[int] = set()
     for tuning, _ in task.plan.tunings_of(task.run, task.subject):
-        brain = tuning.brain
-        if brain is None or brain.source != task.subject or not store.has(brain.recipe):
+        own = [brain for brain in tuning.brains if brain.source == task.subject]
+        if not own or not store.has(own[0].recipe):
             return None
-        columns = read_json(store.path(brain.recipe) / "provenance.json")["columns"]
+        columns = read_json(store.path(own[0].recipe) / "provenance.json")["columns"]
         if columns is None:
             return None
         chosen |= set(columns)

@@ -101,9 +101,9 @@ def tuning_findings(plan: Plan) -> tuple[Finding, ...]:
             for subject in plan.prepared.division.splits
             for task, _ in plan.tunings_of(run, subject)
         ]
-        if any(task.brain is not None and task.division.fold is None for task in tasks):
+        if any(task.brains and task.division.fold is None for task in tasks):
             found.append(Finding("warn", run.name, _NOT_CROSS_FITTED))
-        if any(task.brain is not None and task.brain.config.random is not None for task in tasks):
+        if any(brain.config.random is not None for task in tasks for brain in task.brains):
             found.append(Finding("warn", run.name, _RANDOM))
         seen = sorted({story for task in tasks for story in task.chosen_on})
         if seen:

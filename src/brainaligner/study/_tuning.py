@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from brainaligner.aligner import (
     LEAST_SHIFT,
     AlignerMaterial,
     BrainAligner,
-    TuningOptions,
+    check_objectives,
     check_tuning,
     learn_head,
     load_aligner,
@@ -22,6 +22,13 @@ from brainaligner.aligner import (
 )
 from brainaligner.study._brain import ensure_brain
 from brainaligner.study._disk import read_json, reading_artifact, write_json
+from brainaligner.study._objective_tuning import (
+    TuningSource,
+    keep_history,
+    objective_words,
+    tune_on_objectives,
+    tuning_options,
+)
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._store import Store
@@ -52,6 +59,9 @@ class TuningFacts:
         Whether the checkpoint had no masked-LM head, so that one was learned first.
     model : str
         Folder of the tuned checkpoint, below the store.
+    objectives : mapping
+        Of a tuning on objectives: losses and r on its validation stories, at the ``"start"`` and
+        at the ``"best"`` step, how many steps there were, and whether lower layers were cached.
     """
 
     tuning: str
@@ -65,6 +75,7 @@ class TuningFacts:
     bits: Mapping[str, float]
     head_learned: bool
     model: str
+    objectives: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_tunings(tasks: TuningTasks, *, store: Store, options: RunOptions) -> None:
@@ -74,19 +85,19 @@ def check_tunings(tasks: TuningTasks, *, store: Store, options: RunOptions) -> N
     ------
     InputError
     """
-    loaded: dict[str, BrainAligner] = {}
+    loaded: dict[tuple[str, bool], BrainAligner] = {}
     for task in tasks.values():
         if store.has(task.recipe):
             continue
-        model = task.config.model
+        model = task.config.model, task.objectives is not None
         if model not in loaded:
-            loaded[model] = load_aligner(model, brain_width=None)
-        check_tuning(
-            loaded[model],
-            settings=task.settings,
-            with_brain=task.brain is not None,
-            options=_tuning_options(options),
-        )
+            loaded[model] = load_aligner(model[0], brain_width=None, any_kind=model[1])
+        given = loaded[model]
+        on = tuning_options(options)
+        if task.objectives is not None:
+            check_objectives(given, settings=task.objectives, options=on, head_comes=True)
+            continue
+        check_tuning(given, settings=task.settings, with_brain=bool(task.brains), options=on)
 
 
 def ensure_tuning(
@@ -94,23 +105,40 @@ def ensure_tuning(
 ) -> TuningFacts:
     """Tune where that has not been done yet; a tuning that was killed goes on."""
     at = (store, options, reporter)
+    source = _source(task, at)
+    make = _tune if task.objectives is None else tune_on_objectives
+    folder = store.ensure_resumable(
+        task.recipe, lambda target, work: make(target, work, task, source, at)
+    )
+    facts = read_tuning(task, folder)
+    if facts.objectives and not options.rank:
+        reporter.line(f"tuning {task.words}: {tuning_words(facts)}")
+    return facts
+
+
+def _source(task: TuningTask, at: tuple[Store, RunOptions, Reporter]) -> TuningSource:
+    """The model to start from: as it comes, or with a head that it learns first."""
+    store, options, reporter = at
+    model = task.config.model
+    if not task.needs_head:
+        return TuningSource(model, head_learned=False)
     head = store.ensure_resumable(
         task.head_recipe, lambda target, work: _learn_head(target, work, task, options, reporter)
     )
-    folder = store.ensure_resumable(
-        task.recipe, lambda target, work: _tune(target, work, task, head, at)
-    )
-    return read_tuning(task, folder)
+    facts = read_json(head / "facts.json")
+    with reading_artifact(head / "facts.json"):
+        learned = facts["learned"]
+    return TuningSource(str(head / CHECKPOINT) if learned else model, head_learned=learned)
 
 
 def read_tuning(task: TuningTask, folder: Path) -> TuningFacts:
     """Read what a finished tuning says of itself."""
     facts = read_json(folder / "facts.json")
-    kind = "none" if task.brain is None else task.brain.config.kind
+    kind = task.brains[0].config.kind if task.brains else "none"
     fold = None if task.division.fold is None else task.division.fold.number
     model = f"{task.recipe.stage}/{task.recipe.key}/{CHECKPOINT}"
     with reading_artifact(folder / "facts.json"):
-        return TuningFacts(task.name, task.subject, task.seed, kind, fold, model=model, **facts)
+        return TuningFacts(task.name, task.whose, task.seed, kind, fold, model=model, **facts)
 
 
 def _learn_head(
@@ -127,7 +155,7 @@ def _learn_head(
         validation,
         folder=work,
         settings=task.config.head.settings,
-        options=_tuning_options(options),
+        options=tuning_options(options),
         progress=reporter,
         witness=witness,
     )
@@ -149,17 +177,13 @@ def _tune(
     target: Path,
     work: Path,
     task: TuningTask,
-    head: Path,
+    source: TuningSource,
     at: tuple[Store, RunOptions, Reporter],
 ) -> None:
     store, options, reporter = at
-    head_facts = read_json(head / "facts.json")
-    with reading_artifact(head / "facts.json"):
-        source = str(head / CHECKPOINT) if head_facts["learned"] else task.config.model
     brain = None
-    if task.brain is not None:
-        vectors = ensure_brain(task.brain, store=store, options=options, reporter=reporter)
-        brain = vectors.rows
+    for one in task.brains:
+        brain = ensure_brain(one, store=store, options=options, reporter=reporter).rows
     train, validation = (
         AlignerMaterial(task.texts(side), brain)
         for side in (task.division.train, task.division.validation)
@@ -167,12 +191,12 @@ def _tune(
     width = None if brain is None else train.brain_width
     witness = WitnessBook(0)
     done = tune(
-        load_aligner(source, brain_width=width, seed=task.seed),
+        load_aligner(source.model, brain_width=width, seed=task.seed),
         train,
         validation,
         folder=work,
         settings=task.settings,
-        options=_tuning_options(options),
+        options=tuning_options(options),
         progress=reporter,
         witness=witness,
     )
@@ -184,12 +208,12 @@ def _tune(
         "epochs": done.epochs,
         "best_epoch": done.best_epoch,
         "moved": dict(done.moved),
-        "bits": _bits(done.aligner, load_aligner(source, brain_width=None), task, validation)
+        "bits": _bits(done.aligner, load_aligner(source.model, brain_width=None), task, validation)
         | {"unigram": _unigram(done.aligner, task, train, validation)},
-        "head_learned": head_facts["learned"],
+        "head_learned": source.head_learned,
     }
     write_json(target / "facts.json", facts)
-    _keep_history(work, target)
+    keep_history(work, target)
     reporter.line(f"tuning {task.words}: {tuning_words(read_tuning(task, target))}")
 
 
@@ -199,7 +223,7 @@ def _bits(
     """Bits per masked token, the same tokens throughout: with each brain, and before tuning."""
     bits = partial(masked_bits, settings=task.settings, seed=BITS_SEED)
     found = {"none": bits(tuned, validation, brain="none")}
-    if task.brain is not None:
+    if task.brains:
         found["true"] = bits(tuned, validation, brain="true")
         if min(len(rows) for rows in validation.texts.values()) >= 2 * LEAST_SHIFT:
             found["shifted"] = bits(tuned, validation, brain="shifted")
@@ -214,23 +238,13 @@ def _unigram(
     return unigram_bits(aligner, train, validation, settings=settings, seed=BITS_SEED).bits
 
 
-def _keep_history(work: Path, target: Path) -> None:
-    """Keep what was logged; checkpoints go."""
-    shutil.copy(work / "history.csv", target / "history.csv")
-    if (work / "tensorboard").is_dir():
-        shutil.copytree(work / "tensorboard", target / "tensorboard")
-
-
 def tuning_words(facts: TuningFacts) -> str:
     """A finished tuning in a line."""
     bits = ", ".join(f"{name} {value:.3f}" for name, value in facts.bits.items())
     moved = max(facts.moved.values(), default=0.0)
+    if facts.objectives:
+        return f"{objective_words(facts.objectives)}, weights moved by up to {moved:.2%}"
     return (
         f"epoch {facts.best_epoch} of {facts.epochs}, weights moved by up to {moved:.2%}, "
         f"bits per masked token: {bits}"
     )
-
-
-def _tuning_options(options: RunOptions) -> TuningOptions:
-    """GPUs of other numbers are chosen by CUDA_VISIBLE_DEVICES."""
-    return TuningOptions(device="cuda" if options.device.startswith("cuda") else "cpu")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Literal
 
-from brainaligner.aligner import HEAD_SETTINGS, AlignerSettings
+from brainaligner.aligner import HEAD_SETTINGS, AlignerSettings, ObjectiveSettings
 from brainaligner.brain import BrainLMConfig, BrainLMSettings, BrainSettings
 from brainaligner.core import InputError
 from brainaligner.report import published_numbers
@@ -118,25 +118,38 @@ class HeadConfig:
 _WANTED = {
     "seeds": "different seeds of 0 or more",
     "cross_fit": "two folds or more, or null for the plain protocol",
+    "subjects": "own where no objectives are given: masked language modelling reads one brain",
+    "brain": "a brain exactly where an objective looks at responses",
+    "aligner": "one of aligner (the published masked language modelling) and objectives",
+    "context_from": "left context that it can bound (context_rows)",
 }
+WHOSE_BRAINS = ("own", "all", "others")
 
 
 @dataclass(frozen=True)
 class TuningConfig:
-    """A language model tuned on text beside brain activity, one for each subject and seed.
+    """A language model tuned on text and brain activity.
 
     Parameters
     ----------
     model : str
         Masked language model to start from, as in ``features``.
     brain : str, optional
-        Entry of the study's ``brains``; none: the same training on text alone.
+        Entry of the study's ``brains``: what is read beside the words, or, with `objectives`,
+        what is predicted. None: training on text alone.
     clock : {"own", "previous"}
         Which words a TR has, as in ``features``.
     context_rows : int
         TRs of left context in the text.
+    context_from : {"sound", "first_row"}
+        Where left context begins, as in ``features``.
     aligner : AlignerSettings
-        Its ``seed`` is replaced by each of `seeds` in turn.
+        Of the published masked language modelling; its ``seed`` is replaced by each of `seeds`.
+    objectives : ObjectiveSettings, optional
+        In the place of `aligner`: losses that predict the brain, and others.
+    subjects : {"own", "all", "others"}
+        Whose brains a model is tuned on, with `objectives`: one model for each subject, one for
+        all together, or for each subject one that is tuned on all others.
     head : HeadConfig
         How a masked-LM head is learned where the checkpoint has none.
     validation_stories : int
@@ -155,7 +168,10 @@ class TuningConfig:
     brain: str | None = None
     clock: Literal["own", "previous"] = "own"
     context_rows: int = 0
+    context_from: Literal["sound", "first_row"] = "sound"
     aligner: AlignerSettings = field(default_factory=AlignerSettings)
+    objectives: ObjectiveSettings | None = None
+    subjects: Literal["own", "all", "others"] = "own"
     head: HeadConfig = field(default_factory=HeadConfig)
     validation_stories: int = 4
     division_seed: int = 0
@@ -169,6 +185,11 @@ class TuningConfig:
             "context_rows": self.context_rows < 0,
             "division_seed": self.division_seed < 0,
             "cross_fit": self.cross_fit is not None and self.cross_fit < 2,
+            "subjects": self.objectives is None and self.subjects != "own",
+            "brain": self.objectives is not None
+            and self.objectives.reads_brains != (self.brain is not None),
+            "aligner": self.objectives is not None and self.aligner != AlignerSettings(),
+            "context_from": self.context_from != "sound" and not self.context_rows,
             "seeds": not self.seeds
             or len(set(self.seeds)) < len(self.seeds)
             or min(self.seeds, default=0) < 0,
@@ -185,7 +206,15 @@ class TuningConfig:
     @property
     def text(self) -> TextSettings:
         """Which words each TR is trained with."""
-        return TextSettings(clock=self.clock, context_rows=self.context_rows)
+        return TextSettings(
+            clock=self.clock, context_rows=self.context_rows, context_from=self.context_from
+        )
+
+    def participants(self, subject: str, listeners: Sequence[str]) -> tuple[str, ...]:
+        """Those on whose brains the model of a subject is tuned."""
+        if self.subjects == "own":
+            return (subject,)
+        return tuple(s for s in listeners if self.subjects == "all" or s != subject)
 
 
 @dataclass(frozen=True)

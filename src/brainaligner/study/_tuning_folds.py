@@ -43,10 +43,12 @@ def tuning_folds(prepared: Prepared, name: str, subject: str) -> tuple[TuningFol
     assert n_folds is not None
     heard = {s: training_stories(prepared, s) for s in prepared.division.splits}
     union = set().union(*heard.values())
+    whose = prepared.config.tunings[name].participants(subject, tuple(heard))
+    own = set().union(*(heard[s] for s in {*whose, subject}))
     if len(union) < n_folds:
         raise _too_few(name, f"{n_folds} folds of {len(union)} training stories", "a story")
     folds = [
-        TuningFold(k, n_folds, tuple(story for story in fold if story in heard[subject]))
+        TuningFold(k, n_folds, tuple(story for story in fold if story in own))
         for k, fold in enumerate(story_folds(union, n_folds), start=1)
     ]
     kept = tuple(fold for fold in folds if fold.held_out)
@@ -76,10 +78,17 @@ def _division(
 ) -> AlignerDivision:
     """Draw the aligner's validation stories from what is left of the training stories."""
     config = prepared.config.tunings[name]
-    folds = prepared.division.splits[subject].folds
+    splits = prepared.division.splits
     held_out = () if fold is None else fold.held_out
-    stories = sorted(training_stories(prepared, subject) - set(held_out))
-    tested = {piece.story for one in folds for piece in (*one.validation, *one.test)}
+    whose = config.participants(subject, tuple(splits))
+    heard = set().union(*(training_stories(prepared, s) for s in whose))
+    stories = sorted(heard - set(held_out))
+    tested = {
+        piece.story
+        for one in {*whose, subject}
+        for part in splits[one].folds
+        for piece in (*part.validation, *part.test)
+    }
     if tested & set(stories) or len(stories) <= config.validation_stories:
         raise InputError(
             f"tunings.{name}, subject {subject}" + ("" if fold is None else f", {fold.words}"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from brainaligner.aligner import AlignerSettings
+from brainaligner.aligner import AlignerSettings, ObjectiveSettings
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._brain_check import check_brain
 from brainaligner.study._brain_task import AlignerDivision, BrainTask
@@ -17,7 +17,7 @@ from brainaligner.study._prepare import Prepared
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tuning_config import TuningConfig
-from brainaligner.study._tuning_folds import aligner_divisions
+from brainaligner.study._tuning_folds import aligner_divisions, training_stories
 from brainaligner.text import RowText, story_texts
 
 HEAD_VERSION = 2
@@ -38,8 +38,8 @@ class TuningTask:
     subject : str
     seed : int
     division : AlignerDivision
-    brain : BrainTask, optional
-        None: text alone.
+    brains : tuple of BrainTask
+        Of all whose brains it is tuned on; empty: text alone.
     store : Store
     """
 
@@ -48,7 +48,7 @@ class TuningTask:
     subject: str
     seed: int
     division: AlignerDivision
-    brain: BrainTask | None
+    brains: tuple[BrainTask, ...]
     store: Store
 
     @property
@@ -62,14 +62,35 @@ class TuningTask:
         return replace(self.config.aligner, seed=self.seed)
 
     @property
+    def objectives(self) -> ObjectiveSettings | None:
+        """The objectives' settings with this task's seed, where it has objectives."""
+        found = self.config.objectives
+        return None if found is None else replace(found, seed=self.seed)
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether all subjects share the model."""
+        return self.config.subjects == "all"
+
+    @property
+    def whose(self) -> str:
+        """For people: who the model is for."""
+        return "all subjects" if self.is_joint else self.subject
+
+    @property
     def words(self) -> str:
         """For people."""
-        return f"{self.name}, {self.subject}, seed {self.seed}{self.division.place}"
+        return f"{self.name}, {self.whose}, seed {self.seed}{self.division.place}"
+
+    @property
+    def needs_head(self) -> bool:
+        """Whether tokens are predicted, so that a checkpoint without a head has to learn one."""
+        return self.objectives is None or self.objectives.reads_tokens
 
     @property
     def chosen_on(self) -> tuple[str, ...]:
         """Repeated stories that a selection looked at: they cannot be scored any more."""
-        return self.brain.repeated if self.brain is not None else ()
+        return tuple(sorted({story for brain in self.brains for story in brain.repeated}))
 
     @cached_property
     def head_recipe(self) -> Recipe:
@@ -82,22 +103,33 @@ class TuningTask:
     @cached_property
     def recipe(self) -> Recipe:
         """All that the tuned model follows from."""
-        inputs = {"head": self.head_recipe.key}
-        if self.brain is not None:
-            inputs["brain"] = self.brain.recipe.key
-        settings = {"aligner": plain(self.settings)}
+        model = {"model": self.prepared.infos[self.config.model].digest}
+        inputs = {"head": self.head_recipe.key} if self.needs_head else model
+        inputs |= {self._brain_place(brain): brain.recipe.key for brain in self.brains}
+        settings: dict[str, Any] = {"aligner": plain(self.settings)}
+        if self.objectives is not None:
+            settings = {"objectives": plain(self.objectives)}
         words, of = inputs | self._words(), self._lineage()
         return Recipe("tuning", TUNING_VERSION, settings | self._text(), words, of)
+
+    def _brain_place(self, brain: BrainTask) -> str:
+        return "brain" if self.objectives is None else f"brain/{brain.subject}"
 
     def _lineage(self) -> Mapping[str, Any]:
         """Words alone: what of the brain came in stands in the brain's own recipe."""
         sides = (self.division.train, self.division.validation)
-        fitted, chosen = (entries(self.prepared, self.subject, s, bold=False) for s in sides)
+        fitted, chosen = (
+            [one for s in side for one in entries(self.prepared, self._whose(s), [s], bold=False)]
+            for side in sides
+        )
         return lineage(fitted_on=fitted, chosen_on=chosen)
 
     def _text(self) -> dict[str, Any]:
+        text = plain(self.config.text)
+        if self.config.context_from == "sound":
+            del text["context_from"]  # it came later: stores made before it stay good
         return {
-            "text": plain(self.config.text),
+            "text": text,
             "train": list(self.division.train),
             "validation": list(self.division.validation),
         }
@@ -112,8 +144,21 @@ class TuningTask:
         }
 
     def _rows(self) -> dict[str, int]:
-        dataset = self.prepared.dataset
+        dataset, most = self.prepared.dataset, self.prepared.division.stimuli.rows
+        if self.config.subjects != "own":
+            return {story: most[story] for story in self.division.stories}
         return {story: dataset.n_rows(self.subject, story) for story in self.division.stories}
+
+    def _whose(self, story: str) -> str:
+        """The subject whose rows of a story are read: the first that has most of them."""
+        if self.config.subjects == "own":
+            return self.subject
+        splits, rows = self.prepared.division.splits, self.prepared.division.stimuli.rows
+        return next(
+            s
+            for s, split in splits.items()
+            if story in split.stories and self.prepared.dataset.n_rows(s, story) == rows[story]
+        )
 
     def texts(self, stories: Sequence[str]) -> dict[str, tuple[RowText, ...]]:
         """Texts of each row of some stories."""
@@ -131,7 +176,7 @@ class TuningTask:
     def tuned_model(self, store: Store) -> TunedModel:
         """The model that the tuning leaves."""
         folder = store.path(self.recipe) / CHECKPOINT
-        name = f"{self.subject}, seed {self.seed}{self.division.place}"
+        name = f"{self.whose}, seed {self.seed}{self.division.place}"
         return TunedModel(name, self.recipe, folder)
 
 
@@ -180,11 +225,13 @@ def _task(
     store: Store,
 ) -> TuningTask:
     config = prepared.config.tunings[name]
-    brain = None
+    brains = []
     if config.brain is not None:
-        brain = BrainTask(prepared, config.brain, subject, division, store)
-        check_brain(brain)
-    return TuningTask(prepared, name, subject, seed, division, brain, store)
+        for whose in config.participants(subject, tuple(prepared.division.splits)):
+            heard = training_stories(prepared, whose)
+            brains.append(BrainTask(prepared, config.brain, whose, division.of(heard), store))
+            check_brain(brains[-1])
+    return TuningTask(prepared, name, subject, seed, division, tuple(brains), store)
 
 
 def tuning_bytes(task: TuningTask, store: Store) -> int:
@@ -194,4 +241,4 @@ def tuning_bytes(task: TuningTask, store: Store) -> int:
     folder = task.prepared.infos[task.config.model].folder
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     rows = sum(task._rows().values())
-    return 2 * weights + 4 * rows * (task.brain.width if task.brain is not None else 0)
+    return 2 * weights + sum(4 * rows * brain.width for brain in task.brains)

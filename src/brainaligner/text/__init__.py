@@ -9,8 +9,8 @@ from brainaligner.text._design import (
     word_length,
     word_rate,
 )
+from brainaligner.text._headed import HeadedModel, load_headed_model, load_masked_model
 from brainaligner.text._lanczos import lanczos_matrix, rows_from_states
-from brainaligner.text._masked import MaskedModel, load_masked_model
 from brainaligner.text._model import (
     LanguageModel,
     ModelInfo,
@@ -25,8 +25,8 @@ from brainaligner.text._windows import RowText, row_texts, story_texts, word_tex
 
 __all__ = [
     "DesignSettings",
+    "HeadedModel",
     "LanguageModel",
-    "MaskedModel",
     "ModelInfo",
     "RowText",
     "TextSettings",
@@ -35,6 +35,7 @@ __all__ = [
     "design_bands",
     "design_rows",
     "lanczos_matrix",
+    "load_headed_model",
     "load_language_model",
     "load_masked_model",
     "model_info",

@@ -186,11 +186,7 @@ def load_language_model(
             module = _load_module(folder, DTYPES[dtype]).to(place)
         else:
             module = draw_module(folder, DTYPES[dtype], untrained).to(place)
-    n_embeddings = module.get_input_embeddings().num_embeddings
-    if len(tokenizer) > n_embeddings:
-        raise unreadable(
-            folder, f"a tokenizer of {len(tokenizer)} tokens for {n_embeddings} embeddings"
-        )
+    check_vocabulary(folder, tokenizer, module)
     return LanguageModel(info, tokenizer, module.eval().requires_grad_(False), place)
 
 
@@ -207,6 +203,15 @@ def load_tokenizer(folder: Path) -> Any:
     if not tokenizer.is_fast:
         raise unreadable(folder, "no fast tokenizer, so tokens cannot be tied to words")
     return tokenizer
+
+
+def check_vocabulary(folder: Path, tokenizer: Any, module: Any) -> None:
+    """Refuse a tokenizer whose ids go beyond the model's embeddings."""
+    n_embeddings = module.get_input_embeddings().num_embeddings
+    if len(tokenizer) > n_embeddings:
+        raise unreadable(
+            folder, f"a tokenizer of {len(tokenizer)} tokens for {n_embeddings} embeddings"
+        )
 
 
 def _load_module(folder: Path, dtype: torch.dtype) -> Any:
