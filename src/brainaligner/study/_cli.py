@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +22,16 @@ from brainaligner.study._audit_command import (
 )
 from brainaligner.study._data_commands import add_data_commands
 from brainaligner.study._place_commands import add_place_commands
-from brainaligner.study._printing import EXIT_CODES, AsJson, Set, print_json, print_table
+from brainaligner.study._printing import (
+    EXIT_CODES,
+    AsJson,
+    Set,
+    print_json,
+    print_table,
+    stoppable,
+)
+from brainaligner.study._search_command import EXAMPLES as SEARCH_EXAMPLES
+from brainaligner.study._search_command import search
 
 if TYPE_CHECKING:
     from brainaligner.study._options import RunOptions
@@ -209,13 +216,16 @@ def sweep(
     variants = sweep_variants(study, overrides or [], over)
     options = RunOptions(out, data, device, threads)
     name = load_study(study, overrides=overrides or []).name
-    with _stoppable():
+    with stoppable():
         swept = run_sweep(variants, options, name=name, test=test)
     if swept.ranked:
         print("validation stories, mean over stories and subjects, 95 % interval over stories:")
         print_table(*ranking_rows(swept))
     print(f"table: {swept.table}")
     print(f"ranking: {swept.ranking}")
+
+
+app.command("search", epilog=SEARCH_EXAMPLES)(search)
 
 
 @app.command(epilog="Example:\n\n  brainaligner demo\n\n" + EXIT_CODES)
@@ -240,22 +250,13 @@ def _run_and_show(
     from brainaligner.study._run import run_study
     from brainaligner.study._validation import validation_study
 
-    with _stoppable():
+    with stoppable():
         run = confirm_study if confirm else run_study
         config = load_study(study, overrides=overrides)
         folder = run(validation_study(config) if validation else config, options)
     if options.rank == 0:
         _show(folder, as_json=as_json)
         exit_if_not_valid(folder)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 @app.command(epilog="Example:\n\n  brainaligner show runs/baseline\n\n" + EXIT_CODES)

@@ -76,6 +76,11 @@ def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
     return settings_from_mapping(StudyConfig, mapping, where="study")
 
 
+def override(key: str, value: object) -> str:
+    """One of `load_study`'s overrides that gives a plain value exactly."""
+    return f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10**9)}"
+
+
 def study_yaml(config: StudyConfig) -> str:
     """The study with every default written out, as YAML that `load_study` reads back."""
     return yaml.safe_dump(canonical(config), sort_keys=False, allow_unicode=True)
@@ -84,7 +89,7 @@ def study_yaml(config: StudyConfig) -> str:
 def _read_mapping(source: str) -> dict[str, Any]:
     path = Path(source).expanduser()
     if path.suffix in (".yaml", ".yml") or path.is_file():
-        text = _read_text(path)
+        text = read_text(path)
     elif source in preset_names():
         text = preset_text(source)
     else:
@@ -95,6 +100,26 @@ def _read_mapping(source: str) -> dict[str, Any]:
             wanted=f"a YAML file or one of: {', '.join(preset_names())}",
             do=f"Did you mean {nearest!r}?" if nearest else "Run 'brainaligner studies'.",
         )
+    example = "See 'brainaligner studies show baseline' for an example."
+    return yaml_mapping(source, text, wanted="a mapping with name, dataset, arms ...", do=example)
+
+
+def yaml_mapping(source: str, text: str, *, wanted: str, do: str) -> dict[str, Any]:
+    """Read YAML that has to be a mapping.
+
+    Parameters
+    ----------
+    source : str
+        Where the text is from; named in errors.
+    text : str
+    wanted, do : str
+        What is said where it is no mapping.
+
+    Raises
+    ------
+    InputError
+        For text that is not YAML, a key that stands twice, or anything but a mapping.
+    """
     try:
         mapping = _from_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -105,12 +130,7 @@ def _read_mapping(source: str) -> dict[str, Any]:
             do="Correct that line.",
         ) from None
     if not isinstance(mapping, dict):
-        raise InputError(
-            source,
-            got=type(mapping).__name__,
-            wanted="a mapping with name, dataset, arms ...",
-            do="See 'brainaligner studies show baseline' for an example.",
-        )
+        raise InputError(source, got=type(mapping).__name__, wanted=wanted, do=do)
     return mapping
 
 
@@ -125,7 +145,8 @@ def _check_sections(mapping: Mapping[str, Any]) -> None:
             raise unknown_name("study", "key", str(key), sections)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Text of a UTF-8 file that a user wrote; refused where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -34,3 +36,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from brainaligner.study._screen import list_table
 
     Console().print(list_table(columns, rows))
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Say how to go on where the user stops a command, and exit with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None

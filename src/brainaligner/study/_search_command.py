@@ -1,0 +1,119 @@
+"""``brainaligner search``: which settings of an arm do best on validation stories?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brainaligner.study._printing import (
+    EXIT_CODES,
+    AsJson,
+    Set,
+    print_json,
+    print_table,
+    stoppable,
+)
+
+if TYPE_CHECKING:
+    from brainaligner.study._search import SearchPlan
+    from brainaligner.study._search_files import Found
+    from brainaligner.study._search_trial import Search
+
+EXAMPLES = (
+    "Examples:\n\n  brainaligner search my.yaml --space space.yaml --arm tuned --trials 40\n\n"
+    "  brainaligner search baseline --space space.yaml --arm layer4-with-nuisance --trials 8 "
+    "--data ~/data --plan\n\n"
+    "A space file has lines such as\n\n"
+    "  tunings.tuned.aligner.learning_rate: {low: 1.0e-5, high: 1.0e-3, log: true}\n\n"
+    "  tunings.tuned.aligner.trained_layers: {choices: [1, 2, 3]}\n\n"
+    "  features.tuned.text.layer: {low: 2, high: 6}\n\n" + EXIT_CODES
+)
+
+
+def search(
+    study: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged study.")],
+    space: Annotated[
+        Path, typer.Option("--space", help="YAML file: dotted keys, each a range or choices.")
+    ],
+    arm: Annotated[str, typer.Option("--arm", help="Arm whose validation scores are compared.")],
+    trials: Annotated[
+        int, typer.Option("--trials", help="Trials in all, those of earlier calls among them.")
+    ],
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the tuner.")] = 0,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="Folder of the data; before the study file."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of results and of the store.")] = Path(
+        "runs"
+    ),
+    device: Annotated[str, typer.Option("--device", help="Torch device: cpu, cuda, mps.")] = "cpu",
+    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads to use.")] = None,
+    overrides: Set = None,
+    batch_tokens: Annotated[
+        int, typer.Option(help="Tokens in one batch of the language model; more for a GPU.")
+    ] = 4_096,
+    target_block: Annotated[
+        int, typer.Option(help="Voxels fitted at a time; bounds the memory of the ridge.")
+    ] = 8_192,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what a trial would take; run nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search settings of an arm for the best mean r on validation stories.
+
+    Each trial runs the arm with other settings, suggested by Optuna (TPE) from the trials before.
+    Test stories stay closed. The same command goes on where it was stopped, however rudely.
+    """
+    from brainaligner.study._options import RunOptions
+    from brainaligner.study._search import check_trials, plan_search, run_search
+    from brainaligner.study._search_space import read_space
+    from brainaligner.study._search_trial import Search
+
+    check_trials(trials)
+    options = RunOptions(out, data, device, threads, batch_tokens, target_block)
+    wanted = Search(study, read_space(space), arm, tuple(overrides or ()), seed)
+    with stoppable():
+        if plan:
+            _show_plan(wanted, plan_search(wanted, options), trials, as_json=as_json)
+        else:
+            _show(run_search(wanted, options, trials=trials), as_json=as_json)
+
+
+def _show(found: Found, *, as_json: bool) -> None:
+    from brainaligner.study._search_files import BEST, TSV, search_record, search_rows
+
+    if as_json:
+        print_json(search_record(found))
+        return
+    print("mean r on validation stories, which also chose alpha: for comparing, not for a claim")
+    print_table(*search_rows(found))
+    print(f"trials: {found.folder / TSV}")
+    print(f"best study: {found.folder / BEST}")
+
+
+def _show_plan(wanted: Search, planned: SearchPlan, trials: int, *, as_json: bool) -> None:
+    from brainaligner.study._screen import plan_lines, plan_rows
+
+    size, warnings = wanted.space.size, planned.checked.warnings
+    if as_json:
+        priced = {"operations_per_second": planned.speed, "stages": [*map(asdict, planned.stages)]}
+        found = {"trials": trials, "combinations": size, "space": wanted.space.record()}
+        print_json(found | {"warnings": list(warnings)} | priced)
+        return
+    print("one trial, with the study's own settings:")
+    print_table(
+        ["stage", "what", "time", "memory", "disk"], plan_rows(planned.stages, planned.speed)
+    )
+    for line in plan_lines(planned.stages, planned.speed):
+        print(line)
+    print(
+        f"trials: {trials} of {'endlessly many' if size is None else size} combinations of "
+        f"{len(wanted.space.entries)} settings; what they share is made once"
+    )
+    for warning in warnings:
+        print(f"WARNING {warning}")
