@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from acceptance import calibration, fetching, frontier, published
+from acceptance import calibration, fetching, frontier, planted, published
 from acceptance.runs import DATA, run_command
 
 Result = dict[str, Any]
@@ -227,4 +227,5 @@ CHECKS = {
     **fetching.CHECKS,
     **published.CHECKS,
     **frontier.CHECKS,
+    "planted": planted.planted,
 }
