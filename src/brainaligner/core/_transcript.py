@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
@@ -94,6 +95,10 @@ class Transcript:
 
     def digest(self) -> str:
         """SHA-256 of words and times; the story's name does not enter."""
+        return self._content
+
+    @cached_property
+    def _content(self) -> str:
         text = "\x1f".join(self.words).encode()
         times = array_digest(self.onsets) + array_digest(self.offsets)
         return hashlib.sha256(text + times.encode()).hexdigest()

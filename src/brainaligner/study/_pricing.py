@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from brainaligner.aligner import ObjectiveSettings
 from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._designs import word_design
 from brainaligner.study._features import FeatureSpace
-from brainaligner.study._fold_features import CrossFittedSpace
+from brainaligner.study._fold_features import CrossFittedSpace, FoldModel
 from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._plan import Plan
 from brainaligner.study._pricing_checks import Cost, costs_after, costs_before
 from brainaligner.study._projected import ProjectedDesign
 from brainaligner.study._readout import ReadoutTask, decomposition_recipe, readout_recipe
 from brainaligner.study._store import Recipe, Store
+from brainaligner.study._token_counts import TokenCounts
 from brainaligner.study._tuning_task import TuningTask, tuning_bytes
 from brainaligner.study._validation import validation_view
-from brainaligner.text import ModelInfo, RowText, resolve_layer, story_texts
+from brainaligner.text import ModelInfo, resolve_layer
 
-TOKENS_PER_WORD = 1.35
 SHARE_OF_PEAK = 0.35  # of the speed of large products, which short texts and small blocks reach
 _MEASURED_SIDE = 1024
 _MEASURED_S = 0.3
@@ -61,47 +62,53 @@ def price(plan: Plan, store: Store) -> list[PricedStage]:
     """Price each artifact of a study, in the order in which they are made."""
     seen: set[str] = set()
     stages = []
-    for recipe, stage in _stages(plan, store):
+    counts = TokenCounts(plan.prepared.division.stimuli)
+    for recipe, priced in _stages(plan, store, counts):
         if recipe.key not in seen:
             seen.add(recipe.key)
-            stages.append(stage)
+            stages.append(priced())
     return stages
 
 
-def _stages(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
+def _stages(
+    plan: Plan, store: Store, counts: TokenCounts
+) -> Iterator[tuple[Recipe, Callable[[], PricedStage]]]:
     for space in plan.plain_spaces():
-        yield space.recipe, _of_features(plan, space, store)
+        yield space.recipe, partial(_of_features, counts, space, store)
     yield from (_of_check(cost, store) for cost in costs_before(plan))
     for run in plan.runs:
         for subject in plan.prepared.division.splits:
             for tuning, spaces in plan.tunings_of(run, subject):
                 if tuning.needs_head:
-                    yield tuning.head_recipe, _of_head(tuning, store)
+                    yield tuning.head_recipe, partial(_of_head, tuning, store, counts)
                 for brain in tuning.brains:
                     if brain.features is not None:
-                        yield brain.features.recipe, _of_features(plan, brain.features, store)
-                    yield brain.recipe, _of_brain(brain, store)
-                yield tuning.recipe, _of_tuning(tuning, store)
+                        yield (
+                            brain.features.recipe,
+                            partial(_of_features, counts, brain.features, store),
+                        )
+                    yield brain.recipe, partial(_of_brain, brain, store)
+                yield tuning.recipe, partial(_of_tuning, tuning, store, counts)
                 for space in spaces:
-                    yield space.recipe, _of_features(plan, space, store)
+                    yield space.recipe, partial(_of_features, counts, space, store)
             for crossed in word_design(plan.tasks[run.name, subject][0].design).crossed:
                 yield from _of_alignments(crossed, store)
             for task in plan.tasks[run.name, subject]:
                 place = f"{run.name}, {subject}"
                 if isinstance(task.design, ProjectedDesign):
-                    yield task.design.recipe, _of_projection(task.design, run.name, store)
-                yield decomposition_recipe(task), _of_decomposition(task, place, store)
-                yield readout_recipe(task), _of_readout(task, place, store)
+                    yield task.design.recipe, partial(_of_projection, task.design, run.name, store)
+                yield decomposition_recipe(task), partial(_of_decomposition, task, place, store)
+                yield readout_recipe(task), partial(_of_readout, task, place, store)
     yield from _of_view(plan, store)
     for subject, tasks in plan.listeners.items():
         for task in tasks:
             place = f"{LISTENERS}, {subject}"
-            yield decomposition_recipe(task), _of_decomposition(task, place, store)
-            yield readout_recipe(task), _of_readout(task, place, store)
+            yield decomposition_recipe(task), partial(_of_decomposition, task, place, store)
+            yield readout_recipe(task), partial(_of_readout, task, place, store)
     yield from (_of_check(cost, store) for cost in costs_after(plan))
 
 
-def _of_view(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
+def _of_view(plan: Plan, store: Store) -> Iterator[tuple[Recipe, Callable[[], PricedStage]]]:
     """Readouts of the validation stories, where they are not what is scored."""
     view = validation_view(plan)
     if view is None or view is plan:
@@ -109,26 +116,21 @@ def _of_view(plan: Plan, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
     for (name, subject), tasks in view.tasks.items():
         for task in tasks:
             place = f"{name}, {subject}, validation stories"
-            yield readout_recipe(task), _of_readout(task, place, store)
+            yield readout_recipe(task), partial(_of_readout, task, place, store)
 
 
-def _of_check(cost: Cost, store: Store) -> tuple[Recipe, PricedStage]:
-    done = store.has(cost.recipe)
-    stage = cost.recipe.stage
-    return cost.recipe, PricedStage(stage, cost.what, done, cost.flop, cost.disk, cost.memory)
+def _of_check(cost: Cost, store: Store) -> tuple[Recipe, Callable[[], PricedStage]]:
+    def priced() -> PricedStage:
+        done, stage = store.has(cost.recipe), cost.recipe.stage
+        return PricedStage(stage, cost.what, done, cost.flop, cost.disk, cost.memory)
+
+    return cost.recipe, priced
 
 
-def _of_features(plan: Plan, space: FeatureSpace, store: Store) -> PricedStage:
-    stimuli = plan.prepared.division.stimuli
-    texts = [
-        text
-        for story, rows in stimuli.rows.items()
-        for text in story_texts(
-            stimuli.transcripts[story], stimuli.clock, rows, settings=space.text
-        )
-    ]
-    flop = 2 * _weights(space.info) * _tokens(set(texts))
-    disk = 4.0 * sum(stimuli.rows.values()) * space.width
+def _of_features(counts: TokenCounts, space: FeatureSpace, store: Store) -> PricedStage:
+    rows = sum(counts.stimuli.rows.values())
+    flop = 2 * _weights(space.info) * counts.different(space.text)
+    disk = 4.0 * rows * space.width
     memory = 4.0 * _weights(space.info) + 2 * disk
     return PricedStage("features", space.name, store.has(space.recipe), flop, disk, memory)
 
@@ -138,23 +140,18 @@ def _weights(info: ModelInfo) -> float:
     return 12.0 * info.n_layers * info.width**2
 
 
-def _tokens(texts: set[RowText]) -> float:
-    return sum((TOKENS_PER_WORD * len(text.text.split()) + 3 for text in texts if text.own), 0.0)
-
-
-def _of_head(task: TuningTask, store: Store) -> PricedStage:
+def _of_head(task: TuningTask, store: Store, counts: TokenCounts) -> PricedStage:
     info = task.prepared.infos[task.config.model]
     settings = task.config.head.settings
-    tokens = _training_tokens(task)
+    tokens = _training_tokens(task, counts)
     flop = settings.epochs * tokens * (2 * _weights(info) + _head(info, settings.mask_rate))
     disk = 4.0 * (_weights(info) + _VOCABULARY * info.width)
     what = f"{task.config.model}{task.division.place}"
     return PricedStage("head", what, store.has(task.head_recipe), flop, disk, 3 * disk)
 
 
-def _training_tokens(task: TuningTask) -> float:
-    texts = task.texts(task.division.stories).values()
-    return sum((_tokens({text}) for rows in texts for text in rows), 0.0)
+def _training_tokens(task: TuningTask, counts: TokenCounts) -> float:
+    return sum(counts.of_story(task.config.text, s, n) for s, n in task._rows().items())
 
 
 def _head(info: ModelInfo, mask_rate: float) -> float:
@@ -169,9 +166,9 @@ def _vocabulary(info: ModelInfo) -> int:
     return int(json.loads(path.read_text(encoding="utf-8")).get("vocab_size", _VOCABULARY))
 
 
-def _of_tuning(task: TuningTask, store: Store) -> PricedStage:
+def _of_tuning(task: TuningTask, store: Store, counts: TokenCounts) -> PricedStage:
     if task.objectives is not None:
-        return _of_objectives(task, task.objectives, store)
+        return _of_objectives(task, task.objectives, store, counts)
     info, settings = task.prepared.infos[task.config.model], task.settings
     layers = info.n_layers if settings.trained_layers == "all" else settings.trained_layers
     trained = _weights(info) * min(layers, info.n_layers) / info.n_layers
@@ -179,9 +176,9 @@ def _of_tuning(task: TuningTask, store: Store) -> PricedStage:
     crossed = frozen if task.brains and settings.train_projection else 0.0
     per_token = 2 * _weights(info) + 2 * crossed + 4 * trained
     per_token += _head(info, settings.mask_rate)
-    rows = sum(len(texts) for texts in task.texts(task.division.stories).values())
+    rows = sum(task._rows().values())
     vectors = sum(4.0 * rows * brain.width for brain in task.brains)
-    flop = settings.epochs * _training_tokens(task) * per_token
+    flop = settings.epochs * _training_tokens(task, counts) * per_token
     disk = float(tuning_bytes(task, store))
     whole = 4.0 * (_weights(info) + _vocabulary(info) * info.width)
     activations = 64.0 * settings.batch * 32 * info.n_layers * info.width
@@ -189,14 +186,16 @@ def _of_tuning(task: TuningTask, store: Store) -> PricedStage:
     return PricedStage("tuning", task.words, store.has(task.recipe), flop, disk, memory)
 
 
-def _of_objectives(task: TuningTask, settings: ObjectiveSettings, store: Store) -> PricedStage:
+def _of_objectives(
+    task: TuningTask, settings: ObjectiveSettings, store: Store, counts: TokenCounts
+) -> PricedStage:
     """Lower layers once where they are cached, trained ones in each epoch, heads beside them."""
     info, heads = task.prepared.infos[task.config.model], settings.heads
     top = max(resolve_layer(layer, info) for layer in settings.read_layers)
     count = top if settings.trained_layers == "all" else settings.trained_layers
     layer = _weights(info) / info.n_layers
-    tokens, per_row = _training_tokens(task), 0.0
-    rows = sum(len(texts) for texts in task.texts(task.division.stories).values())
+    tokens, per_row = _training_tokens(task, counts), 0.0
+    rows = sum(task._rows().values())
     columns = len(heads.delays) * info.width * len(settings.read_layers)
     targets = sum(brain.width for brain in task.brains)
     if settings.reads_brains:
@@ -212,7 +211,7 @@ def _of_objectives(task: TuningTask, settings: ObjectiveSettings, store: Store) 
         if loss is not None and getattr(loss, "kind", "kl") == "kl":
             whole = 6.0 * _weights(info) + _head(info, settings.mask_rate)
             flop += settings.epochs * loss.share * tokens * whole
-    disk = float(tuning_bytes(task, store)) + (4.0 * tokens * info.width if cached else 0.0)
+    disk = float(tuning_bytes(task, store))  # cached states go when the tuning is done
     whole = 4.0 * (_weights(info) + _vocabulary(info) * info.width)
     per_batch = settings.stretches * (settings.stretch + heads.before) * tokens / max(rows, 1)
     memory = whole + 12.0 * layer * count + 64.0 * per_batch * count * info.width
@@ -228,16 +227,23 @@ def _of_brain(task: BrainTask, store: Store) -> PricedStage:
     return PricedStage("brain", what, store.has(task.recipe), flop, disk, 2 * disk)
 
 
-def _of_alignments(space: CrossFittedSpace, store: Store) -> Iterator[tuple[Recipe, PricedStage]]:
+def _of_alignments(
+    space: CrossFittedSpace, store: Store
+) -> Iterator[tuple[Recipe, Callable[[], PricedStage]]]:
+    for model in space.models:
+        recipe = space.alignment(model)
+        yield recipe, partial(_of_alignment, space, model, recipe, store)
+
+
+def _of_alignment(
+    space: CrossFittedSpace, model: FoldModel, recipe: Recipe, store: Store
+) -> PricedStage:
     """Products of features over training rows, and one singular value decomposition."""
     rows, width = sum(space.train.values()), space.width
     flop, disk = 4.0 * rows * width**2 + 20.0 * width**3, 8.0 * width**2
-    scaled = "story" if space.within_story else "none"
-    for model in space.models:
-        recipe = space.alignment(model)
-        what = f"{model.space.name}, scaling {scaled}"
-        memory = 16.0 * rows * width + 4 * disk
-        yield recipe, PricedStage("alignment", what, store.has(recipe), flop, disk, memory)
+    what = f"{model.space.name}, scaling {'story' if space.within_story else 'none'}"
+    memory = 16.0 * rows * width + 4 * disk
+    return PricedStage("alignment", what, store.has(recipe), flop, disk, memory)
 
 
 def _of_decomposition(task: ReadoutTask, place: str, store: Store) -> PricedStage:

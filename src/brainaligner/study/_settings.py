@@ -120,9 +120,12 @@ def plain(value: Any) -> Any:
 
 def canonical(value: Any) -> Any:
     """Return `plain` settings in which equal numbers look equal: 0.0 and 0, 1e5 and 100000."""
-    value = plain(value)
+    return _with_equal_numbers(plain(value))
+
+
+def _with_equal_numbers(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: canonical(inner) for key, inner in value.items()}
+        return {key: _with_equal_numbers(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [canonical(inner) for inner in value]
+        return [_with_equal_numbers(inner) for inner in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
