@@ -45,9 +45,9 @@ def test_a_tuning_of_an_earlier_version_is_still_read(tmp_path: Path) -> None:
     (tmp_path / "facts.json").write_text(json.dumps(OLD), encoding="utf-8")
     task: Any = SimpleNamespace(
         name="es",
-        subject="UTS01",
+        whose="UTS01",
         seed=0,
-        brain=None,
+        brains=(),
         division=SimpleNamespace(fold=None),
         recipe=SimpleNamespace(stage="tuning", key="0" * 8),
     )
