@@ -110,6 +110,16 @@ def test_each_tuning_says_how_it_went(run_json: dict[str, Any]) -> None:
         assert re.fullmatch(r"CKA [01]\.\d{3} \([12]\), RSA [01]\.\d{3} \([12]\)", lowest)
 
 
+def test_another_listeners_brain_that_fits_as_it_is_tunes_the_model_that_is_there(
+    run_json: dict[str, Any],
+) -> None:
+    models = {(t["tuning"], t["subject"], t["seed"]): t["model"] for t in run_json["tunings"]}
+    lenders = dict(zip(SUBJECTS, (*SUBJECTS[1:], SUBJECTS[0]), strict=True))
+    for subject, lender in lenders.items():
+        assert models["other", subject, 0] == models["all", lender, 0]
+        assert models["other", subject, 0] != models["all", subject, 0]
+
+
 def test_seeds_are_arms_of_their_own(run_json: dict[str, Any]) -> None:
     arms = [row["arm"] for row in run_json["results"]]
     assert {"all.s0", "all.s1"} <= set(arms)

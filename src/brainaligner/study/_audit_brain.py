@@ -78,8 +78,8 @@ def _value_faults(
     task: BrainTask, stored: Mapping[str, np.ndarray], options: RunOptions, where: str
 ) -> Iterator[Fault]:
     again = _vectors(task, options, SilentReporter(), WitnessBook(task.recording.n_targets))
-    if task.config.subject == "next":
-        again = borrow(again, task._rows(), task.subject)
+    if task.borrowed_rows is not None:
+        again = borrow(again, task.borrowed_rows, task.subject)
     for story, values in again.rows.items():
         found = stored.get(story)
         if found is None or found.shape != values.shape or not _close(found, values):

@@ -48,8 +48,8 @@ def _encode(folder: Path, task: BrainTask, options: RunOptions, reporter: Report
     witness = WitnessBook(task.recording.n_targets)
     vectors = _vectors(task, options, reporter, witness)
     witness.save(folder)
-    if task.config.subject == "next":
-        vectors = borrow(vectors, task._rows(), task.subject)
+    if task.borrowed_rows is not None:
+        vectors = borrow(vectors, task.borrowed_rows, task.subject)
     write_npz(folder / "vectors.npz", vectors.rows)
     write_json(folder / "provenance.json", asdict(vectors.provenance))
     place = f"{task.name}, {task.subject}{task.division.place}"

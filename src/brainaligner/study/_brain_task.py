@@ -251,7 +251,7 @@ class BrainTask:
             "fitted_on": list(self.division.train),
             "given": list(self.division.stories),
             "repeated": list(self.repeated),
-            "rows": self._rows() if config.subject == "next" else None,
+            "rows": self.borrowed_rows,
         }
         return Recipe("brain", VERSION, settings, self._inputs(), self._lineage())
 
@@ -266,9 +266,18 @@ class BrainTask:
             chosen_on=entries(self.prepared, self.source, chosen, text=False),
         )
 
-    def _rows(self) -> dict[str, int]:
-        dataset = self.prepared.dataset
-        return {story: dataset.n_rows(self.subject, story) for story in self.division.stories}
+    @property
+    def borrowed_rows(self) -> dict[str, int] | None:
+        """Rows of each story in the subject, where another's vectors have to be cut to them.
+
+        None where they fit as they are: vectors, and a model tuned on them, are then the other
+        subject's own.
+        """
+        own, theirs = (
+            {story: self.prepared.dataset.n_rows(whose, story) for story in self.division.stories}
+            for whose in (self.subject, self.source)
+        )
+        return None if own == theirs else own
 
     def _inputs(self) -> dict[str, str]:
         stories = sorted({*self.division.stories, *self.repeated})
