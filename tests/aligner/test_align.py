@@ -95,6 +95,17 @@ def tuned(aligner: BrainAligner, folder: Path, settings: ObjectiveSettings, **mo
     return align(aligner, *SIDES, settings=settings, folder=folder, **more)
 
 
+def shared_run(aligner: BrainAligner, folder: Path, name: str, **more: Any) -> Aligned:
+    """A run that shares states below its trained layers in ``folder/states``."""
+    options = TuningOptions(states=folder / "states")
+    return tuned(aligner, folder / name, replace(TINY, **more), options=options)
+
+
+def same_weights(one: Aligned, other: Aligned) -> bool:
+    found = weights(one.aligner), weights(other.aligner)
+    return all(found[0][name].tobytes() == found[1][name].tobytes() for name in found[0])
+
+
 def weights(aligner: BrainAligner) -> dict[str, np.ndarray]:
     return {name: w.numpy().copy() for name, w in aligner.tower.state_dict().items()}
 
@@ -237,6 +248,41 @@ def test_cached_lower_layers_give_the_same_weights(
         for done in found.values()
     )
     assert max(np.abs(one[name] - two[name]).max() for name in one) < 1e-6
+
+
+def test_states_of_a_story_are_made_once_for_all_runs(tiny: Aligners, tmp_path: Path) -> None:
+    first = shared_run(tiny("bert"), tmp_path, "first")
+    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "states").iterdir()}
+    assert len(made) == len(TRAIN) + len(STOP)
+    again = shared_run(tiny("bert"), tmp_path, "again", seed=6, learning_rate=1e-4)
+    assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "states").iterdir()} == made
+    assert (first.cached, again.cached) == (True, True)
+    assert not same_weights(first, again)
+    assert same_weights(first, tuned(tiny("bert"), tmp_path / "own", TINY))
+
+
+def test_a_file_of_states_that_was_cut_short_is_made_anew(tiny: Aligners, tmp_path: Path) -> None:
+    first = shared_run(tiny("bert"), tmp_path, "first")
+    victim = min((tmp_path / "states").iterdir())
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[: len(whole) // 2])
+    again = shared_run(tiny("bert"), tmp_path, "again")
+    assert victim.read_bytes() == whole
+    assert same_weights(first, again)
+
+
+@pytest.mark.parametrize("part", ["embeddings.word_embeddings.weight", "layer.0.", "layer.1."])
+def test_states_of_other_lower_weights_have_other_files(
+    tiny: Aligners, tmp_path: Path, part: str
+) -> None:
+    shared_run(tiny("bert"), tmp_path, "first")
+    before = set((tmp_path / "states").iterdir())
+    other = tiny("bert")
+    with torch.no_grad():
+        next(w for name, w in other.tower.named_parameters() if part in name).add_(0.01)
+    shared_run(other, tmp_path, "again")
+    is_new = set((tmp_path / "states").iterdir()) != before
+    assert is_new == (part != "layer.1.")  # counted from 0: the trained one of three
 
 
 def _without_key_bias(name: str, values: np.ndarray) -> np.ndarray:

@@ -1,51 +1,134 @@
-"""States below the lowest trained layer, computed once and kept on the disk."""
+"""States below the lowest trained layer, computed once and kept on the disk, story by story."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import shutil
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
 from brainaligner.aligner._objective_settings import ObjectiveSettings
 from brainaligner.aligner._span import LayerSpan
-from brainaligner.aligner._token_table import GROUP_TOKENS
-from brainaligner.core import InputError, Progress
+from brainaligner.aligner._token_table import GROUP_TOKENS, TokenTable
+from brainaligner.core import InputError, Progress, array_digest
 from brainaligner.text import TokenRow
 
 _LEFT_FREE = 2**30
+_LABEL = "states below the trained layers"
+
+
+@dataclass(frozen=True, eq=False)
+class StoryFile:
+    """The file of one story's states; its name follows from the text and the lower layers.
+
+    Parameters
+    ----------
+    path : Path
+    texts : int64 array, shape (text,)
+        Places in the table.
+    tokens : sequence of TokenRow
+        In the same order.
+    width : int
+        Numbers per token.
+    """
+
+    path: Path
+    texts: Int64[np.ndarray, "text"]
+    tokens: Sequence[TokenRow]
+    width: int
+
+    @cached_property
+    def edges(self) -> Int64[np.ndarray, "text 2"]:
+        """Where the tokens of each text begin and end."""
+        ends = np.cumsum([len(row.ids) for row in self.tokens])
+        return np.stack([np.concatenate([[0], ends[:-1]]), ends], axis=1)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the states."""
+        return int(self.edges[-1, 1]), self.width
+
+    @property
+    def n_bytes(self) -> int:
+        """What the states take on the disk."""
+        return 4 * self.shape[0] * self.shape[1]
+
+    def read(self) -> np.ndarray | None:
+        """The states where a whole file is there, else None."""
+        try:
+            kept: np.ndarray = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError):  # not there, or cut short
+            return None
+        return kept if kept.shape == self.shape and kept.dtype == np.float32 else None
 
 
 @dataclass(frozen=True, eq=False)
 class LayerCache:
-    """Kept states of some texts.
+    """Kept states of the texts of some stories.
 
     Parameters
     ----------
-    states : float32 array, shape (token of all texts, width)
-        Often on the disk.
-    edges : int64 array, shape (text + 1,)
-        Where each text's tokens begin.
+    states : tuple of float32 arrays, shape (token of all texts of a story, width)
+        On the disk.
+    story : int64 array, shape (text,)
+        Which of them holds a text.
+    edges : int64 array, shape (text, 2)
+        Where its tokens begin and end there.
     """
 
-    states: np.ndarray
-    edges: np.ndarray
+    states: tuple[np.ndarray, ...]
+    story: Int64[np.ndarray, "text"]
+    edges: Int64[np.ndarray, "text 2"]
 
     def __call__(self, text: int) -> Float32[np.ndarray, "token width"]:
         """States of one text."""
-        return np.asarray(self.states[self.edges[text] : self.edges[text + 1]])
+        start, stop = self.edges[text]
+        return np.asarray(self.states[self.story[text]][start:stop])
 
 
-def cache_bytes(tokens: Sequence[TokenRow], width: int) -> int:
-    """What the states of some texts take (in bytes)."""
-    return 4 * width * sum(len(row.ids) for row in tokens)
+def story_files(
+    span: LayerSpan, table: TokenTable, folder: Path, *, width: int
+) -> tuple[StoryFile, ...]:
+    """Name the file of each story's states: equal names, equal states."""
+    below = _lower_digest(span)
+    found = []
+    for rows in table.rows.values():
+        texts = rows[rows >= 0].astype(np.int64)
+        tokens = [table.tokens[text] for text in texts]
+        if tokens:
+            name = hashlib.sha256(below.encode())
+            for row in tokens:
+                name.update(array_digest(row.ids).encode())
+            found.append(StoryFile(folder / f"{name.hexdigest()}.npy", texts, tokens, width))
+    return tuple(found)
 
 
-def wants_cache(settings: ObjectiveSettings, first: int, n_bytes: int, folder: Path) -> bool:
+def _lower_digest(span: LayerSpan) -> str:
+    """SHA-256 of how the model is built and of all weights but those of the layers above."""
+    built = span.base.config.to_dict()
+    kept = {name: built[name] for name in built if name not in _NO_PART_OF_THE_MODEL}
+    text = json.dumps([type(span.base).__name__, span.entering, kept], sort_keys=True, default=str)
+    whole = hashlib.sha256(text.encode())
+    for name, weight in span.lower_weights().items():
+        whole.update(f"{name}{array_digest(weight.detach().float().cpu().numpy())}".encode())
+    return whole.hexdigest()
+
+
+_NO_PART_OF_THE_MODEL = ("_name_or_path", "transformers_version", "architectures", "dtype")
+
+
+def wants_cache(
+    settings: ObjectiveSettings, first: int, files: Sequence[StoryFile], folder: Path
+) -> bool:
     """Whether lower layers are computed once.
 
     Raises
@@ -55,14 +138,15 @@ def wants_cache(settings: ObjectiveSettings, first: int, n_bytes: int, folder: P
     """
     if settings.cache == "off" or settings.drops_below:
         return False
+    missing = sum(file.n_bytes for file in files if file.read() is None)
     free = shutil.disk_usage(folder).free - _LEFT_FREE
-    if first > 1 and n_bytes <= free:
+    if first > 1 and missing <= free:
         return True
     if settings.cache == "auto":
         return False
     raise InputError(
         "objectives, cache",
-        got="'on', and all layers are trained" if first == 1 else f"{n_bytes / 2**30:.1f} GiB",
+        got="'on', and all layers are trained" if first == 1 else f"{missing / 2**30:.1f} GiB",
         wanted="a layer below the trained ones"
         if first == 1
         else f"at most the {max(free, 0) / 2**30:.1f} GiB that are free in {folder}",
@@ -72,45 +156,68 @@ def wants_cache(settings: ObjectiveSettings, first: int, n_bytes: int, folder: P
 
 def keep_states(
     span: LayerSpan,
-    tokens: Sequence[TokenRow],
-    path: Path,
+    files: Sequence[StoryFile],
     *,
-    width: int,
     pad: int,
     device: torch.device,
     progress: Progress,
 ) -> LayerCache:
-    """Compute what enters the lowest trained layer, in float32 and evaluation mode.
+    """Compute what enters the lowest trained layer where no file has it yet.
+
+    In float32 and evaluation mode.
 
     Parameters
     ----------
     span : LayerSpan
-    tokens : sequence of TokenRow
-    path : Path
-        A file that may be written; one that is there is written anew.
-    width, pad : int
-        Numbers per token, and the id under the padding.
+    files : sequence of StoryFile
+        Of all stories of one table; their folder exists.
+    pad : int
+        Id under the padding.
     device : torch.device
         Where the model is.
     progress : callable
     """
+    n_texts = sum(len(file.texts) for file in files)
+    story, edges = np.zeros(n_texts, np.int64), np.zeros((n_texts, 2), np.int64)
+    states = []
+    for n, file in enumerate(files):
+        states.append(_read_or_make(file, span, pad, device))
+        story[file.texts], edges[file.texts] = n, file.edges
+        progress(_LABEL, n + 1, len(files))
+    return LayerCache(tuple(states), story, edges)
+
+
+def _read_or_make(file: StoryFile, span: LayerSpan, pad: int, device: torch.device) -> np.ndarray:
+    """States of a story; another process may remove the file between a look and the next."""
+    while (kept := file.read()) is None:
+        part = file.path.with_name(f"{file.path.stem}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            made = np.lib.format.open_memmap(part, "w+", np.float32, file.shape)
+            for n, values in _lower_states(span, file.tokens, pad, device):
+                start, stop = file.edges[n]
+                made[start:stop] = values[: stop - start]
+            made.flush()
+            part.replace(file.path)
+        finally:
+            part.unlink(missing_ok=True)
+    return kept
+
+
+def _lower_states(
+    span: LayerSpan, tokens: Sequence[TokenRow], pad: int, device: torch.device
+) -> Iterator[tuple[int, Float32[np.ndarray, "token width"]]]:
+    """States of each text by its number, padding behind them; texts of like length together."""
     lengths = np.array([len(row.ids) for row in tokens], dtype=np.int64)
-    edges = np.concatenate([[0], np.cumsum(lengths)])
-    kept = np.lib.format.open_memmap(path, "w+", np.float32, (int(edges[-1]), width))
-    order = np.argsort(-lengths, kind="stable")
-    done = 0
-    with torch.inference_mode():
-        while done < len(order):
-            size = max(1, GROUP_TOKENS // int(lengths[order[done]]))
-            part = order[done : done + size]
-            ids = torch.full((len(part), int(lengths[part].max())), pad)
-            mask = torch.zeros_like(ids)
-            for n, text in enumerate(part):
-                ids[n, : lengths[text]] = torch.from_numpy(tokens[text].ids)
-                mask[n, : lengths[text]] = 1
+    order, done = np.argsort(-lengths, kind="stable"), 0
+    while done < len(order):
+        size = max(1, GROUP_TOKENS // int(lengths[order[done]]))
+        part = order[done : done + size]
+        ids = torch.full((len(part), int(lengths[part].max())), pad)
+        mask = torch.zeros_like(ids)
+        for n, text in enumerate(part):
+            ids[n, : lengths[text]] = torch.from_numpy(tokens[text].ids)
+            mask[n, : lengths[text]] = 1
+        with torch.inference_mode():
             states = span.lower(ids.to(device), mask.to(device)).float().cpu().numpy()
-            for n, text in enumerate(part):
-                kept[edges[text] : edges[text + 1]] = states[n, : lengths[text]]
-            done += size
-            progress("states below the trained layers", min(done, len(order)), len(order))
-    return LayerCache(kept, edges)
+        yield from zip(part.tolist(), states, strict=True)
+        done += size

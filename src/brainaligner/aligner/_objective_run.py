@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from brainaligner.aligner._heads import StartedHeads, start_heads
-from brainaligner.aligner._layer_cache import LayerCache, cache_bytes, keep_states, wants_cache
+from brainaligner.aligner._layer_cache import LayerCache, keep_states, story_files, wants_cache
 from brainaligner.aligner._masking import read_vocabulary
 from brainaligner.aligner._model import BrainAligner
 from brainaligner.aligner._objective_model import ObjectiveModel
@@ -85,7 +85,7 @@ class ObjectiveRun:
         span = objective_span(self.aligner, self.settings, copied)
         self.folder.mkdir(parents=True, exist_ok=True)
         tables = [token_table(self.aligner, side, self.settings) for side in self.material]
-        caches = [self._cache(span, table, n) for n, table in enumerate(tables)]
+        caches = [self._cache(span, table) for table in tables]
         pooled = [
             _pooled(span, table, cache, self.options.device, self.progress)
             for table, cache in zip(tables, caches, strict=True)
@@ -103,24 +103,16 @@ class ObjectiveRun:
         trainer.accelerator.wait_for_everyone()
         return self._finished(model, state, start, cached=caches[0] is not None)
 
-    def _cache(self, span: LayerSpan, table: TokenTable, n: int) -> LayerCache | None:
-        width = self.aligner.info.width
-        needed = cache_bytes(table.tokens, width)
-        if not wants_cache(self.settings, span.first, needed, self.folder):
+    def _cache(self, span: LayerSpan, table: TokenTable) -> LayerCache | None:
+        folder = self.options.states or self.folder / "states"
+        folder.mkdir(parents=True, exist_ok=True)
+        files = story_files(span, table, folder, width=self.aligner.info.width)
+        if not wants_cache(self.settings, span.first, files, folder):
             return None
         device = _device(self.options)
         span.base.to(device)
-        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
         try:
-            return keep_states(
-                span,
-                table.tokens,
-                self.folder / f"below-{n}-{rank}.npy",
-                width=width,
-                pad=table.pad,
-                device=device,
-                progress=self.progress,
-            )
+            return keep_states(span, files, pad=table.pad, device=device, progress=self.progress)
         finally:
             span.base.to("cpu")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from brainaligner.core import InputError, unknown_name
@@ -183,6 +184,9 @@ class TuningOptions:
         Write a checkpoint after every so many steps too, not only after each epoch.
     log_steps : int
         Steps between two lines of history.
+    states : Path, optional
+        Folder of states below trained layers that never change, for all runs that are given it:
+        a file's name follows from its content. None: in the run's own folder.
 
     Raises
     ------
@@ -193,6 +197,7 @@ class TuningOptions:
     device: Literal["cpu", "cuda"] = "cpu"
     save_steps: int | None = None
     log_steps: int = 25
+    states: Path | None = None
 
     def __post_init__(self) -> None:
         if self.device not in ("cpu", "cuda"):

@@ -90,6 +90,13 @@ class LayerSpan:
         """Compute the states that enter layer `first`; no layer above runs."""
         return self._run(ids, mask, (self.entering,), None)[self.entering]
 
+    def lower_weights(self) -> dict[str, torch.Tensor]:
+        """Weights and buffers of the base model but those of layers `first` and above."""
+        stack = self._stack()[2]
+        place = next(name for name, part in self.base.named_modules() if part is stack)
+        tops = tuple(f"{place}.{k}." for k in range(self.entering, len(stack)))
+        return {n: w for n, w in self.base.state_dict().items() if not n.startswith(tops)}
+
     def _run(
         self, ids: Tokens, mask: Tokens, read: Sequence[int], below: States | None
     ) -> dict[int, States]:

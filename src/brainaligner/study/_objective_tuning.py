@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def tune_on_objectives(
         validation,
         settings=settings,
         folder=work,
-        options=tuning_options(options),
+        options=replace(tuning_options(options), states=store.shared_states),
         progress=reporter,
         witness=witness,
     )

@@ -102,6 +102,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         before = judge_before(plan, store=store, options=options, reporter=reporter)
         ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, whole, store, options, reporter)
+        store.drop_shared()
         tested = ensure_significances(plan, store=store, options=options, reporter=reporter)
         fitted = replace(fitted, significance=tested)
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)

@@ -167,6 +167,16 @@ class Store:
         while not self.has(recipe):
             time.sleep(_POLL_S)
 
+    @property
+    def shared_states(self) -> Path:
+        """Folder of what unfinished tunings share and can make again; `drop_shared` empties it."""
+        return self._unfinished / "states"
+
+    def drop_shared(self) -> None:
+        """Remove what tunings shared, once they are done; others on the store make it again."""
+        if not self.rank:
+            shutil.rmtree(self.shared_states, ignore_errors=True)
+
     @contextmanager
     def _workshop(self, recipe: Recipe) -> Iterator[Path]:
         folder = self._unfinished_folder(recipe)
