@@ -196,6 +196,19 @@ def test_kernel_alignment_sees_one_person_through_any_rotation():
     assert np.isnan(kernel_alignment(one, np.ones((150, 2))))
 
 
+def test_kernel_alignment_sees_one_person_moved_in_time():
+    rng = np.random.default_rng(4)
+    one, other = rng.standard_normal((2, 90, 6))
+    turn, _ = np.linalg.qr(rng.standard_normal((6, 6)))
+    later, earlier = one[3:] @ turn, one[:-3]
+    k, n = (v - v.mean(axis=0) for v in (later[:-3], earlier[3:]))
+    by_hand = np.linalg.norm(k.T @ n) ** 2 / np.linalg.norm(k.T @ k) / np.linalg.norm(n.T @ n)
+    assert kernel_alignment(later, earlier, furthest=3) == pytest.approx(by_hand)
+    assert by_hand == pytest.approx(1.0)
+    assert kernel_alignment(later, earlier, furthest=2) < 0.5
+    assert kernel_alignment(one, other, furthest=5) < 0.5
+
+
 def plain_likeness(x, y):
     """Largest correlation at any alignment, by a plain loop over rows moved."""
     x, y = ((v - v.mean(0)) / v.std(0) for v in (x, y))

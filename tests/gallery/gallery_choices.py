@@ -74,6 +74,39 @@ def cheat_delays_tried_out_on_test(bench: Bench) -> Path:
     return bench.run(tried[int(np.argmax(found))] | {"title": "Our model"})
 
 
+_DELAYS = ([1], [2], [2, 3], [1, 2, 3, 4])
+
+
+def cheat_best_arm_reported_alone(bench: Bench) -> Path:
+    """All arms of one study see the test stories; the best is reported as a study of its own."""
+    arms = {f"arm{i}": {"design": {"delays": d}} for i, d in enumerate(_DELAYS)}
+    tried = {name: {"features": ["words"]} | arm for name, arm in arms.items()}
+    run = bench.run({"name": "tried", "arms": {"words": None} | tried})
+    best = max(arms, key=lambda name: mean_r(run, arm=name))
+    return bench.run({"arms": {"words": arms[best]}})
+
+
+def cheat_test_stories_as_validation_stories(bench: Bench) -> Path:
+    """Test stories are looked at as the validation stories of another division."""
+    split = bench.world.split
+    swapped = {"validation": split["test"], "test": split["validation"]}
+    found = []
+    for i, delays in enumerate(_DELAYS):
+        arm = {"arms": {"words": {"design": {"delays": delays}}}}
+        other = {"name": f"tried{i}", "scored_on": "validation", "split": swapped}
+        found.append(mean_r(bench.run(arm | other), group="validation"))
+    best = _DELAYS[int(np.argmax(found))]
+    return bench.run({"arms": {"words": {"design": {"delays": best}}}})
+
+
+def cheat_ledger_deleted(bench: Bench) -> Path:
+    """Delays are tried on the test stories, and each time the ledger is thrown away."""
+    for i, delays in enumerate(_DELAYS):
+        bench.run({"name": f"tried{i}", "arms": {"words": {"design": {"delays": delays}}}})
+        (bench.out / "store" / "openings.jsonl").unlink()
+    return bench.run()
+
+
 def cheat_targets_chosen_on_test(bench: Bench) -> Path:
     """Targets with a low test r are left out of the scores."""
     honest = _scoring.score_group

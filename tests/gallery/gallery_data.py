@@ -136,6 +136,56 @@ def cheat_subject_twice_in_another_order(bench: Bench) -> Path:
     return _second_subject(bench, lambda values, story: values[:, order])
 
 
+def cheat_subject_twice_moved_in_time(bench: Bench) -> Path:
+    """The second subject is the first one, a TR later, turned over and rescaled."""
+    return _second_subject(
+        bench, lambda values, story: (-1.7 * np.roll(values, 1, axis=0)).astype(np.float32)
+    )
+
+
+def cheat_subject_twice_mixed_and_moved(bench: Bench) -> Path:
+    """The second subject's targets are mixtures of the first one's, two TRs later."""
+    n_targets = next(iter(next(iter(bench.world.recordings.arrays.values())).values())).shape[1]
+    turn, _ = np.linalg.qr(np.random.default_rng(3).standard_normal((n_targets, n_targets)))
+    return _second_subject(
+        bench, lambda values, story: np.roll(values @ turn, 2, axis=0).astype(np.float32)
+    )
+
+
+def cheat_test_story_scored_twice(bench: Bench) -> Path:
+    """A test story is scored twice, once with noise and other words here and there."""
+    known, split = bench.world.recordings, bench.world.split
+    story, rng = split["test"][1], np.random.default_rng(5)
+    arrays = {
+        subject: {
+            **own,
+            COPY: (own[story] + 0.4 * rng.standard_normal(own[story].shape)).astype(np.float32),
+        }
+        for subject, own in known.arrays.items()
+    }
+    words = {**known.words, COPY: _misspelt(list(known.words[story]))}
+    changes = bench.save(dataclasses.replace(known, words=words, arrays=arrays))
+    return bench.run(changes | {"split": {"test": [*split["test"], COPY]}}, share=False)
+
+
+def cheat_test_stories_train_another_subject(bench: Bench) -> Path:
+    """Test stories of one subject train for another, where some words and the names differ."""
+    known, split = bench.world.recordings, bench.world.split
+    names = {story: f"{COPY}{place}" for place, story in enumerate(split["test"][:2])}
+    first, second = list(known.arrays)[:2]
+    renamed = {names.get(story, story): values for story, values in known.arrays[second].items()}
+    words = {**known.words, **{names[s]: _misheard(list(known.words[s])) for s in names}}
+    arrays = {first: known.arrays[first], second: renamed}
+    changes = bench.save(dataclasses.replace(known, words=words, arrays=arrays))
+    trained = [*split["train"], *names.values()]
+    return bench.run(changes | {"split": {"train": trained}}, share=False)
+
+
+def _misheard(words: list[Word]) -> list[Word]:
+    """Every twenty-fifth word is another."""
+    return [(words[0][0] if i % 25 == 0 else w, on, off) for i, (w, on, off) in enumerate(words)]
+
+
 def cheat_responses_of_another_subject(bench: Bench) -> Path:
     """The reader gives the second subject the first one's responses."""
     reads = WordTableDataset._columns

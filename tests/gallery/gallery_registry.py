@@ -109,6 +109,18 @@ CHEATS: Mapping[str, Cheat] = {
     "cheat_subject_twice_in_another_order": Cheat(
         data.cheat_subject_twice_in_another_order, ("subject-twice",)
     ),
+    "cheat_subject_twice_moved_in_time": Cheat(
+        data.cheat_subject_twice_moved_in_time, ("subject-twice",), real=True
+    ),
+    "cheat_subject_twice_mixed_and_moved": Cheat(
+        data.cheat_subject_twice_mixed_and_moved, ("diagnostic 5",)
+    ),
+    "cheat_test_story_scored_twice": Cheat(
+        data.cheat_test_story_scored_twice, ("same-story-two-names",), real=True
+    ),
+    "cheat_test_stories_train_another_subject": Cheat(
+        data.cheat_test_stories_train_another_subject, ("same-story-two-names",)
+    ),
     "cheat_responses_of_another_subject": Cheat(
         data.cheat_responses_of_another_subject, ("other-subject-responses",), real=True
     ),
@@ -126,6 +138,13 @@ CHEATS: Mapping[str, Cheat] = {
     "cheat_delays_tried_out_on_test": Cheat(
         choices.cheat_delays_tried_out_on_test, ("test-set-opened", "chosen-on-test")
     ),
+    "cheat_best_arm_reported_alone": Cheat(
+        choices.cheat_best_arm_reported_alone, ("test-set-opened",)
+    ),
+    "cheat_test_stories_as_validation_stories": Cheat(
+        choices.cheat_test_stories_as_validation_stories, ("test-set-opened",)
+    ),
+    "cheat_ledger_deleted": Cheat(choices.cheat_ledger_deleted, ("test-set-opened",)),
     "cheat_targets_chosen_on_test": Cheat(
         choices.cheat_targets_chosen_on_test,
         ("chosen-on-test", "scores-not-reproduced"),
@@ -214,6 +233,9 @@ CHEATS: Mapping[str, Cheat] = {
     "cheat_later_brain_at_evaluation": Cheat(
         tuning.cheat_later_brain_at_evaluation, ("brain-at-evaluation",), 0.22
     ),
+    "cheat_brain_in_all_but_a_few_stories": Cheat(
+        tuning.cheat_brain_in_all_but_a_few_stories, ("brain-at-evaluation", *DESIGNS), 0.3
+    ),
     "cheat_selection_by_the_scored_story": Cheat(
         tuning.cheat_selection_by_the_scored_story, ("chosen-on-test",)
     ),
@@ -260,7 +282,9 @@ EACH_TIME: frozenset[str] = frozenset(
         "cheat_absolute_r",
         "cheat_alpha_chosen_on_test",
         "cheat_alpha_chosen_on_test_within_the_ridge",
+        "cheat_best_arm_reported_alone",
         "cheat_best_lag_at_scoring",
+        "cheat_brain_in_all_but_a_few_stories",
         "cheat_dataset_of_targets_chosen_on_test",
         "cheat_delays_across_borders",
         "cheat_delays_tried_out_on_test",
@@ -279,8 +303,11 @@ EACH_TIME: frozenset[str] = frozenset(
         "cheat_shuffled_trs",
         "cheat_story_under_two_names",
         "cheat_subject_loaded_twice",
+        "cheat_subject_twice_moved_in_time",
         "cheat_targets_chosen_on_test",
         "cheat_test_responses_in_the_tuning",
+        "cheat_test_stories_as_validation_stories",
+        "cheat_test_story_scored_twice",
         "cheat_test_words_in_the_tuning",
     }
 )

@@ -3,7 +3,9 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+from study_trees import STORIES
 
 from brainaligner.evaluation import Opening, configurations_seen, opened_stories
 from brainaligner.study._ledger import Ledger
@@ -117,3 +119,41 @@ def test_a_confirmation_is_refused_when_all_stories_were_scored(cli, study_file,
     assert refused.code == 2
     assert "stories that were never scored" in refused.err
     assert opened_stories(Ledger(out / "store").openings()) == left
+
+
+def test_a_confirmation_is_not_drawn_again_by_other_judgements(cli, study_file, out):
+    study = study_file()
+    assert cli("run", study, "--out", out, "--confirm").code == 0
+    first = ledger_lines(out)
+    for changed in ("null_draws=3", "evaluation.n_bootstrap=25", "comparison.margin=0.05"):
+        assert cli("run", study, "--out", out, "--confirm", "--set", changed).code == 0
+    assert ledger_lines(out) == first
+
+
+def test_a_second_confirmation_of_a_study_is_warned_of(cli, study_file, out):
+    study = study_file({"split": {"counts": [4, 1, 1]}})
+    assert cli("run", study, "--out", out, "--confirm").code == 0
+    assert "confirmations" not in json.dumps(run_json(out / "tiny-confirm")["audit"])
+    other = ("--set", "defaults.ridge.alphas=[1,10]")
+    assert cli("run", study, "--out", out, "--confirm", *other).code == 0
+    warned = run_json(out / "tiny-confirm")["audit"]["warnings"]
+    figures = [one["figure"] for one in warned if one["name"] == "test-set-opened"]
+    assert "2 confirmations in this store, 2 of tiny" in figures
+
+
+def test_a_confirmation_leaves_out_stories_that_a_validation_run_scored(cli, study_file, out):
+    order = [sorted(STORIES)[i] for i in np.random.default_rng(1).permutation(len(STORIES))]
+    sides = {"validation": order[:2], "train": order[2:4], "test": order[4:]}
+    study = study_file({"split": sides | {"counts": None}})
+    assert cli("run", study, "--out", out / "new", "--validation").code == 0
+    assert cli("run", study, "--out", out / "new", "--confirm").code == 0
+    (line,) = ledger_lines(out / "new")
+    assert not set(order[:2]) & set(json.loads(line)["confirms"][2])
+
+
+def test_the_reference_from_other_listeners_is_no_arm_beside_the_ledger(cli, study_file, out):
+    shown = study_file({"other_listeners": {"shown": True}})
+    for components in (2, 3, 4, 5):
+        changed = f"other_listeners.components={components}"
+        assert cli("run", shown, "--out", out, "--set", changed).code == 0
+    assert run_json(out / "tiny")["audit"]["warnings"] == []

@@ -13,7 +13,7 @@ FAULTS: Mapping[str, str] = {
     "chosen-on-test": "something was chosen on scored rows",
     "shuffled-rows": "rows entered in another order than they were measured in",
     "random-chunks": "pieces of one story stand on both sides of the division",
-    "same-story-two-names": "one story goes under two names, and one of them is scored",
+    "same-story-two-names": "one story goes under two names, and one of them is scored, or both",
     "test-story-in-tuning": "responses to a scored story reached a brain encoder or a tuning",
     "test-text-in-tuning": "words of a scored story reached a tuning",
     "brain-at-evaluation": "brain activity reached the features that are scored",
@@ -37,7 +37,7 @@ FAULTS: Mapping[str, str] = {
 
 WARNINGS: Mapping[str, str] = {
     "not-cross-fitted": "what was tuned on responses is read out on the same responses",
-    "test-set-opened": "test scores were looked at for more than two configurations",
+    "test-set-opened": "test scores were looked at too often, or part of what was seen is told",
     "alike-stories": "stories of different names share words, and no scored one is told twice",
     "no-memory": "responses do not resemble themselves from one TR to the next",
     "check-failed": "a check of the audit could not be carried to its end",

@@ -76,19 +76,40 @@ def _spectrum(values: np.ndarray, n: int) -> np.ndarray:
 
 
 def kernel_alignment(
-    first: Float[np.ndarray, "time _target"], second: Float[np.ndarray, "time _target"]
+    first: Float[np.ndarray, "time _target"],
+    second: Float[np.ndarray, "time _target"],
+    *,
+    furthest: int = 0,
 ) -> float:
     """Linear centred kernel alignment of two response matrices to the same rows, 0 to 1.
 
     ``<K, L> / (|K| |L|)`` with ``K = X X'`` of columns brought to mean 0: order, sign and
     rotation of the columns do not change it (Kornblith et al. 2019, arXiv:1905.00414).
-    NaN where one has no variance.
+    NaN where one has no variance. With `furthest` it is the highest over all moves of one side
+    against the other by up to so many rows, of what overlaps.
     """
-    k, n = _kernel(first), _kernel(second)
-    size = float(np.linalg.norm(k) * np.linalg.norm(n))
-    return float((k * n).sum()) / size if size > 0 else float("nan")
+    k, n = (_kernel(values - values.mean(axis=0, dtype=np.float64)) for values in (first, second))
+    found = [_aligned(k, n, move) for move in range(-furthest, furthest + 1) if abs(move) < len(k)]
+    known = [value for value in found if np.isfinite(value)]
+    return max(known) if known else float("nan")
 
 
 def _kernel(values: np.ndarray) -> np.ndarray:
-    centred = values - values.mean(axis=0, dtype=np.float64)
-    return np.asarray(centred @ centred.T, dtype=np.float64)
+    return np.asarray(values @ values.T, dtype=np.float64)
+
+
+def _aligned(k: np.ndarray, n: np.ndarray, move: int) -> float:
+    """Of row t + move of the first with row t of the second."""
+    ours, theirs = (
+        slice(max(move, 0), len(k) + min(move, 0)),
+        slice(max(-move, 0), len(n) - max(move, 0)),
+    )
+    a, b = (_centred(one[rows, rows]) for one, rows in ((k, ours), (n, theirs)))
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float((a * b).sum()) / size if size > 0 else float("nan")
+
+
+def _centred(kernel: np.ndarray) -> np.ndarray:
+    """The kernel of the same columns brought to mean 0 over these rows."""
+    rows = kernel - kernel.mean(axis=0)
+    return np.asarray(rows - rows.mean(axis=1, keepdims=True))

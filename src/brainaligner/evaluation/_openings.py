@@ -27,6 +27,8 @@ class Opening:
         Digest of the study without name and division: of what a confirmation confirms.
     confirms : tuple of tuple of str, optional
         Of a confirmation: its train, validation and test stories.
+    readouts : tuple of str
+        Keys of all readouts whose scores were seen; none in lines of older versions.
     """
 
     when: str
@@ -35,6 +37,7 @@ class Opening:
     stories: frozenset[str]
     plan: str = ""
     confirms: tuple[tuple[str, ...], ...] | None = None
+    readouts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

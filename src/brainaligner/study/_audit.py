@@ -165,12 +165,12 @@ class Auditor:
         return found
 
     def _sampled_stories(self) -> list[str]:
-        """The shortest story that is scored; the thorough form takes one that fits as well."""
+        """The shortest story that is scored; the thorough form takes all, and one that fits."""
         rows = self.plan.prepared.division.stimuli.rows
         folds = [f for s in self.plan.prepared.division.splits.values() for f in s.folds]
         scored = sorted({p.story for f in folds for p in f.test}, key=lambda s: (rows[s], s))
         fitted = sorted({p.story for f in folds for p in f.train}, key=lambda s: (rows[s], s))
-        chosen = [scored[0], fitted[0], scored[-1]] if self.thorough else scored[:1]
+        chosen = [*scored, fitted[0]] if self.thorough else scored[:1]
         return list(dict.fromkeys(chosen))
 
 

@@ -26,6 +26,8 @@ from brainaligner.study._audit_witness import Found
 from brainaligner.study._division import AnySplit
 
 _SAME_SUBJECT = 0.98
+_FURTHEST = 5  # rows by which a second subject may be moved against the first
+_FEWEST_MOVED = 30  # rows that tell moved columns from slow ones
 _NO_MEMORY = 0.02
 
 
@@ -49,32 +51,43 @@ def _sides(split: AnySplit) -> tuple[set[str], set[str]]:
 
 
 def _word_faults(truth: Truth, subject: str, split: AnySplit) -> Iterator[Found]:
+    """Compare words with those of all subjects' stories: tunings of all subjects read these too."""
     scored, rest = _sides(split)
-    stories = sorted(scored | rest)
-    words = {story: truth.words[story] for story in stories}
-    shared = truth.remember(f"words/{stories}", lambda: shared_words(words, words))
+    divided = [_sides(one) for one in truth.plan.prepared.division.splits.values()]
+    fits = {story for _, fitted in divided for story in fitted}
+    everyone = fits.union(*(tested for tested, _ in divided))
+    ours, theirs = ({s: truth.words[s] for s in sorted(some)} for some in (scored | rest, everyone))
+    shared = truth.remember(f"words/{list(ours)}", lambda: shared_words(ours, theirs))
     for story, (other, share) in shared.items():
         if share > REMARKABLE:
-            name = _story_name(story, other, scored) if share > MOST_SHARED else "alike-stories"
+            two_names = share > MOST_SHARED and (
+                _leaks(story, other, scored, fits) or _counts_twice(story, other, truth, scored)
+            )
             yield Fault(
-                name,
+                "same-story-two-names" if two_names else "alike-stories",
                 f"{subject}, {story}",
                 f"{share:.0%} of its runs of 8 words",
                 f"has the words of {other}",
             )
 
 
-def _story_name(story: str, other: str, scored: set[str]) -> str:
-    return "same-story-two-names" if (story in scored) != (other in scored) else "alike-stories"
+def _leaks(story: str, other: str, scored: set[str], fits: set[str]) -> bool:
+    """Whether one of two stories is scored, and the other fits or chooses."""
+    return (story in scored and other in fits) or (other in scored and story in fits)
+
+
+def _counts_twice(story: str, other: str, truth: Truth, scored: set[str]) -> bool:
+    """Whether two stories are scored in one group: repeated ones have groups of their own."""
+    return {story, other} <= scored - truth.repeated
 
 
 def _series_faults(truth: Truth, subject: str, split: AnySplit) -> Iterator[Found]:
     scored, rest = _sides(split)
     series = truth.responses(subject)
     ours, theirs = ({s: series[s] for s in sorted(side)} for side in (scored, rest))
-    matched: set[str] = set()
-    for match in series_matches(ours, theirs):
-        matched.add(match.story)
+    singles = {story: rows for story, rows in ours.items() if story not in truth.repeated}
+    matches = series_matches(ours, theirs)
+    for match in (*matches, *series_matches(singles, singles)):
         yield Fault(
             "same-story-two-names",
             f"{subject}, {match.story}",
@@ -82,7 +95,7 @@ def _series_faults(truth: Truth, subject: str, split: AnySplit) -> Iterator[Foun
             f"has the responses to {match.other}",
         )
     places = RowPlaces(theirs)
-    for story in sorted(scored - matched):
+    for story in sorted(scored - {match.story for match in matches}):
         yield from _row_faults(series[story], places, f"{subject}, {story}")
 
 
@@ -135,7 +148,17 @@ def _twice_faults(truth: Truth) -> Iterator[Found]:
 
 
 def _alike(left: np.ndarray, right: np.ndarray) -> bool:
-    """Whether a fifth of the columns of one stand, nearly, among those of the other."""
+    """Whether a fifth of one's columns stand, nearly, among the other's, moved in time or not."""
+    moves = sorted(range(-_FURTHEST, _FURTHEST + 1), key=abs)
+    pairs = ((left[max(k, 0) :], right[max(-k, 0) :]) for k in moves)
+    return any(
+        _share_columns(a, b)
+        for k, (a, b) in zip(moves, pairs, strict=True)
+        if k == 0 or min(len(a), len(b)) >= _FEWEST_MOVED
+    )
+
+
+def _share_columns(left: np.ndarray, right: np.ndarray) -> bool:
     n = min(len(left), len(right))
     a, b = zscore(left[:n].astype(np.float64)), zscore(right[:n].astype(np.float64))
     best = np.abs(a.T @ b / n).max(axis=1)

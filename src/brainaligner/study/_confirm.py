@@ -12,7 +12,7 @@ from brainaligner.evaluation import Opening, opened_stories
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._dataset_config import SplitConfig
 from brainaligner.study._division import whole_split
-from brainaligner.study._ledger import Ledger, plan_digest
+from brainaligner.study._ledger import Ledger, plan_digest, scored_contents
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._store import Store
 
@@ -20,9 +20,10 @@ from brainaligner.study._store import Store
 def confirmation(prepared: Prepared, store: Store) -> StudyConfig:
     """Put a study on test stories that no study of this store was ever scored on.
 
-    Test and validation stories are as many as before, drawn by the next seed from what is left;
-    all others train. Repeated stories, which are few and were seen, are left out. A study is
-    confirmed once: where that has begun, the same division is given again.
+    Nor may any run have scored them as validation stories. Test and validation stories are as
+    many as before, drawn by the next seed from what is left; all others train. Repeated stories,
+    which are few and were seen, are left out. A study is confirmed once: where that has begun,
+    the same division is given again, whatever was changed in how scores are judged.
 
     Parameters
     ----------
@@ -51,7 +52,9 @@ def confirmation(prepared: Prepared, store: Store) -> StudyConfig:
             wanted="stories that nobody has scored",
             do="Confirm on other data.",
         )
-    sides = _begun(openings, plan_digest(config)) or _drawn(prepared, whole, openings)
+    sides = _begun(openings, plan_digest(config)) or _drawn(
+        prepared, whole, openings, scored_contents(store)
+    )
     train, validation, test = sides
     return replace(
         config,
@@ -68,10 +71,10 @@ def _begun(openings: Sequence[Opening], plan: str) -> tuple[tuple[str, ...], ...
 
 
 def _drawn(
-    prepared: Prepared, whole: Split, openings: Sequence[Opening]
+    prepared: Prepared, whole: Split, openings: Sequence[Opening], scored: frozenset[str]
 ) -> tuple[tuple[str, ...], ...]:
     singles = sorted({*whole.train, *whole.validation, *whole.test})
-    opened = opened_stories(openings)
+    opened = opened_stories(openings) | scored
     left = [story for story in singles if not opened & _digests(prepared, story)]
     n_test, n_validation = len(whole.test), len(whole.validation)
     if len(left) < n_test:

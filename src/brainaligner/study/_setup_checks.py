@@ -35,7 +35,9 @@ from brainaligner.study._store import Recipe, Store
 from brainaligner.text import add_delays
 
 VERSION = 1
+_SUBJECTS_VERSION = 2
 _COMPARED = 2  # stories in which two subjects are compared
+_FURTHEST = 5  # rows by which one may be moved against the other
 _STORY_ROWS = 120
 _N_STORIES = {"train": 10, "validation": 2, "test": 4}
 _N_FEATURES, _N_PLANTED, _N_NULL = 10, 60, 60
@@ -81,14 +83,17 @@ def _subjects_recipe(prepared: Prepared, stories: Pairs) -> Recipe:
     used = {(subject, story) for pair, names in stories.items() for subject in pair
             for story in names[:_COMPARED]}  # fmt: skip
     inputs = {f"responses/{s}/{story}": prepared.digests[s][story] for s, story in sorted(used)}
-    return Recipe("subject_likeness", VERSION, {"stories": _COMPARED}, inputs)
+    settings = {"stories": _COMPARED, "furthest": _FURTHEST}
+    return Recipe("subject_likeness", _SUBJECTS_VERSION, settings, inputs)
 
 
 def _write_likeness(folder: Path, prepared: Prepared, stories: Pairs) -> None:
     likeness = {}
     for pair, names in stories.items():
         found = [
-            kernel_alignment(*(prepared.dataset.responses(s, story).values for s in pair))
+            kernel_alignment(
+                *(prepared.dataset.responses(s, story).values for s in pair), furthest=_FURTHEST
+            )
             for story in names[:_COMPARED]
         ]
         known = [value for value in found if np.isfinite(value)]
