@@ -28,7 +28,7 @@ from brainaligner.study._audit_withheld import proven_texts, withheld_faults
 from brainaligner.study._audit_witness import Found
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._features import FeatureSpace
-from brainaligner.study._ledger import ledger_faults
+from brainaligner.study._ledger_faults import ledger_faults
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter, reporting
 from brainaligner.study._reopened import reopen_run

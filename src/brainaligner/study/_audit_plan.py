@@ -17,7 +17,7 @@ from brainaligner.study._audit_tuning import plain_protocol, tuning_recipes
 from brainaligner.study._audit_withheld import proven_text
 from brainaligner.study._audit_witness import Found
 from brainaligner.study._config import StudyConfig
-from brainaligner.study._ledger import ledger_faults
+from brainaligner.study._ledger_faults import ledger_faults
 from brainaligner.study._options import RunOptions
 from brainaligner.study._plan import Plan
 from brainaligner.study._run import lay_out_study

@@ -12,7 +12,8 @@ from brainaligner.evaluation import Opening, opened_stories
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._dataset_config import SplitConfig
 from brainaligner.study._division import whole_split
-from brainaligner.study._ledger import Ledger, plan_digest, scored_contents
+from brainaligner.study._ledger import Ledger, plan_digest
+from brainaligner.study._ledger_faults import scored_contents
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._store import Store
 

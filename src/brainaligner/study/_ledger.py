@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,9 @@ from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from brainaligner.evaluation import (
-    MOST_CONFIGURATIONS,
     ArmLook,
     ComparisonSettings,
     EvaluationSettings,
-    Fault,
     Opening,
     configurations_seen,
     looks_taken,
@@ -112,17 +109,18 @@ def record_opening(plan: Plan, store: Store) -> None:
         scored_stories(plan),
         plan=plan_digest(config),
         confirms=_sides(config),
-        readouts=_readouts(plan),
+        readouts=readout_keys(plan),
     )
     Ledger(store.folder).add(opening)
 
 
 def configuration(plan: Plan) -> str:
     """Digest of all that the predictions of a study follow from."""
-    return hashlib.sha256("\n".join(_readouts(plan)).encode()).hexdigest()[:32]
+    return hashlib.sha256("\n".join(readout_keys(plan)).encode()).hexdigest()[:32]
 
 
-def _readouts(plan: Plan) -> tuple[str, ...]:
+def readout_keys(plan: Plan) -> tuple[str, ...]:
+    """Keys of all readouts of a study, each once."""
     keys = {readout_recipe(task).key for tasks in plan.tasks.values() for task in tasks}
     return tuple(sorted(keys))
 
@@ -192,97 +190,6 @@ def _unread_words(plan: Plan) -> set[str]:
     """Words of the test stories of a study that does not read the responses to them."""
     known = plan.prepared.division.stimuli.transcripts
     return {known[story].digest() for story in plan.prepared.dataset.withheld if story in known}
-
-
-def ledger_faults(plan: Plan, store: Store) -> Iterator[Fault]:
-    """A warning where too much was seen of the test stories, or more than one confirmation."""
-    config, openings = plan.prepared.config, Ledger(store.folder).openings()
-    if config.scored_on == "validation":
-        return
-    count, beside = seen_by(plan, store), _beside_the_ledger(plan, store, openings)
-    if count + beside > MOST_CONFIGURATIONS:
-        said = f", and {beside} arms that no opening lists" if beside else ""
-        yield _opened(f"{count} configurations{said}, {MOST_CONFIGURATIONS} at most")
-    larger = _larger_opening(plan, openings)
-    if larger:
-        own = len(_readouts(plan))
-        yield _opened(f"its {own} readouts are some of {larger} that were scored together before")
-    confirmed = {one.configuration: one.study for one in openings if one.confirms}
-    confirmed |= {configuration(plan): config.name} if config.confirms else {}
-    again = list(confirmed.values()).count(config.name)
-    if config.confirms and (again > 1 or len(confirmed) > MOST_CONFIGURATIONS):
-        yield _opened(f"{len(confirmed)} confirmations in this store, {again} of {config.confirms}")
-
-
-def _opened(figure: str) -> Fault:
-    return Fault(
-        "test-set-opened",
-        "whole study",
-        figure,
-        "Compare ideas on validation stories, and confirm the last one on stories that "
-        "nobody opened, once: run --confirm",
-    )
-
-
-def _larger_opening(plan: Plan, openings: Sequence[Opening]) -> int:
-    """Readouts of the largest opening, before the study's own, that holds all of its and more."""
-    own, stories, ours = set(_readouts(plan)), scored_stories(plan), configuration(plan)
-    before = takewhile(lambda one: one.configuration != ours, openings)
-    return max(
-        (len(one.readouts) for one in before if one.stories & stories and own < set(one.readouts)),
-        default=0,
-    )
-
-
-def _beside_the_ledger(plan: Plan, store: Store, openings: Sequence[Opening]) -> int:
-    """Arms that were scored on the test stories, in one subject, and stand in no opening.
-
-    They were validation stories of another division, or lines of the ledger are gone. Not known
-    where a line is of an older version, which lists no readouts.
-    """
-    stories = scored_stories(plan)
-    shared = [one for one in openings if one.stories & stories]
-    if not all(one.readouts for one in shared):
-        return 0
-    listed = {*_readouts(plan), *(key for one in shared for key in one.readouts)}
-    found: dict[str, set[frozenset[str]]] = {}
-    for content in _scored_recipes(store):
-        entries = content["lineage"]["scored_on"]
-        seen = {digest for entry in entries for digest in (entry["text"], entry["bold"])}
-        inputs = content["inputs"].items()
-        readouts = frozenset(key for role, key in inputs if role.startswith("readout/"))
-        if seen & stories and not readouts <= listed and not _of_listeners(store, readouts):
-            found.setdefault(entries[0]["subject"], set()).add(readouts)
-    return max(map(len, found.values()), default=0)
-
-
-def _of_listeners(store: Store, readouts: Collection[str]) -> bool:
-    """Whether readouts are the reference from the other listeners, which is no arm."""
-    for path in (store.folder / "readout" / key / "recipe.json" for key in readouts):
-        inputs = json.loads(path.read_text(encoding="utf-8"))["inputs"] if path.is_file() else {}
-        if any(role.startswith("other-listener/") for role in inputs):
-            return True
-    return False
-
-
-def _scored_recipes(store: Store) -> Iterator[dict[str, Any]]:
-    """Recipes of all scores in a store, of test stories and of validation stories."""
-    for stage in ("scores", "story_scores"):
-        for path in sorted(store.folder.glob(f"{stage}/*/recipe.json")):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content.get("lineage", {}).get("scored_on"):
-                yield content
-
-
-def scored_contents(store: Store) -> frozenset[str]:
-    """Content digests of all stories with scores in a store, validation stories among them."""
-    return frozenset(
-        digest
-        for content in _scored_recipes(store)
-        for entry in content["lineage"]["scored_on"]
-        for digest in (entry["text"], entry["bold"])
-        if digest is not None
-    )
 
 
 def record_look(
