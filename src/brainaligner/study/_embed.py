@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from brainaligner.core import Clock, InputError, Transcript
-from brainaligner.study._embed_input import ReadText, read_text_input, rows_needed
+from brainaligner.core import InputError, Transcript
+from brainaligner.study._embed_input import read_text_input, rows_needed
 from brainaligner.study._embed_reading import (
     EmbedSettings,
     Reading,
@@ -89,7 +89,7 @@ def embed_text(
     reading = text_reading(model, settings, lines=text.lines is not None)
     if text.lines is not None:
         refuse_row_settings(given, settings)
-    rows = _rows(text, reading.clock, settings)
+    rows = {s: settings.rows or _rows(t, reading) for s, t in text.transcripts.items()}
     options.activate()
     loaded = load_language_model(model, device=options.device, dtype=reading.text.dtype)
     if text.lines is not None:
@@ -97,11 +97,8 @@ def embed_text(
     return _of_transcripts(text.transcripts, rows, loaded, reading, options)
 
 
-def _rows(text: ReadText, clock: Clock, settings: EmbedSettings) -> dict[str, int]:
-    return {
-        story: rows_needed(transcript, clock) if settings.rows is None else settings.rows
-        for story, transcript in text.transcripts.items()
-    }
+def _rows(transcript: Transcript, reading: Reading) -> int:
+    return rows_needed(transcript, reading.clock, shift=reading.text.shift)
 
 
 def _of_lines(

@@ -64,8 +64,15 @@ def _lines(path: Path) -> tuple[str, ...]:
     return lines
 
 
-def rows_needed(transcript: Transcript, clock: Clock) -> int:
-    """Rows up to that of the last word's onset.
+def rows_needed(transcript: Transcript, clock: Clock, *, shift: int) -> int:
+    """Rows up to that which has the last word.
+
+    Parameters
+    ----------
+    transcript : Transcript
+    clock : Clock
+    shift : int
+        As `Clock.row_of` takes it.
 
     Raises
     ------
@@ -73,7 +80,7 @@ def rows_needed(transcript: Transcript, clock: Clock) -> int:
         If all words come before row 0, or there would be more than a million rows.
     """
     last = float(transcript.onsets[-1])
-    rows = (last - clock.first) / clock.tr + 0.5  # before rounding: it may be beyond any int
+    rows = (last - clock.first) / clock.tr + 0.5 - shift  # not rounded: it may be beyond any int
     if not 0 <= rows < MOST_ROWS:
         raise InputError(
             f"story {transcript.story!r}",
@@ -81,4 +88,4 @@ def rows_needed(transcript: Transcript, clock: Clock) -> int:
             wanted=f"1 to {MOST_ROWS:,} rows",
             do="Give times in seconds, and --tr and --first as the rows need them.",
         )
-    return int(rows) + 1
+    return int(clock.row_of(transcript.onsets[-1:], shift=shift)[0]) + 1

@@ -184,8 +184,8 @@ def _reads_none(config: StudyConfig, arm: str) -> InputError | BrainAlignerError
     asked = next((run for run in arm_runs(config) if arm in (run.entry, run.name)), None)
     if asked is not None and asked.entry in tuned:
         return BrainAlignerError(
-            f"arm {arm!r}: run.json names no tuning that its readouts follow from. "
-            "Run the study again."
+            f"arm {arm!r}: the store lacks the tunings that its readouts follow from. "
+            "Run the study again: what is missing is made anew."
         )
     return InputError(
         f"--arm {arm}",

@@ -47,10 +47,11 @@ def checked_checkpoint(folder: Path) -> ModelInfo:
                 f"{folder}: {strange[0] if strange else 'no safetensors file'}: a checkpoint of "
                 "the store holds safetensors, configuration and tokenizer. Run the study again."
             )
-        unmerged = [name for name in _tensor_names(folder) if any(u in name for u in _UNMERGED)]
-        if unmerged:
-            raise BrainAlignerError(f"{folder}: {unmerged[0]}: low-rank updates are not merged.")
-    return load_language_model(str(folder)).info
+    info = load_language_model(str(folder)).info
+    unmerged = [name for name in _tensor_names(folder) if any(u in name for u in _UNMERGED)]
+    if unmerged:
+        raise BrainAlignerError(f"{folder}: {unmerged[0]}: low-rank updates are not merged.")
+    return info
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
