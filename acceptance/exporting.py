@@ -24,7 +24,7 @@ WORDS = " ".join(SENTENCES).split()
 STORIES = tuple(f"story{i}" for i in range(6))
 N_ROWS, N_TARGETS = 60, 12
 INSTALLED = ("torch", "transformers")
-FORBIDDEN = {"brainaligner", "peft", "accelerate", "pydantic", "typer"}
+FORBIDDEN = {"brainaligner", "peft", "accelerate", "himalaya", "h5py"}
 
 STUDY = {
     "name": "tiny",
@@ -56,7 +56,7 @@ with torch.no_grad():
     ids = [tokenizer(sentence, return_tensors="pt") for sentence in sentences]
     states = [model(**one).last_hidden_state[0].tolist() for one in ids]
     logits = [headed(**one).logits[0, 1, :50].tolist() for one in ids]
-exec(compile(sys.stdin.read(), "card", "exec"))
+exec(compile(sys.stdin.read(), "card", "exec"), {})
 print(json.dumps({
     "states": states,
     "logits": logits,

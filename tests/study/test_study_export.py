@@ -224,6 +224,9 @@ def test_a_cross_fitted_model_says_that_no_score_is_its_own(made: Path, tmp_path
     folder, _ = one_model(made, "crossed", tmp_path / "one", subject="UTS01", fold=1)
     assert "its rows come from 3 models, of which this is one" in card_of(folder)[1]
     assert record_of(folder)["scores_are_of"]["models_behind_them"] == 3
+    both, _ = one_model(made, "several", tmp_path / "three", subject="UTS01", tuning="lora")
+    assert "The arm reads several: rows come from 2 models" in card_of(both)[1]
+    assert "the arm reads shifted." in card_of(both)[1]
     whole, _ = one_model(made, "joint", tmp_path / "two")
     assert "of which this is one" not in card_of(whole)[1]
     assert record_of(whole)["scores_are_of"]["models_behind_them"] == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,8 @@ class ReadModel:
         Keys of the readouts that the run made of it, by the run's name for them.
     recipes : mapping of str to recipe
         All that these readouts follow from, by key.
+    together : int
+        Tuned models that a reader's rows of the arm come from, this one among them.
     """
 
     key: str
@@ -77,6 +79,7 @@ class ReadModel:
     facts: Mapping[str, Any]
     readouts: Mapping[str, str]
     recipes: Recipes = field(repr=False)
+    together: int = 1
 
     @property
     def words(self) -> str:
@@ -133,7 +136,13 @@ def read_models(
                 found[place] = _joined(found[place], made) if place in found else made
     if not found:
         raise _reads_none(config, arm)
-    return tuple(found.values())
+    models = tuple(found.values())
+    return tuple(replace(model, together=_together(model, models)) for model in models)
+
+
+def _together(model: ReadModel, models: Iterable[ReadModel]) -> int:
+    reader = model.readers[0]
+    return sum(one.run.name == model.run.name and reader in one.readers for one in models)
 
 
 def _readouts(run: Mapping[str, Any], one: ArmRun) -> list[tuple[str, str]]:

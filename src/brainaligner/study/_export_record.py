@@ -127,13 +127,19 @@ def _reading_record(
 ) -> dict[str, Any]:
     """How the arm reads the model: `embed` does the same where nothing else is said."""
     arm = model.run.arm
-    read = [n for n in tuned_features(config, arm) if config.features[n].tuning == model.tuning]
+    read = _read_features(config, model)
     return {
         "text": plain(config.features[read[0]].text),
         "features": {name: plain(config.features[name].text) for name in read},
         "clock": _clock(recipes[model.key]),
         "design": plain(arm.design),
     }
+
+
+def _read_features(config: StudyConfig, model: ReadModel) -> list[str]:
+    """Entries of the study's ``features`` that the arm reads of this model."""
+    names = tuned_features(config, model.run.arm)
+    return [name for name in names if config.features[name].tuning == model.tuning]
 
 
 def _clock(recipe: Mapping[str, Any]) -> dict[str, float]:
@@ -190,6 +196,7 @@ def _held_out(model: ReadModel) -> list[str]:
 
 
 def _scored(source: ExportSource, model: ReadModel) -> dict[str, Any]:
+    own = _read_features(source.config, model)
     said = source.run.get("about", {})
     about = {name: said[name] for name in _ABOUT if name in said}
     return {
@@ -197,17 +204,10 @@ def _scored(source: ExportSource, model: ReadModel) -> dict[str, Any]:
         "label": source.run["label"],
         "scored_on": source.config.scored_on,
         "what": "Pearson r of measured and predicted responses, mean over targets",
-        "models_behind_them": _models_behind(model),
+        "models_behind_them": model.together,
+        "features_beside_it": [name for name in model.run.arm.read if name not in own],
         **about,
     }
-
-
-def _models_behind(model: ReadModel) -> int:
-    """How many tuned models a reader's rows of the arm come from."""
-    recipe = next(r for r in model.recipes.values() if r["stage"] == "readout")
-    crossed = recipe["settings"].get("cross_fit", {})
-    keys = {fold["tuning"] for folds in crossed.values() for fold in folds}
-    return len(keys) or 1
 
 
 def _scores(source: ExportSource, model: ReadModel) -> Iterator[dict[str, Any]]:
