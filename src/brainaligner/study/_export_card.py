@@ -167,12 +167,10 @@ def _score_notes(record: Record) -> Iterator[str]:
         yield "These are validation stories, which also chose settings: too high for a claim."
     n_models = of["models_behind_them"]
     if n_models > 1:
-        crossed = (
-            "is cross-fitted: its" if record["tuning"]["fold"] is not None else "reads several:"
-        )
+        crossed = record["tuning"]["fold"] is not None
         yield (
-            f"The arm {crossed} rows come from {n_models} models, of which this is one. No score is "
-            "of this model alone."
+            f"The arm {'is cross-fitted: its' if crossed else 'reads several:'} rows come from "
+            f"{n_models} models, of which this is one. No score is of this model alone."
         )
     if of["features_beside_it"]:
         yield f"Beside this model's features the arm reads {', '.join(of['features_beside_it'])}."
