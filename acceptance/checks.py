@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from acceptance import calibration, fetching, frontier, planted, published
+from acceptance import calibration, exporting, fetching, frontier, planted, published
 from acceptance.runs import DATA, run_command
 
 Result = dict[str, Any]
@@ -228,4 +228,5 @@ CHECKS = {
     **published.CHECKS,
     **frontier.CHECKS,
     "planted": planted.planted,
+    **exporting.CHECKS,
 }

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PRINTED = {
     "README.md": r"mean r 0\.[2-9]\d over 300 voxels",
     "comparing.md": r"0\.0162",
+    "sharing.md": r"vectors \(2, 384\) at \[1\. 3\.\] s",
     "tuning.md": r"[\d.]+ bits per masked token, states \(1, 7, 384\)",
 }
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

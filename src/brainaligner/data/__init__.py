@@ -48,6 +48,7 @@ from brainaligner.data._simulate import (
 from brainaligner.data._simulate_anatomy import simulate_anatomy
 from brainaligner.data._surfaces import Surface, read_surface
 from brainaligner.data._textgrid import Interval, Tier, read_textgrid
+from brainaligner.data._transcripts import holds_timed_words, read_transcripts
 from brainaligner.data._words import MARKERS, clean_word
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "coverage_report",
     "fetch_files",
     "fsaverage5_vertices",
+    "holds_timed_words",
     "missing_for_fsaverage5",
     "nearest_vertices",
     "open_dataset",
@@ -99,6 +101,7 @@ __all__ = [
     "read_regions",
     "read_surface",
     "read_textgrid",
+    "read_transcripts",
     "route_notes",
     "select_files",
     "simulate_anatomy",

@@ -164,12 +164,19 @@ def find_word_table(folder: Path) -> Path:
     return found[0]
 
 
-def read_word_table(path: Path) -> dict[str, list[WordRow]]:
+def read_word_table(path: Path, *, story: str | None = None) -> dict[str, list[WordRow]]:
     """Read a table of words: one row per word, columns story, word, onset_s, offset_s.
 
     Comma, semicolon or tab between the columns; header in any case; a byte-order mark,
     Windows line ends, blank lines and further columns do no harm. Story names lose the white
     space around them. Times stay text, so that a fault in one story spoils no other.
+
+    Parameters
+    ----------
+    path : Path
+    story : str, optional
+        Name of the one story of a table that has no column ``story``; without it such a table
+        is refused.
 
     Raises
     ------
@@ -180,17 +187,18 @@ def read_word_table(path: Path) -> dict[str, list[WordRow]]:
     text = _table_text(path)
     lines = csv.reader(io.StringIO(text, newline=None), delimiter=_delimiter(text))
     rows = _rows(path, lines)
-    at = _column_places(path, next(rows, (1, []))[1])
+    at = _column_places(path, next(rows, (1, []))[1], one_story=story is not None)
     stories: dict[str, list[WordRow]] = {}
     for line, cells in rows:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) <= max(at):
             raise _wrong_row(path, line, f"{len(cells)} columns", "as many as the header")
-        story, label, onset, offset = [cells[i] for i in at]
-        if not story.strip():
+        label, onset, offset = [cells[i] for i in at[-3:]]
+        name = cells[at[0]].strip() if len(at) == len(COLUMNS) else story
+        if not name:
             raise _wrong_row(path, line, "no story name", "the name of the story")
-        stories.setdefault(story.strip(), []).append(WordRow(line, label, onset, offset))
+        stories.setdefault(name, []).append(WordRow(line, label, onset, offset))
     if not stories:
         raise _wrong_row(path, 2, "no words", "one row per word")
     return stories
@@ -209,9 +217,12 @@ def _delimiter(text: str) -> str:
     return max(",\t;", key=header.count)
 
 
-def _column_places(path: Path, header: list[str]) -> list[int]:
+def _column_places(path: Path, header: list[str], *, one_story: bool) -> list[int]:
+    """Places of `COLUMNS`; of all but the first where one story has no column for its name."""
     names = [name.strip().lower() for name in header]
-    for column in COLUMNS:
+    nearly = any(name.startswith(COLUMNS[0][:4]) for name in names)  # stories, story_id: a slip
+    columns = COLUMNS[1:] if one_story and not nearly else COLUMNS
+    for column in columns:
         if names.count(column) != 1:
             nearest = nearest_name(column, names)
             raise InputError(
@@ -220,7 +231,7 @@ def _column_places(path: Path, header: list[str]) -> list[int]:
                 wanted=f"the columns {', '.join(COLUMNS)}",
                 do=f"Is it the column {nearest!r}?" if nearest else "Add a header line.",
             )
-    return [names.index(column) for column in COLUMNS]
+    return [names.index(column) for column in columns]
 
 
 def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:

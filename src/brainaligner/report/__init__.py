@@ -1,6 +1,7 @@
 """Scores to tables, figures and one page; returned, never saved."""
 
 from brainaligner.report._beside import ceiling_table, region_table, regions_tsv
+from brainaligner.report._card import CardScore, ModelCard, render_card, score_tables
 from brainaligner.report._cortex import (
     cortex_figure,
     fsaverage5_coordinates,
@@ -30,11 +31,13 @@ from brainaligner.report._words import headline, span
 __all__ = [
     "ABOUT_NEEDED",
     "NOT_VALID",
+    "CardScore",
     "Column",
     "DiagnosticRow",
     "FlatHemisphere",
     "FlatPixels",
     "MapSettings",
+    "ModelCard",
     "PublishedLayout",
     "RecipeNote",
     "Result",
@@ -63,8 +66,10 @@ __all__ = [
     "recipe_anchor",
     "region_table",
     "regions_tsv",
+    "render_card",
     "render_page",
     "results_table",
+    "score_tables",
     "span",
     "table_tsv",
     "tsv_text",

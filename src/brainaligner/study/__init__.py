@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from brainaligner.study._compare import RunComparison, compare_run
     from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
     from brainaligner.study._dataset_config import DatasetConfig, SimulationConfig, SplitConfig
+    from brainaligner.study._embed import TextVectors, embed_text
+    from brainaligner.study._embed_files import save_vectors
+    from brainaligner.study._embed_reading import EmbedSettings
+    from brainaligner.study._export import ExportedModel, export_models
+    from brainaligner.study._export_choice import ModelChoice
     from brainaligner.study._files import load_study, preset_names, study_yaml
     from brainaligner.study._listener_config import ListenersConfig
     from brainaligner.study._options import RunOptions
@@ -34,9 +39,12 @@ __all__ = [
     "ArmConfig",
     "BrainConfig",
     "DatasetConfig",
+    "EmbedSettings",
+    "ExportedModel",
     "FeatureConfig",
     "HeadConfig",
     "ListenersConfig",
+    "ModelChoice",
     "PublishedConfig",
     "Recipe",
     "RegionsConfig",
@@ -46,16 +54,20 @@ __all__ = [
     "SplitConfig",
     "Store",
     "StudyConfig",
+    "TextVectors",
     "TuningConfig",
     "app",
     "audit_diagnostics",
     "audit_run",
     "audit_study",
     "compare_run",
+    "embed_text",
+    "export_models",
     "load_study",
     "main",
     "preset_names",
     "run_study",
+    "save_vectors",
     "study_yaml",
 ]
 
@@ -63,9 +75,12 @@ _MODULES = {
     "ArmConfig": "_config",
     "BrainConfig": "_tuning_config",
     "DatasetConfig": "_dataset_config",
+    "EmbedSettings": "_embed_reading",
+    "ExportedModel": "_export",
     "FeatureConfig": "_config",
     "HeadConfig": "_tuning_config",
     "ListenersConfig": "_listener_config",
+    "ModelChoice": "_export_choice",
     "PublishedConfig": "_tuning_config",
     "Recipe": "_store",
     "RegionsConfig": "_region_files",
@@ -75,14 +90,18 @@ _MODULES = {
     "SplitConfig": "_dataset_config",
     "Store": "_store",
     "StudyConfig": "_config",
+    "TextVectors": "_embed",
     "TuningConfig": "_tuning_config",
     "audit_diagnostics": "_audit_words",
     "audit_run": "_audit",
     "audit_study": "_audit_plan",
     "compare_run": "_compare",
+    "embed_text": "_embed",
+    "export_models": "_export",
     "load_study": "_files",
     "preset_names": "_files",
     "run_study": "_run",
+    "save_vectors": "_embed_files",
     "study_yaml": "_files",
 }
 

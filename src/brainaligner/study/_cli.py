@@ -13,7 +13,13 @@ from rich.console import Console
 
 from brainaligner import __version__
 from brainaligner.core import BrainAlignerError, InputError
-from brainaligner.study import _compare_command, _fetch_command, _recipe_command
+from brainaligner.study import (
+    _compare_command,
+    _embed_command,
+    _export_command,
+    _fetch_command,
+    _recipe_command,
+)
 from brainaligner.study._audit_command import (
     EXAMPLES,
     audit_command,
@@ -53,6 +59,8 @@ app.add_typer(studies_app, name="studies")
 app.command("fetch", epilog=_fetch_command.EXAMPLES)(_fetch_command.fetch)
 app.command("audit", epilog=EXAMPLES)(audit_command)
 app.command("compare", epilog=_compare_command.EXAMPLES)(_compare_command.compare)
+app.command("export", epilog=_export_command.EXAMPLES)(_export_command.export)
+app.command("embed", epilog=_embed_command.EXAMPLES)(_embed_command.embed)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of results and of the store.")]
 Data = Annotated[

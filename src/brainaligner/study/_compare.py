@@ -153,8 +153,15 @@ def _check_request(arms: Sequence[str], cut: int) -> None:
         raise InputError("--cut", got=str(cut), wanted="0 or more", do="Give a number of rows.")
 
 
-def named_runs(runs: Sequence[ArmRun], name: str) -> tuple[ArmRun, ...]:
+def named_runs(runs: Sequence[ArmRun], name: str, *, where: str = "--arms") -> tuple[ArmRun, ...]:
     """All seeds of an entry, or the one run of that name.
+
+    Parameters
+    ----------
+    runs : sequence of ArmRun
+    name : str
+    where : str
+        What was asked with; named in the error.
 
     Raises
     ------
@@ -165,7 +172,7 @@ def named_runs(runs: Sequence[ArmRun], name: str) -> tuple[ArmRun, ...]:
     found = found or tuple(run for run in runs if run.name == name)
     if not found:
         options = dict.fromkeys(name for run in runs for name in (run.entry, run.name))
-        raise unknown_name("--arms", "arm", name, options)
+        raise unknown_name(where, "arm", name, options)
     return found
 
 

@@ -108,7 +108,7 @@ class Store:
         with writing_to(self.folder):
             self._temporary.mkdir(parents=True, exist_ok=True)
             for leftover in self._temporary.iterdir():
-                if _is_abandoned(leftover):
+                if is_abandoned(leftover):
                     shutil.rmtree(leftover, ignore_errors=True)
         return self
 
@@ -196,7 +196,7 @@ class Store:
         try:
             build(temporary)
             (temporary / "recipe.json").write_text(recipe.record + "\n", encoding="utf-8")
-            _flush(temporary)
+            flush_folder(temporary)
             self._show(temporary, recipe)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -213,7 +213,7 @@ class Store:
                 raise
 
 
-def _is_abandoned(leftover: Path) -> bool:
+def is_abandoned(leftover: Path) -> bool:
     """Whether the process that builds here is dead; on another machine, age has to tell."""
     try:
         host, pid, started = leftover.name.rsplit(".", 1)[0].rsplit(".", 2)
@@ -225,7 +225,8 @@ def _is_abandoned(leftover: Path) -> bool:
         return True
 
 
-def _flush(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Bring all files of a folder to the disk."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb+") as file:
