@@ -209,6 +209,27 @@ def test_kernel_alignment_sees_one_person_moved_in_time():
     assert kernel_alignment(one, other, furthest=5) < 0.5
 
 
+def test_two_people_of_many_noisy_voxels_are_no_one_person():
+    rng = np.random.default_rng(5)
+    one, other = ar(rng, 250, 12_000, 0.6), ar(rng, 250, 12_000, 0.6)
+    assert kernel_alignment(one, other) > 0.97  # what stays of the noise is its autocorrelation
+    assert kernel_alignment(one, other, strip=0.2) < 0.1
+    heard = ar(rng, 250, 20, 0.5)
+    one, other = (v + 0.1 * heard @ rng.standard_normal((20, 12_000)) for v in (one, other))
+    assert kernel_alignment(one, other) > 0.97  # a sixth of the variance is what both heard
+    assert kernel_alignment(one, other, strip=0.2) < 0.5
+
+
+@pytest.mark.parametrize("n_targets", [6, 20, 400])
+def test_one_person_twice_outlasts_stripping(n_targets: int):
+    rng = np.random.default_rng(n_targets)
+    one = ar(rng, 100, n_targets, 0.5)
+    turn, _ = np.linalg.qr(rng.standard_normal((n_targets, n_targets)))
+    assert kernel_alignment(one, one @ turn, strip=0.2) == pytest.approx(1.0)
+    moved = kernel_alignment(one[2:], one[:-2] @ turn, furthest=3, strip=0.2)
+    assert moved > 0.97
+
+
 def plain_likeness(x, y):
     """Largest correlation at any alignment, by a plain loop over rows moved."""
     x, y = ((v - v.mean(0)) / v.std(0) for v in (x, y))

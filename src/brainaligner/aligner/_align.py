@@ -92,13 +92,13 @@ def check_objectives(
     """
     check_device(settings.precision, options)
     objective_span(aligner, settings)
-    comes = head_comes and aligner.info.kind == "encoder"
-    if settings.reads_tokens and not aligner.has_head and not comes:
+    if settings.reads_tokens and not aligner.has_head and not head_comes:
         raise InputError(
             f"model {aligner.info.name!r}",
             got=f"a checkpoint without a head that predicts tokens ({aligner.fresh[0]} is missing)",
             wanted="a head, for the losses on tokens",
-            do="Learn one first: learn_head(aligner, ...).aligner; or use anchor: {kind: states}.",
+            do="Learn one first (masked models): learn_head(aligner, ...).aligner; or use anchor: "
+            "{kind: states}.",
         )
     if not trained_layers(aligner, settings) and settings.heads.kind != "trained":
         raise InputError(

@@ -48,6 +48,7 @@ from brainaligner.evaluation._diagnostics_series import (
     story_twin_diagnostic,
 )
 from brainaligner.evaluation._diagnostics_setup import (
+    ALIKE_WARN,
     DS003020_VOXELS,
     SimulationCheck,
     edge_diagnostic,
@@ -124,6 +125,7 @@ from brainaligner.evaluation._significance import (
 from brainaligner.evaluation._summary import QUANTILES, ScoreBase, Summary, score_group
 
 __all__ = [
+    "ALIKE_WARN",
     "DIAGNOSTIC_NAMES",
     "DIAGNOSTIC_RULES",
     "DS003020_VOXELS",

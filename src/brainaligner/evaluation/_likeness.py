@@ -9,6 +9,8 @@ import numpy as np
 import scipy.fft
 from jaxtyping import Float
 
+_LAGS = 30  # rows over which the autocorrelation of responses is felt
+
 
 @dataclass(frozen=True)
 class StoryLikeness:
@@ -80,17 +82,36 @@ def kernel_alignment(
     second: Float[np.ndarray, "time _target"],
     *,
     furthest: int = 0,
+    strip: float = 0.0,
 ) -> float:
-    """Linear centred kernel alignment of two response matrices to the same rows, 0 to 1.
+    """Linear centred kernel alignment of two response matrices to the same rows, up to 1.
 
     ``<K, L> / (|K| |L|)`` with ``K = X X'`` of columns brought to mean 0: order, sign and
     rotation of the columns do not change it (Kornblith et al. 2019, arXiv:1905.00414).
     NaN where one has no variance. With `furthest` it is the highest over all moves of one side
     against the other by up to so many rows, of what overlaps.
+
+    Of very many noisy columns all kernels look alike: what is left of the noise in K is its
+    autocorrelation, and what is left of the signal is what all who heard the story share. `strip`
+    takes both out first: that share of the dimensions in which the sum of both is strongest, and
+    what is alike at each of the first lags. One person twice still has 1, two people have little.
+
+    Parameters
+    ----------
+    first, second : float arrays, shape (time, target)
+        The numbers of targets may differ.
+    furthest : int
+        In rows.
+    strip : float
+        Share of the dimensions of the fewer columns or rows, 0 to below 1; 0 takes nothing out.
     """
     k, n = (_kernel(values - values.mean(axis=0, dtype=np.float64)) for values in (first, second))
-    found = [_aligned(k, n, move) for move in range(-furthest, furthest + 1) if abs(move) < len(k)]
-    known = [value for value in found if np.isfinite(value)]
+    columns = min(first.shape[1], second.shape[1])
+    moves = [move for move in range(-furthest, furthest + 1) if abs(move) < len(k)]
+    pairs = [_overlap(k, n, move) for move in moves]
+    if strip:
+        pairs = [_stripped(*pair, round(strip * min(columns, len(pair[0]) - 1))) for pair in pairs]
+    known = [value for value in (_cosine(*pair) for pair in pairs) if np.isfinite(value)]
     return max(known) if known else float("nan")
 
 
@@ -98,13 +119,14 @@ def _kernel(values: np.ndarray) -> np.ndarray:
     return np.asarray(values @ values.T, dtype=np.float64)
 
 
-def _aligned(k: np.ndarray, n: np.ndarray, move: int) -> float:
-    """Of row t + move of the first with row t of the second."""
-    ours, theirs = (
-        slice(max(move, 0), len(k) + min(move, 0)),
-        slice(max(-move, 0), len(n) - max(move, 0)),
-    )
-    a, b = (_centred(one[rows, rows]) for one, rows in ((k, ours), (n, theirs)))
+def _overlap(k: np.ndarray, n: np.ndarray, move: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centred kernels of the rows where t + move of the first meets t of the second."""
+    ours = slice(max(move, 0), len(k) + min(move, 0))
+    theirs = slice(max(-move, 0), len(n) - max(move, 0))
+    return _centred(k[ours, ours]), _centred(n[theirs, theirs])
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float((a * b).sum()) / size if size > 0 else float("nan")
 
@@ -113,3 +135,20 @@ def _centred(kernel: np.ndarray) -> np.ndarray:
     """The kernel of the same columns brought to mean 0 over these rows."""
     rows = kernel - kernel.mean(axis=0)
     return np.asarray(rows - rows.mean(axis=1, keepdims=True))
+
+
+def _stripped(a: np.ndarray, b: np.ndarray, n_strongest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both without the dimensions in which their sum is strongest, and without likeness at lags."""
+    sizes = [float(np.linalg.norm(kernel)) or 1.0 for kernel in (a, b)]
+    axes = np.linalg.eigh(a / sizes[0] + b / sizes[1])[1]
+    left = axes[:, : len(a) - n_strongest]
+    lags = np.stack([(left.T @ _lag(len(a), n) @ left).ravel() for n in range(_LAGS)], axis=1)
+    gram = lags.T @ lags
+    rest = [(left.T @ kernel @ left).ravel() for kernel in (a, b)]
+    one, two = (r - lags @ np.linalg.lstsq(gram, lags.T @ r, rcond=None)[0] for r in rest)
+    return one, two
+
+
+def _lag(n_rows: int, lag: int) -> np.ndarray:
+    """Ones where two rows are so far apart."""
+    return np.eye(n_rows, k=lag) + (np.eye(n_rows, k=-lag) if lag else 0.0)

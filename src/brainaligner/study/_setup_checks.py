@@ -12,6 +12,7 @@ import numpy as np
 from brainaligner.core import Split
 from brainaligner.encoding import ArrayStories, RidgeSettings, fit_banded, fit_ridge, predict
 from brainaligner.evaluation import (
+    ALIKE_WARN,
     DS003020_VOXELS,
     Diagnostic,
     SimulationCheck,
@@ -35,9 +36,10 @@ from brainaligner.study._store import Recipe, Store
 from brainaligner.text import add_delays
 
 VERSION = 1
-_SUBJECTS_VERSION = 2
+_SUBJECTS_VERSION = 3
 _COMPARED = 2  # stories in which two subjects are compared
 _FURTHEST = 5  # rows by which one may be moved against the other
+_STRIP = 0.2  # share of the dimensions in which all who heard a story may be alike
 _STORY_ROWS = 120
 _N_STORIES = {"train": 10, "validation": 2, "test": 4}
 _N_FEATURES, _N_PLANTED, _N_NULL = 10, 60, 60
@@ -83,7 +85,7 @@ def _subjects_recipe(prepared: Prepared, stories: Pairs) -> Recipe:
     used = {(subject, story) for pair, names in stories.items() for subject in pair
             for story in names[:_COMPARED]}  # fmt: skip
     inputs = {f"responses/{s}/{story}": prepared.digests[s][story] for s, story in sorted(used)}
-    settings = {"stories": _COMPARED, "furthest": _FURTHEST}
+    settings = {"stories": _COMPARED, "furthest": _FURTHEST, "strip": _STRIP}
     return Recipe("subject_likeness", _SUBJECTS_VERSION, settings, inputs)
 
 
@@ -91,14 +93,20 @@ def _write_likeness(folder: Path, prepared: Prepared, stories: Pairs) -> None:
     likeness = {}
     for pair, names in stories.items():
         found = [
-            kernel_alignment(
-                *(prepared.dataset.responses(s, story).values for s in pair), furthest=_FURTHEST
-            )
+            _likeness(*(prepared.dataset.responses(s, story).values for s in pair))
             for story in names[:_COMPARED]
         ]
         known = [value for value in found if np.isfinite(value)]
         likeness[" and ".join(pair)] = float(np.mean(known)) if known else 0.0
     write_json(folder / "likeness.json", likeness)
+
+
+def _likeness(first: np.ndarray, second: np.ndarray) -> float:
+    """Alignment of two subjects; one that looks like one person has to outlast stripping."""
+    plain_one = kernel_alignment(first, second, furthest=_FURTHEST)
+    if not plain_one > ALIKE_WARN:
+        return plain_one
+    return min(plain_one, kernel_alignment(first, second, furthest=_FURTHEST, strip=_STRIP))
 
 
 def _most_alike(prepared: Prepared, likeness: Mapping[str, float]) -> Diagnostic:

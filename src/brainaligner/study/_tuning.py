@@ -100,7 +100,9 @@ def check_tunings(tasks: TuningTasks, *, store: Store, options: RunOptions) -> N
         given = loaded[model]
         on = tuning_options(options)
         if task.objectives is not None:
-            check_objectives(given, settings=task.objectives, options=on, head_comes=True)
+            check_objectives(
+                given, settings=task.objectives, options=on, head_comes=task.needs_head
+            )
             continue
         check_tuning(given, settings=task.settings, with_brain=bool(task.brains), options=on)
 

@@ -84,8 +84,12 @@ class TuningTask:
 
     @property
     def needs_head(self) -> bool:
-        """Whether tokens are predicted, so that a checkpoint without a head has to learn one."""
-        return self.objectives is None or self.objectives.reads_tokens
+        """Whether hidden tokens are predicted, so that a checkpoint without a head learns one.
+
+        Causal models are never given a head: where theirs is missing, they are refused.
+        """
+        reads_tokens = self.objectives is None or self.objectives.reads_tokens
+        return reads_tokens and self.prepared.infos[self.config.model].kind == "encoder"
 
     @property
     def chosen_on(self) -> tuple[str, ...]:
