@@ -48,6 +48,12 @@ def honest_reduced_rank(bench: Bench) -> Path:
     return bench.run({"arms": {"words": None} | arms})
 
 
+def honest_half_precision(bench: Bench) -> Path:
+    """States in bfloat16, which round otherwise in the company of other texts."""
+    half = {"text": {"dtype": "bfloat16"}}
+    return bench.run({"features": {"words": half, "context": half}})
+
+
 def honest_leave_story_out(bench: Bench) -> Path:
     """Alpha chosen by leaving training stories out in turn."""
     return bench.run({"arms": {"words": {"ridge": {"selection": "leave_story_out"}}}})

@@ -263,6 +263,7 @@ ON_SIMULATED = tuple(name for name in HONEST if not name.startswith("honest_publ
 HONEST_ON_REAL = (
     "honest_plain",
     "honest_nuisance_with_and_alone",
+    "honest_half_precision",
     "honest_leave_story_out",
     "honest_missing_stories",
     "honest_protocol_of_the_report",
@@ -317,6 +318,7 @@ HONEST_EACH_TIME: frozenset[str] = frozenset(
     {
         "honest_plain",
         "honest_nuisance_with_and_alone",
+        "honest_half_precision",
         "honest_leave_story_out",
         "honest_missing_stories",
         "honest_within_one_story",
