@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from brainaligner.aligner import (
     check_objectives,
 )
 from brainaligner.aligner._heads import start_heads
+from brainaligner.aligner._layer_cache import _lower_states
 from brainaligner.aligner._masking import FIXED
 from brainaligner.aligner._objective_run import ObjectiveRun
 from brainaligner.aligner._parts import layer_stack
@@ -283,6 +285,24 @@ def test_states_of_other_lower_weights_have_other_files(
     shared_run(other, tmp_path, "again")
     is_new = set((tmp_path / "states").iterdir()) != before
     assert is_new == (part != "layer.1.")  # counted from 0: the trained one of three
+
+
+def test_states_are_made_again_where_another_run_empties_their_folder(
+    tiny: Aligners, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def emptied_once(*given: Any) -> Any:
+        calls.append(given)
+        yield from _lower_states(*given)
+        if len(calls) == 2:
+            shutil.rmtree(tmp_path / "states")
+
+    monkeypatch.setattr("brainaligner.aligner._layer_cache._lower_states", emptied_once)
+    found = shared_run(tiny("bert"), tmp_path, "first")
+    assert len(calls) == len(TRAIN) + len(STOP) + 1
+    monkeypatch.undo()
+    assert same_weights(found, tuned(tiny("bert"), tmp_path / "own", TINY))
 
 
 def _without_key_bias(name: str, values: np.ndarray) -> np.ndarray:

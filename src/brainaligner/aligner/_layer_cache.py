@@ -8,6 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -188,19 +189,26 @@ def keep_states(
 
 
 def _read_or_make(file: StoryFile, span: LayerSpan, pad: int, device: torch.device) -> np.ndarray:
-    """States of a story; another process may remove the file between a look and the next."""
+    """States of a story; a process that is done may empty the folder at any moment."""
     while (kept := file.read()) is None:
-        part = file.path.with_name(f"{file.path.stem}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
-        try:
-            made = np.lib.format.open_memmap(part, "w+", np.float32, file.shape)
-            for n, values in _lower_states(span, file.tokens, pad, device):
-                start, stop = file.edges[n]
-                made[start:stop] = values[: stop - start]
-            made.flush()
-            part.replace(file.path)
-        finally:
-            part.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # emptied while this one wrote: once more
+            _make(file, span, pad, device)
     return kept
+
+
+def _make(file: StoryFile, span: LayerSpan, pad: int, device: torch.device) -> None:
+    """Compute the states; the file is there whole or not at all."""
+    file.path.parent.mkdir(parents=True, exist_ok=True)
+    part = file.path.with_name(f"{file.path.stem}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        made = np.lib.format.open_memmap(part, "w+", np.float32, file.shape)
+        for n, values in _lower_states(span, file.tokens, pad, device):
+            start, stop = file.edges[n]
+            made[start:stop] = values[: stop - start]
+        made.flush()
+        part.replace(file.path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _lower_states(
