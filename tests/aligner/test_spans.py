@@ -9,9 +9,9 @@ import pytest
 import torch
 from tiny_aligners import CAUSAL, FAMILIES
 
-from brainaligner.aligner import BrainAligner
+from brainaligner.aligner import BrainAligner, LoraSettings
 from brainaligner.aligner._objective_parts import recompute_activations
-from brainaligner.aligner._parts import set_dropout
+from brainaligner.aligner._parts import add_lora, set_dropout
 from brainaligner.aligner._span import LayerSpan
 from brainaligner.core import InputError
 
@@ -80,6 +80,77 @@ def test_gradients_reach_the_layers_that_run_and_no_other(tiny: Aligners, family
     assert len(kept) == len(again) > 5
     for one, two in zip(kept, again, strict=True):
         assert torch.allclose(one, two, atol=1e-6)
+
+
+WANTED = torch.tensor([[0, 0, 0, 1, 1, 0], [0, 1, 0, 0, 0, 0]]).bool()
+
+
+@pytest.mark.parametrize("read", [(3,), (2,), (1, 2)])
+@pytest.mark.parametrize("family", [*FAMILIES, *CAUSAL])
+def test_states_at_wanted_tokens_are_those_of_the_whole_text(
+    tiny: Aligners, family: str, read: tuple[int, ...]
+) -> None:
+    span = LayerSpan(tiny(family).reader.module, 3, 2, read)
+    assert span._divides == (family in ("bert", "roberta"))
+    with torch.inference_mode():
+        whole = span.states(IDS, MASK)
+        below = span.lower(IDS, MASK)
+        for got in (span.states(IDS, MASK, None, WANTED), span.states(IDS, MASK, below, WANTED)):
+            assert list(got) == list(read)
+            for k in read:
+                assert got[k].shape == whole[k].shape
+                assert torch.allclose(got[k][WANTED], whole[k][WANTED], atol=1e-6)
+
+
+def test_states_that_nobody_reads_are_not_computed(tiny: Aligners) -> None:
+    span = LayerSpan(tiny("bert").reader.module, 3, 2, (1, 2))
+    rows: list[int] = []
+    part = span._stack()[2][1].intermediate
+    hook = part.register_forward_hook(lambda _, args, __: rows.append(args[0].numel() // 16))
+    with torch.inference_mode():
+        got = span.states(IDS, MASK, None, WANTED)
+    hook.remove()
+    assert rows == [3]
+    assert (got[2][~WANTED] == 0).all()
+    assert (got[1][MASK.bool()] != 0).all()  # the layer above reads these
+
+
+@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradients_through_wanted_tokens_are_those_of_the_whole_text(
+    tiny: Aligners, lora: bool, checkpointing: bool
+) -> None:
+    base = copy.deepcopy(tiny("bert").reader.module).requires_grad_(not lora)
+    set_dropout(base, 0.0)
+    if lora:
+        for layer in base.encoder.layer:
+            add_lora(layer, LoraSettings(rank=2))
+    if checkpointing:
+        recompute_activations(base)
+    base.train()
+    span = LayerSpan(base, 3, 2, (3,))
+    below = span.lower(IDS, MASK).detach()
+    found = []
+    for wanted in (None, WANTED):
+        base.zero_grad()
+        span.states(IDS, MASK, below, wanted)[3][WANTED].square().sum().backward()
+        found.append({n: w.grad for n, w in base.named_parameters() if w.grad is not None})
+    whole, parts = found
+    assert whole.keys() == parts.keys()
+    assert len(whole) > 5
+    for name in whole:
+        assert torch.allclose(whole[name], parts[name], atol=1e-5), name
+
+
+def test_a_layer_that_computes_something_else_is_not_divided(
+    tiny: Aligners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = copy.deepcopy(tiny("bert").reader.module)
+    plain = type(base.encoder.layer[1]).feed_forward_chunk
+    monkeypatch.setattr(
+        type(base.encoder.layer[1]), "feed_forward_chunk", lambda self, x: plain(self, x) + 1.0
+    )
+    assert not LayerSpan(base, 3, 2, (2,))._divides
 
 
 def test_a_model_without_a_list_of_layers_is_refused(tiny: Aligners) -> None:

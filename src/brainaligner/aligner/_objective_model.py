@@ -87,7 +87,8 @@ class ObjectiveModel(nn.Module):
         inside, centre = batch["inside"], batch["centre"]
         pooled = centre.new_zeros(inside.numel(), centre.shape[1])
         for group in batch["groups"]:
-            states = self.span.states(group["ids"], group["mask"], group.get("below"))
+            wanted = group["pool"] > 0
+            states = self.span.states(group["ids"], group["mask"], group.get("below"), wanted)
             read = torch.cat([states[k].float() for k in self.span.read], dim=-1)
             rows = torch.bmm(group["pool"][:, None], read)[:, 0]
             pooled = pooled.index_copy(0, group["where"], rows.to(pooled.dtype))

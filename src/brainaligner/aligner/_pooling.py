@@ -38,7 +38,7 @@ def pooled_states(
     with torch.inference_mode():
         for part, group in text_groups(table, texts, below):
             on = {name: value.to(device) for name, value in group.items()}
-            states = span.states(on["ids"], on["mask"], on.get("below"))
+            states = span.states(on["ids"], on["mask"], on.get("below"), on["pool"] > 0)
             read = torch.cat([states[k].float() for k in span.read], dim=-1)
             rows = torch.bmm(on["pool"][:, None], read)[:, 0].cpu().numpy()
             if found is None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import nn
 
+from brainaligner.aligner._read_tokens import ReadTokens, is_divisible
 from brainaligner.core import InputError
 
 Tokens = Int64[torch.Tensor, "text token"]
@@ -66,6 +67,7 @@ class LayerSpan:
     first: int
     read: tuple[int, ...]
     _in_tuple: bool = field(init=False, default=False)
+    _divides: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         training = self.base.training
@@ -74,6 +76,7 @@ class LayerSpan:
             with torch.no_grad():
                 object.__setattr__(self, "_in_tuple", self._gives_tuples())
                 self._compare()
+                object.__setattr__(self, "_divides", self._can_divide())
         finally:
             self.base.train(training)
 
@@ -82,9 +85,20 @@ class LayerSpan:
         """Which states `states` takes in the place of what lies below."""
         return self.first - 1
 
-    def states(self, ids: Tokens, mask: Tokens, below: States | None = None) -> dict[int, States]:
-        """Compute the states that are read, from the words or from the states below `first`."""
-        return self._run(ids, mask, self.read, below)
+    def states(
+        self,
+        ids: Tokens,
+        mask: Tokens,
+        below: States | None = None,
+        wanted: Bool[torch.Tensor, "text token"] | None = None,
+    ) -> dict[int, States]:
+        """Compute the states that are read, from the words or from the states below `first`.
+
+        Where `wanted` says at which tokens (one of each text at least), states elsewhere are of no
+        use: layers built as BERT's do not compute those of the highest layer.
+        """
+        read_at = wanted if self._divides else None
+        return self._run(ids, mask, self.read, below, read_at)
 
     def lower(self, ids: Tokens, mask: Tokens) -> States:
         """Compute the states that enter layer `first`; no layer above runs."""
@@ -98,16 +112,17 @@ class LayerSpan:
         return {n: w for n, w in self.base.state_dict().items() if not n.startswith(tops)}
 
     def _run(
-        self, ids: Tokens, mask: Tokens, read: Sequence[int], below: States | None
-    ) -> dict[int, States]:
-        top, stack = max(read), self._stack()[2]
+        self, ids: Tokens, mask: Tokens, read: Sequence[int], below: States | None,
+        read_at: torch.Tensor | None = None,
+    ) -> dict[int, States]:  # fmt: skip
+        top = max(read)
         found: dict[int, States] = {}
         if below is not None and self.entering in read:
             found[self.entering] = below
         with ExitStack() as exits:
-            exits.enter_context(self._cut(top, below))
+            kept = exits.enter_context(self._cut(top, below, read_at))
             for k in set(read) - found.keys():
-                exits.callback(_caught(found, stack, k).remove)
+                exits.callback(_caught(found, kept, k).remove)
             given = {"use_cache": False} if hasattr(self.base.config, "use_cache") else {}
             out = self.base(input_ids=ids, attention_mask=mask, **given)
         if top == self.n_layers:
@@ -115,20 +130,26 @@ class LayerSpan:
         return {k: found[k] for k in read}
 
     @contextmanager
-    def _cut(self, top: int, below: States | None) -> Iterator[None]:
+    def _cut(
+        self, top: int, below: States | None, read_at: torch.Tensor | None
+    ) -> Iterator[nn.ModuleList]:
         """Leave out the layers above `top`; skip those below `first` where `below` is known.
 
         Every layer that stays keeps its number, which some models look at.
         """
         parent, name, stack = self._stack()
         skipped = self.entering if below is not None else 0
-        parts = [
+        parts: list[nn.Module] = [
             _Skipped(stack[k], below if k == skipped - 1 else None, in_tuple=self._in_tuple)
             for k in range(skipped)
         ]
-        setattr(parent, name, nn.ModuleList([*parts, *stack[skipped : max(top, 1)]]))
+        parts += stack[skipped : max(top, 1)]
+        if read_at is not None and top > skipped:
+            parts[-1] = ReadTokens(parts[-1], read_at, in_tuple=self._in_tuple)
+        kept = nn.ModuleList(parts)
+        setattr(parent, name, kept)
         try:
-            yield
+            yield kept
         finally:
             setattr(parent, name, stack)
 
@@ -161,6 +182,17 @@ class LayerSpan:
                 kept = mask.bool()
                 if not same or not torch.allclose(got[kept], wanted[k][kept], 1e-3, 1e-5):
                     raise self._unfit(f"states of layer {k} that do not come from those below")
+
+    def _can_divide(self) -> bool:
+        """Whether the highest layer gives the same where it is computed for some tokens alone."""
+        top = max(self.read)
+        if top < self.first or not is_divisible(self._stack()[2][top - 1]):
+            return False
+        ids, mask = self._probe()
+        wanted = mask.bool()
+        wanted[:, 0] = False
+        got = self._run(ids, mask, (top,), None, wanted)[top]
+        return torch.allclose(got[wanted], self._plain(ids, mask)[top][wanted], 1e-3, 1e-5)
 
     def _plain(self, ids: Tokens, mask: Tokens) -> tuple[States, ...]:
         out = self.base(input_ids=ids, attention_mask=mask, output_hidden_states=True)
