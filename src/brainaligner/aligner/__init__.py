@@ -16,7 +16,12 @@ from brainaligner.aligner._model import BrainAligner, TextTower, load_aligner
 from brainaligner.aligner._objective_run import Aligned
 from brainaligner.aligner._objective_settings import ObjectiveSettings
 from brainaligner.aligner._objectives import OBJECTIVES
-from brainaligner.aligner._settings import AlignerSettings, LoraSettings, TuningOptions
+from brainaligner.aligner._settings import (
+    AlignerSettings,
+    LoraSettings,
+    Precision,
+    TuningOptions,
+)
 from brainaligner.aligner._similarity import (
     LEAST_COMPARED,
     LayerSimilarity,
@@ -45,6 +50,7 @@ __all__ = [
     "LoraSettings",
     "MaskedBrainSettings",
     "ObjectiveSettings",
+    "Precision",
     "PredictSettings",
     "ResponseHeadSettings",
     "StoryMaterial",

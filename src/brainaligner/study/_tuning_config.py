@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Literal
 
-from brainaligner.aligner import HEAD_SETTINGS, AlignerSettings, ObjectiveSettings
+from brainaligner.aligner import HEAD_SETTINGS, AlignerSettings, ObjectiveSettings, Precision
 from brainaligner.brain import BrainLMConfig, BrainLMSettings, BrainSettings
 from brainaligner.core import InputError
 from brainaligner.report import published_numbers
@@ -101,12 +101,14 @@ class HeadConfig:
         At most that many.
     learning_rate : float
     batch : int
+    precision : {"float32", "bfloat16", "float16"}
     seed : int
     """
 
     epochs: int = HEAD_SETTINGS.epochs
     learning_rate: float = HEAD_SETTINGS.learning_rate
     batch: int = HEAD_SETTINGS.batch
+    precision: Precision = HEAD_SETTINGS.precision
     seed: int = HEAD_SETTINGS.seed
 
     @property
