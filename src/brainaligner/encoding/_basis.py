@@ -24,6 +24,8 @@ from brainaligner.encoding._stories import Designs, Stories, read_design, read_r
 Matrix = Float[torch.Tensor, "_ _"]
 Matrix64 = Float64[torch.Tensor, "_ _"]
 
+_RUN = 4096
+
 
 @dataclass(frozen=True, eq=False)
 class Projected:
@@ -41,6 +43,33 @@ class Projected:
     def n_bytes(self) -> int:
         """Memory that it holds."""
         return self.values.numel() * self.values.element_size()
+
+
+class ProductSum:
+    """``sum_i A_i' B_i`` over stories.
+
+    Runs of some thousand rows are summed in the precision of the products, whose own order of
+    summation is no better, and the runs in float64.
+    """
+
+    def __init__(self) -> None:
+        self._run: Matrix | None = None
+        self._rows = 0
+        self._done: Matrix64 | None = None
+
+    def add(self, left: Matrix, right: Matrix) -> None:
+        """Add ``left' right``."""
+        self._run = left.T @ right if self._run is None else self._run.addmm_(left.T, right)
+        self._rows += len(left)
+        if self._rows >= _RUN:
+            self._done, self._run, self._rows = self.total(), None, 0
+
+    def total(self) -> Matrix64:
+        """The sum so far; at least one product was added."""
+        if self._run is None:
+            assert self._done is not None
+            return self._done
+        return self._run.double() if self._done is None else self._done + self._run
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +105,7 @@ class Basis(abc.ABC):
         """Read a block of training responses once and project it."""
         shift = self.shift(targets)
         values, total = self._sum_products(targets, shift)
-        mean = torch.zeros_like(shift)
-        if self.decomposition.intercept:
-            mean = shift + total / int(self.decomposition.n_rows.sum())
+        mean = shift + total / int(self.decomposition.n_rows.sum())
         return Projected(targets, values, mean)
 
     def shift(self, targets: slice) -> Float64[torch.Tensor, "target"]:
@@ -94,10 +121,17 @@ class Basis(abc.ABC):
     ]:
         """Weights of the features as they came in, and constants, at one alpha per target."""
         own = self.decomposition
-        scale = torch.tensor(own.scale, device=self.device)
-        weights = self.weights(self.shrinkage(alpha).T * block.values) / scale[:, None]
+        grid = torch.tensor(alpha, dtype=torch.float64, device=self.device)
+        coefficients = block.values / (self.eigenvalues[:, None] + grid)
+        coefficients[self.eigenvalues <= 0] = 0.0  # see `shrinkage`
+        weights = self.weights(coefficients)
+        if own.scaled:
+            weights.div_(torch.tensor(own.scale, device=self.device)[:, None])
         rounded = weights.to(dtype)
-        return rounded, block.mean - torch.tensor(own.centre).to(scale) @ rounded.double()
+        if not own.intercept:
+            return rounded, block.mean
+        centre = torch.tensor(own.centre, device=self.device)
+        return rounded, block.mean - centre @ rounded.double()
 
     @abc.abstractmethod
     def coordinates(self, designs: Designs) -> list[Matrix64]:
@@ -106,6 +140,12 @@ class Basis(abc.ABC):
     @abc.abstractmethod
     def training_pair(self, i: int) -> tuple[Matrix64, Matrix64]:
         """`A` and `P` of training story `i`, each of shape (time, direction)."""
+
+    def _total(self, responses: Matrix) -> Float64[torch.Tensor, "target"]:
+        """Sum over rows where an intercept is fitted, else zeros."""
+        if self.decomposition.intercept:
+            return responses.sum(0, dtype=torch.float64)
+        return responses.new_zeros(responses.shape[1], dtype=torch.float64)
 
     def _responses(
         self, targets: slice, shift: Float64[torch.Tensor, "target"], dtype: torch.dtype
@@ -141,14 +181,11 @@ class PrimalBasis(Basis):
     def _sum_products(
         self, targets: slice, shift: Float64[torch.Tensor, "target"]
     ) -> tuple[Matrix64, Float64[torch.Tensor, "target"]]:
-        cross: Matrix64 | None = None
-        total = torch.zeros_like(shift)
+        cross, total = ProductSum(), torch.zeros_like(shift)
         for i, responses in self._responses(targets, shift, self.products):
-            product = self.read(self.train, i, self.products).T @ responses
-            cross = product.double() if cross is None else cross.add_(product)
-            total += responses.sum(0, dtype=torch.float64)
-        assert cross is not None
-        return self.vectors.T @ cross, total
+            cross.add(self.read(self.train, i, self.products), responses)
+            total += self._total(responses)
+        return self.vectors.T @ cross.total(), total
 
     def weights(self, coefficients: Matrix64) -> Matrix64:
         """``V c``."""
@@ -183,7 +220,7 @@ class DualBasis(Basis):
         total = torch.zeros_like(shift)
         for i, responses in self._responses(targets, shift, torch.float64):
             values.addmm_(self._story_vectors(i).T, responses)
-            total += responses.sum(0)
+            total += self._total(responses)
         return values, total
 
     def weights(self, coefficients: Matrix64) -> Matrix64:
@@ -233,7 +270,16 @@ def shifted_responses(
     shift: Float64[torch.Tensor, "target"],
     dtype: torch.dtype,
 ) -> Iterator[tuple[int, Matrix]]:
-    """Yield each story's number and its responses minus `shift`, rounded to `dtype`."""
+    """Yield each story's number and its responses minus `shift`, rounded to `dtype`.
+
+    What is read in float32 is subtracted in float32 if that is what is wanted: `shift` is then a
+    row of the same data.
+    """
+    moved = bool(shift.any())
     for i, rows in enumerate(n_rows):
-        values = read_responses(stories, i, targets, (rows, targets.stop - targets.start))
-        yield i, (torch.tensor(values, device=shift.device) - shift).to(dtype)
+        read = read_responses(stories, i, targets, (rows, targets.stop - targets.start))
+        values = torch.tensor(read, device=shift.device)
+        if moved:
+            values = values.to(torch.promote_types(values.dtype, dtype))
+            values.sub_(shift.to(values.dtype))
+        yield i, values.to(dtype)

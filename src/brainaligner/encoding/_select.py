@@ -10,12 +10,14 @@ from jaxtyping import Float64
 from brainaligner.encoding._basis import (
     Basis,
     Matrix64,
+    ProductSum,
     Projected,
     first_row,
     shifted_responses,
 )
 from brainaligner.encoding._stories import Stories
 
+_FEW_ROWS = 64
 Scorer = Callable[[Projected], Float64[torch.Tensor, "alpha target"]]
 
 
@@ -55,15 +57,15 @@ def validation_scorer(basis: Basis, validation: Stories, alphas: tuple[float, ..
 
     def score(block: Projected) -> Float64[torch.Tensor, "alpha target"]:
         shift = first_row(validation, block.targets, n_rows[0], basis.device)
-        cross = torch.zeros_like(block.values)
+        cross = ProductSum()
         total, squares = torch.zeros_like(shift), torch.zeros_like(shift)
         responses = shifted_responses(validation, block.targets, n_rows, shift, basis.products)
         for i, values in responses:
-            cross += rows[i].T @ values
+            cross.add(rows[i], values)
             total += values.sum(0, dtype=torch.float64)
             squares += values.square().sum(0, dtype=torch.float64)
         predicted = _prediction_squares(factor, shrinkage, block.values)
-        covariance = shrinkage @ cross.mul_(block.values)
+        covariance = shrinkage @ cross.total().mul_(block.values)
         measured = centred_squares(squares, total, sum(n_rows))
         return correlation(covariance, predicted, measured[None])
 
@@ -131,13 +133,23 @@ def _triangle(rows: Matrix64) -> Matrix64:
 def _prediction_squares(
     factor: torch.Tensor, shrinkage: Matrix64, projected: Matrix64
 ) -> Float64[torch.Tensor, "alpha target"]:
-    norms = [
-        torch.linalg.vector_norm(
-            factor @ (shrink[:, None] * projected).to(factor.dtype), dim=0, dtype=torch.float64
-        )
-        for shrink in shrinkage
-    ]
-    return torch.stack(norms).square()
+    """``||factor diag(shrink) projected||^2`` of each alpha and target."""
+    size = torch.linalg.vector_norm(projected, dim=0)
+    size = torch.where(size > 0, size, torch.ones_like(size))
+    directions = (projected / size).to(factor.dtype)
+    top = shrinkage.amax(1)
+    part = torch.empty_like(directions)
+    found = []
+    for scaled in (shrinkage / torch.where(top > 0, top, torch.ones_like(top))[:, None]).to(part):
+        predicted = factor @ torch.mul(directions, scaled[:, None], out=part)
+        found.append(_column_squares(predicted))
+    return torch.stack(found) * (top[:, None] * size).square()
+
+
+def _column_squares(rows: torch.Tensor) -> Float64[torch.Tensor, "target"]:
+    """``sum x^2`` of each column: a few rows in their own precision, their sums in float64."""
+    parts = [part.sum(0) for part in rows.square_().split(_FEW_ROWS)]
+    return torch.stack(parts).sum(0, dtype=torch.float64)
 
 
 def _sums(predicted: Matrix64, measured: Matrix64) -> Float64[torch.Tensor, "5 target"]:
