@@ -335,7 +335,7 @@ def test_permuted_targets_permute_results(order: list[int], seed: int) -> None:
     ]
     found = fit_ridge(*turned, settings=asked)
     np.testing.assert_array_equal(found.alpha, plain.alpha[order])
-    np.testing.assert_allclose(found.weights, plain.weights[:, order], atol=1e-6)
+    np.testing.assert_allclose(found.weights, plain.weights[:, order], atol=1e-5)
 
 
 @settings(max_examples=15, deadline=None)

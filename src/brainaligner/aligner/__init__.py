@@ -32,6 +32,7 @@ from brainaligner.aligner._similarity import (
 from brainaligner.aligner._story_material import StoryMaterial
 from brainaligner.aligner._tally import TokenBits, masked_bits, unigram_bits
 from brainaligner.aligner._tune import Tuned, check_tuning, tune
+from brainaligner.aligner._upper_states import upper_states
 
 __all__ = [
     "HEAD_SETTINGS",
@@ -72,4 +73,5 @@ __all__ = [
     "token_floor",
     "tune",
     "unigram_bits",
+    "upper_states",
 ]

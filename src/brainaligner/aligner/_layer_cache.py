@@ -139,8 +139,7 @@ def wants_cache(
     """
     if settings.cache == "off" or settings.drops_below:
         return False
-    missing = sum(file.n_bytes for file in files if file.read() is None)
-    free = shutil.disk_usage(folder).free - _LEFT_FREE
+    missing, free = _missing(files), _free(folder)
     if first > 1 and missing <= free:
         return True
     if settings.cache == "auto":
@@ -153,6 +152,19 @@ def wants_cache(
         else f"at most the {max(free, 0) / 2**30:.1f} GiB that are free in {folder}",
         do="Use cache: auto, or train fewer layers." if first == 1 else "Use cache: auto.",
     )
+
+
+def room_for(files: Sequence[StoryFile], folder: Path) -> bool:
+    """Whether the disk takes the files that are not there yet."""
+    return _missing(files) <= _free(folder)
+
+
+def _missing(files: Sequence[StoryFile]) -> int:
+    return sum(file.n_bytes for file in files if file.read() is None)
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free - _LEFT_FREE
 
 
 def keep_states(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Float32, Int64
 from brainaligner.aligner._model import BrainAligner
 from brainaligner.aligner._objective_settings import ObjectiveSettings
 from brainaligner.aligner._story_material import StoryMaterial
-from brainaligner.text import TextSettings, TokenRow, token_rows
+from brainaligner.text import LanguageModel, RowText, TextSettings, TokenRow, token_rows
 
 ReadBelow = Callable[[int], Float32[np.ndarray, "token width"]]
 """From a text's place in the table to the states that enter the lowest trained layer."""
@@ -43,17 +43,22 @@ def token_table(
 ) -> TokenTable:
     """Tokenise the texts of all rows as they are read at evaluation."""
     reading = TextSettings(max_tokens=settings.max_tokens, special_tokens=settings.special_tokens)
-    places = [(s, i) for s, rows in material.texts.items() for i, t in enumerate(rows) if t.own]
-    texts = [material.texts[story][i] for story, i in places]
-    rows = {story: np.full(len(texts), -1) for story, texts in material.texts.items()}
+    return text_table(aligner.reader, material.texts, reading)
+
+
+def text_table(
+    model: LanguageModel, texts: Mapping[str, Sequence[RowText]], settings: TextSettings
+) -> TokenTable:
+    """Tokenise the texts of all rows."""
+    places = [(story, i) for story, own in texts.items() for i, text in enumerate(own) if text.own]
+    read = token_rows(model, [texts[story][i] for story, i in places], settings=settings)
+    rows = {story: np.full(len(own), -1) for story, own in texts.items()}
     kept: list[TokenRow] = []
-    for (story, i), token in zip(
-        places, token_rows(aligner.reader, texts, settings=reading), strict=True
-    ):
+    for (story, i), token in zip(places, read, strict=True):
         if token.weights.any():
             rows[story][i] = len(kept)
             kept.append(token)
-    pad = getattr(aligner.tower.config, "pad_token_id", None)
+    pad = getattr(model.module.config, "pad_token_id", None)
     return TokenTable(tuple(kept), rows, int(pad) if pad is not None and pad >= 0 else 0)
 
 

@@ -4,8 +4,12 @@ In both forms a prediction is ``A diag(1 / (eigenvalues + alpha)) B``: `A` are t
 coordinates of the rows to predict, ``B = sum over stories of P' Y`` the projected training
 responses, and the hat matrix between training stories s and u is
 ``A_s diag(1 / (eigenvalues + alpha)) P_u'``. Primal: ``A = P = X V``. Dual:
-``A = X X_train' U`` and ``P = U``. All of it is float64, since rounding the eigenvectors
-before a product shifts r by 1e-4 where alpha is small.
+``A = X X_train' U`` and ``P = U``.
+
+Decompositions, `A` and the dual form are float64. In the primal form, products with as many columns
+as there are targets have the precision that the settings ask for. In float32 the error of r grows
+as ``1e-7 sqrt(largest eigenvalue / (smallest + alpha))``; float64 for the change of coordinates
+alone would but halve it, because it is there in ``X' Y`` already.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import torch
@@ -124,9 +129,9 @@ class Basis(abc.ABC):
         grid = torch.tensor(alpha, dtype=torch.float64, device=self.device)
         coefficients = block.values / (self.eigenvalues[:, None] + grid)
         coefficients[self.eigenvalues <= 0] = 0.0  # see `shrinkage`
-        weights = self.weights(coefficients)
+        weights = self.weights(coefficients.to(self.products))
         if own.scaled:
-            weights.div_(torch.tensor(own.scale, device=self.device)[:, None])
+            weights = weights / torch.tensor(own.scale, device=self.device)[:, None]
         rounded = weights.to(dtype)
         if not own.intercept:
             return rounded, block.mean
@@ -159,7 +164,7 @@ class Basis(abc.ABC):
     ) -> tuple[Matrix64, Float64[torch.Tensor, "target"]]: ...
 
     @abc.abstractmethod
-    def weights(self, coefficients: Matrix64) -> Matrix64:
+    def weights(self, coefficients: Matrix) -> Matrix:
         """Weights of the standardised features: ``V c``, or ``X_train' U c`` in the dual form."""
 
 
@@ -185,11 +190,17 @@ class PrimalBasis(Basis):
         for i, responses in self._responses(targets, shift, self.products):
             cross.add(self.read(self.train, i, self.products), responses)
             total += self._total(responses)
-        return self.vectors.T @ cross.total(), total
+        summed = cross.total().to(self.products)
+        return (self._rounded[self.products].T @ summed).double(), total
 
-    def weights(self, coefficients: Matrix64) -> Matrix64:
-        """``V c``."""
-        return self.vectors @ coefficients
+    def weights(self, coefficients: Matrix) -> Matrix:
+        """``V c``, in the precision of c."""
+        return self._rounded[coefficients.dtype] @ coefficients
+
+    @cached_property
+    def _rounded(self) -> dict[torch.dtype, Matrix]:
+        """V in the precisions that are used."""
+        return {dtype: self.vectors.to(dtype) for dtype in {self.products, torch.float64}}
 
 
 @final
@@ -223,9 +234,9 @@ class DualBasis(Basis):
             total += self._total(responses)
         return values, total
 
-    def weights(self, coefficients: Matrix64) -> Matrix64:
-        """``X_train' U c``; reads each training design once."""
-        n_features = self.decomposition.n_features
+    def weights(self, coefficients: Matrix) -> Matrix:
+        """``X_train' U c`` in float64; reads each training design once."""
+        coefficients, n_features = coefficients.double(), self.decomposition.n_features
         weights = coefficients.new_zeros((n_features, coefficients.shape[1]))
         for i in range(len(self.train)):
             through = self._story_vectors(i) @ coefficients

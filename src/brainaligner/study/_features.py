@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from brainaligner.aligner import upper_states
 from brainaligner.core import Clock, Transcript, zscore
 from brainaligner.study._config import FeatureConfig
 from brainaligner.study._disk import read_array, write_npz
@@ -20,6 +21,8 @@ from brainaligner.study._store import Recipe, Store
 from brainaligner.study._witness import WitnessBook
 from brainaligner.text import (
     ModelInfo,
+    RowText,
+    StoryStates,
     TextSettings,
     load_language_model,
     row_states,
@@ -28,6 +31,7 @@ from brainaligner.text import (
 )
 
 VERSION = 2
+Texts = Mapping[str, Sequence[RowText]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class FeatureSpace:
         Of the plain model: tuning changes no shape.
     untrained : int, optional
         Seed of weights that are drawn, not read.
+    unchanged : int
+        Layers, counted from the lowest, that tuning left as they were; 0 for a plain model.
     """
 
     name: str
@@ -81,6 +87,7 @@ class FeatureSpace:
     folder: Path
     info: ModelInfo
     untrained: int | None = None
+    unchanged: int = 0
 
     @property
     def width(self) -> int:
@@ -120,11 +127,14 @@ class TunedModel:
         Of its tuning; stands for the model in recipes of features.
     folder : Path
         Where the plain checkpoint will lie.
+    unchanged : int
+        Layers, counted from the lowest, that tuning leaves as they are.
     """
 
     name: str
     recipe: Recipe
     folder: Path
+    unchanged: int
 
 
 def feature_space(
@@ -164,6 +174,7 @@ def feature_space(
         folder=store.path(recipe),
         info=info,
         untrained=feature.seed,
+        unchanged=tuned.unchanged if tuned else 0,
     )
 
 
@@ -197,7 +208,8 @@ def ensure_features(
     for together in _groups_by_pass(missing):
         layers = sorted({space.layer for space in together})
         witness = WitnessBook(0)
-        states = _states(together[0], layers, stimuli, (options, reporter), witness)
+        at = (store, options, reporter)
+        states = _states(together[0], layers, stimuli, at, witness)
         for space in together:
             write = partial(_write, states=states[space.layer], witness=witness)
             store.ensure(space.recipe, write)
@@ -216,26 +228,17 @@ def _states(
     space: FeatureSpace,
     layers: Sequence[int],
     stimuli: Stimuli,
-    at: tuple[RunOptions, Reporter],
+    at: tuple[Store, RunOptions, Reporter],
     witness: WitnessBook,
 ) -> dict[int, dict[str, np.ndarray]]:
-    (options, reporter), settings, clock = at, space.text, stimuli.clock
+    settings, clock = space.text, stimuli.clock
     texts = {
         story: story_texts(stimuli.transcripts[story], clock, n_rows, settings=settings)
         for story, n_rows in stimuli.rows.items()
     }
-    model = load_language_model(
-        space.source, device=options.device, dtype=settings.dtype, untrained=space.untrained
-    )
-    states = row_states(
-        model,
-        texts,
-        layers,
-        settings=settings,
-        batch_tokens=options.batch_tokens,
-        progress=reporter,
-        witness=witness,
-    )
+    states = _upper_states(space, layers, texts, at, witness)
+    if states is None:
+        states = _all_states(space, layers, texts, at, witness)
     return {
         layer: {
             story: rows_from_states(
@@ -245,6 +248,51 @@ def _states(
         }
         for layer, by_story in states.items()
     }
+
+
+def _all_states(
+    space: FeatureSpace,
+    layers: Sequence[int],
+    texts: Texts,
+    at: tuple[Store, RunOptions, Reporter],
+    witness: WitnessBook,
+) -> dict[int, StoryStates]:
+    _, options, reporter = at
+    model = load_language_model(
+        space.source, device=options.device, dtype=space.text.dtype, untrained=space.untrained
+    )
+    return row_states(
+        model,
+        texts,
+        layers,
+        settings=space.text,
+        batch_tokens=options.batch_tokens,
+        progress=reporter,
+        witness=witness,
+    )
+
+
+def _upper_states(
+    space: FeatureSpace,
+    layers: Sequence[int],
+    texts: Texts,
+    at: tuple[Store, RunOptions, Reporter],
+    witness: WitnessBook,
+) -> dict[int, StoryStates] | None:
+    """States from what tuned models share; a GPU computes that faster than it is read."""
+    store, options, reporter = at
+    if not space.unchanged or options.device != "cpu":
+        return None
+    return upper_states(
+        load_language_model(space.source),
+        texts,
+        layers,
+        unchanged=space.unchanged,
+        folder=store.shared_states,
+        settings=space.text,
+        progress=reporter,
+        witness=witness,
+    )
 
 
 def _write(folder: Path, states: Mapping[str, np.ndarray], witness: WitnessBook) -> None:

@@ -18,7 +18,7 @@ from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tuning_config import TuningConfig
 from brainaligner.study._tuning_folds import aligner_divisions, training_stories
-from brainaligner.text import RowText, story_texts
+from brainaligner.text import RowText, resolve_layer, story_texts
 
 HEAD_VERSION = 2
 TUNING_VERSION = 1
@@ -181,7 +181,16 @@ class TuningTask:
         """The model that the tuning leaves."""
         folder = store.path(self.recipe) / CHECKPOINT
         name = f"{self.whose}, seed {self.seed}{self.division.place}"
-        return TunedModel(name, self.recipe, folder)
+        return TunedModel(name, self.recipe, folder, self.unchanged_layers)
+
+    @property
+    def unchanged_layers(self) -> int:
+        """Layers, counted from the lowest, that stay as they are."""
+        info, settings = self.prepared.infos[self.config.model], self.objectives or self.settings
+        top = info.n_layers
+        if isinstance(settings, ObjectiveSettings):
+            top = max(resolve_layer(layer, info) for layer in settings.read_layers)
+        return 0 if settings.trained_layers == "all" else max(top - settings.trained_layers, 0)
 
 
 TuningKey = tuple[str, str, int, int | None]

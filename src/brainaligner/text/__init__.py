@@ -19,7 +19,7 @@ from brainaligner.text._model import (
     quiet_transformers,
 )
 from brainaligner.text._settings import TextSettings, resolve_layer
-from brainaligner.text._states import row_states
+from brainaligner.text._states import StoryStates, row_states
 from brainaligner.text._tokens import TokenRow, token_rows
 from brainaligner.text._windows import RowText, row_texts, story_texts, word_texts
 
@@ -29,6 +29,7 @@ __all__ = [
     "LanguageModel",
     "ModelInfo",
     "RowText",
+    "StoryStates",
     "TextSettings",
     "TokenRow",
     "add_delays",
