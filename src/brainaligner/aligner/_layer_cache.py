@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,11 +84,19 @@ class LayerCache:
         Which of them holds a text.
     edges : int64 array, shape (text, 2)
         Where its tokens begin and end there.
+    files : tuple of StoryFile
+        Where they lie.
     """
 
     states: tuple[np.ndarray, ...]
     story: Int64[np.ndarray, "text"]
     edges: Int64[np.ndarray, "text 2"]
+    files: tuple[StoryFile, ...]
+
+    @property
+    def width(self) -> int:
+        """Numbers per token."""
+        return self.files[0].width
 
     def __call__(self, text: int) -> Float32[np.ndarray, "token width"]:
         """States of one text."""
@@ -197,7 +205,7 @@ def keep_states(
         states.append(_read_or_make(file, span, pad, device))
         story[file.texts], edges[file.texts] = n, file.edges
         progress(_LABEL, n + 1, len(files))
-    return LayerCache(tuple(states), story, edges)
+    return LayerCache(tuple(states), story, edges, tuple(files))
 
 
 def _read_or_make(file: StoryFile, span: LayerSpan, pad: int, device: torch.device) -> np.ndarray:
@@ -210,15 +218,22 @@ def _read_or_make(file: StoryFile, span: LayerSpan, pad: int, device: torch.devi
 
 def _make(file: StoryFile, span: LayerSpan, pad: int, device: torch.device) -> None:
     """Compute the states; the file is there whole or not at all."""
-    file.path.parent.mkdir(parents=True, exist_ok=True)
-    part = file.path.with_name(f"{file.path.stem}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
-    try:
+    with whole_file(file.path) as part:
         made = np.lib.format.open_memmap(part, "w+", np.float32, file.shape)
         for n, values in _lower_states(span, file.tokens, pad, device):
             start, stop = file.edges[n]
             made[start:stop] = values[: stop - start]
         made.flush()
-        part.replace(file.path)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a file to write in `path`'s place: it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.stem}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield part
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

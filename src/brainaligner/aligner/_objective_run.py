@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from brainaligner.aligner._objective_model import ObjectiveModel
 from brainaligner.aligner._objective_parts import moved_layers, objective_span, objective_trainee
 from brainaligner.aligner._objective_settings import ObjectiveSettings
 from brainaligner.aligner._parts import merge_lora
-from brainaligner.aligner._pooling import pooled_states
+from brainaligner.aligner._pooling import kept_pooled, pooled_states
 from brainaligner.aligner._settings import TuningOptions
 from brainaligner.aligner._span import LayerSpan
 from brainaligner.aligner._story_material import StoryMaterial
@@ -87,8 +87,7 @@ class ObjectiveRun:
         tables = [token_table(self.aligner, side, self.settings) for side in self.material]
         caches = [self._cache(span, table) for table in tables]
         pooled = [
-            _pooled(span, table, cache, self.options.device, self.progress)
-            for table, cache in zip(tables, caches, strict=True)
+            self._pooled(span, table, cache) for table, cache in zip(tables, caches, strict=True)
         ]
         responses = self._responses()
         started = None
@@ -113,6 +112,18 @@ class ObjectiveRun:
         span.base.to(device)
         try:
             return keep_states(span, files, pad=table.pad, device=device, progress=self.progress)
+        finally:
+            span.base.to("cpu")
+
+    def _pooled(self, span: LayerSpan, table: TokenTable, cache: LayerCache | None) -> Pooled:
+        """Pooled states of each row before tuning: what scales them, and what heads start from."""
+        device = _device(self.options)
+        span.base.to(device)
+        span.base.eval()
+        try:
+            if cache is None:
+                return pooled_states(span, table, None, device=device, progress=self.progress)
+            return kept_pooled(span, table, cache, device=device, progress=self.progress)
         finally:
             span.base.to("cpu")
 
@@ -236,22 +247,6 @@ class ObjectiveRun:
             cached=cached,
             history=history,
         )
-
-
-def _pooled(
-    span: LayerSpan,
-    table: TokenTable,
-    below: Callable[[int], np.ndarray] | None,
-    device: str,
-    progress: Progress,
-) -> dict[str, np.ndarray]:
-    """Pooled states of every row before tuning: what scales them, and what heads start from."""
-    span.base.to(device)
-    span.base.eval()
-    try:
-        return pooled_states(span, table, below, device=device, progress=progress)
-    finally:
-        span.base.to("cpu")
 
 
 def _device(options: TuningOptions) -> torch.device:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 
+from brainaligner.aligner._layer_cache import LayerCache, whole_file
 from brainaligner.aligner._settings import Precision
 from brainaligner.aligner._span import LayerSpan
 from brainaligner.aligner._token_table import TokenTable, text_groups
-from brainaligner.core import Progress
+from brainaligner.core import Progress, array_digest
 
 
 def pooled_states(
@@ -54,3 +58,71 @@ def pooled_states(
             progress("reading texts", done, len(texts))
     assert found is not None
     return {story: found[rows] for story, rows in table.rows.items()}
+
+
+def kept_pooled(
+    span: LayerSpan,
+    table: TokenTable,
+    below: LayerCache,
+    *,
+    device: str | torch.device,
+    progress: Progress,
+) -> dict[str, Float32[np.ndarray, "time feature"]]:
+    """`pooled_states` in float32, kept beside the states below: the next one reads them.
+
+    Parameters
+    ----------
+    span, table, device, progress
+        As there.
+    below : LayerCache
+        Of that table.
+    """
+    upper, width = _upper_digest(span), len(span.read) * below.width
+    shapes = {story: (len(rows), width) for story, rows in table.rows.items()}
+    states = {int(file.texts[0]): file.path for file in below.files}
+    paths = {
+        story: states[int(rows[rows >= 0][0])].with_suffix(
+            f".{_pool_digest(table, rows, upper)}.npy"
+        )
+        for story, rows in table.rows.items()
+        if (rows >= 0).any()
+    }
+    known = {story: _kept(path, shapes[story]) for story, path in paths.items()}
+    found = {story: rows for story, rows in known.items() if rows is not None}
+    missing = [story for story, rows in known.items() if rows is None]
+    if missing:
+        part, places = table.of_stories(missing)
+        made = pooled_states(
+            span, part, lambda text: below(int(places[text])), device=device, progress=progress
+        )
+        for story, rows in made.items():
+            with whole_file(paths[story]) as file, file.open("wb") as stream:
+                np.save(stream, rows)
+        found |= made
+    return {
+        story: found[story] if story in found else np.zeros(shape, dtype=np.float32)
+        for story, shape in shapes.items()
+    }
+
+
+def _kept(path: Path, shape: tuple[int, int]) -> Float32[np.ndarray, "time feature"] | None:
+    try:
+        kept: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):  # not there, or cut short
+        return None
+    return kept if kept.shape == shape and kept.dtype == np.float32 else None
+
+
+def _pool_digest(table: TokenTable, rows: Int64[np.ndarray, "time"], upper: str) -> str:
+    """What the rows of a story follow from, beside the states that enter."""
+    shares = [table.tokens[place].weights for place in rows[rows >= 0]]
+    parts = (upper, array_digest(rows >= 0), array_digest(np.concatenate(shares)))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:32]
+
+
+def _upper_digest(span: LayerSpan) -> str:
+    """SHA-256 of the layers that run, and of what is read."""
+    whole = hashlib.sha256(json.dumps(span.read).encode())
+    for name, weight in span.upper_weights().items():
+        whole.update(f"{name}{array_digest(weight.detach().float().cpu().numpy())}".encode())
+    return whole.hexdigest()

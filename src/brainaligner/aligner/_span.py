@@ -111,6 +111,11 @@ class LayerSpan:
         tops = tuple(f"{place}.{k}." for k in range(self.entering, len(stack)))
         return {n: w for n, w in self.base.state_dict().items() if not n.startswith(tops)}
 
+    def upper_weights(self) -> dict[str, torch.Tensor]:
+        """The other weights and buffers: those of layers `first` and above."""
+        lower = self.lower_weights()
+        return {n: w for n, w in self.base.state_dict().items() if n not in lower}
+
     def _run(
         self, ids: Tokens, mask: Tokens, read: Sequence[int], below: States | None,
         read_at: torch.Tensor | None = None,

@@ -37,6 +37,14 @@ class TokenTable:
     rows: Mapping[str, Int64[np.ndarray, "time"]]
     pad: int
 
+    def of_stories(self, stories: Sequence[str]) -> tuple[TokenTable, Int64[np.ndarray, "text"]]:
+        """The table of some stories, and where each of its texts is in this one."""
+        places = np.concatenate([rows[rows >= 0] for rows in (self.rows[s] for s in stories)])
+        new = np.full(len(self.tokens) + 1, -1)
+        new[places] = np.arange(len(places))
+        rows = {story: new[self.rows[story]] for story in stories}
+        return TokenTable(tuple(self.tokens[p] for p in places), rows, self.pad), places
+
 
 def token_table(
     aligner: BrainAligner, material: StoryMaterial, settings: ObjectiveSettings
