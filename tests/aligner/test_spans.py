@@ -82,6 +82,36 @@ def test_gradients_reach_the_layers_that_run_and_no_other(tiny: Aligners, family
         assert torch.allclose(one, two, atol=1e-6)
 
 
+@pytest.mark.parametrize("family", [*FAMILIES, *CAUSAL])
+def test_lower_weights_are_those_that_lower_states_follow_from(tiny: Aligners, family: str) -> None:
+    base = copy.deepcopy(tiny(family).reader.module)
+    span = LayerSpan(base, 3, 2, (2,))
+    lower, upper = span.lower_weights(), span.upper_weights()
+    assert lower.keys() | upper.keys() == base.state_dict().keys()
+    assert lower
+    assert not lower.keys() & upper.keys()
+    with torch.inference_mode():
+        wanted = span.lower(IDS, MASK)
+        for name, weight in base.state_dict().items():
+            kept = weight.clone()
+            weight.add_(torch.randn_like(weight)) if weight.is_floating_point() else None
+            moved = not torch.equal(span.lower(IDS, MASK)[KEPT], wanted[KEPT])
+            weight.copy_(kept)
+            assert moved <= (name in lower), name
+
+
+def test_a_pooler_that_is_drawn_anew_leaves_the_lower_weights_alike(tiny: Aligners) -> None:
+    from transformers import AutoModel
+
+    torch.manual_seed(0)
+    config = tiny("bert").reader.module.config
+    base = AutoModel.from_config(config)
+    assert any("pooler" in name for name in base.state_dict())
+    names = LayerSpan(base, 3, 2, (2,)).lower_weights()
+    assert not any("pooler" in name for name in names)
+    assert any("embeddings" in name for name in names)
+
+
 WANTED = torch.tensor([[0, 0, 0, 1, 1, 0], [0, 1, 0, 0, 0, 0]]).bool()
 
 

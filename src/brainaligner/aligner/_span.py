@@ -105,11 +105,37 @@ class LayerSpan:
         return self._run(ids, mask, (self.entering,), None)[self.entering]
 
     def lower_weights(self) -> dict[str, torch.Tensor]:
-        """Weights and buffers of the base model but those of layers `first` and above."""
+        """Weights and buffers of the base model but those of layers `first` and above.
+
+        Nor of what runs only after the layers below `first`: a final normalisation, or a pooler,
+        which loading draws anew where a checkpoint has none.
+        """
         stack = self._stack()[2]
         place = next(name for name, part in self.base.named_modules() if part is stack)
-        tops = tuple(f"{place}.{k}." for k in range(self.entering, len(stack)))
+        above = (*(f"{place}.{k}" for k in range(self.entering, len(stack))), *self._after_lower())
+        tops = tuple(f"{name}." for name in above)
         return {n: w for n, w in self.base.state_dict().items() if not n.startswith(tops)}
+
+    def _after_lower(self) -> list[str]:
+        """Names of the modules that are first called once the layers below `first` are done."""
+        called: list[str] = []
+        parts = [(name, part) for name, part in self.base.named_modules() if name]
+        last = self._stack()[2][self.entering - 1] if self.entering else None
+        hooks = [
+            part.register_forward_pre_hook(lambda _, __, name=name: called.append(name))
+            for name, part in parts
+        ]
+        if last is not None:
+            hooks.append(last.register_forward_hook(lambda *_: called.append("")))
+        try:
+            with torch.no_grad():
+                self.lower(*self._probe())
+        finally:
+            for hook in hooks:
+                hook.remove()
+        done = called.index("") if last is not None else len(called)
+        before = set(called[:done])
+        return [name for name in dict.fromkeys(called[done + 1 :]) if name not in before]
 
     def upper_weights(self) -> dict[str, torch.Tensor]:
         """The other weights and buffers: those of layers `first` and above."""
