@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from acceptance import calibration, exporting, fetching, frontier, planted, published
+from acceptance import calibration, clusters, exporting, fetching, frontier, planted, published
 from acceptance.runs import DATA, run_command
 
 Result = dict[str, Any]
@@ -229,4 +229,5 @@ CHECKS = {
     **frontier.CHECKS,
     "planted": planted.planted,
     **exporting.CHECKS,
+    **clusters.CHECKS,
 }

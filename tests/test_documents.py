@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from brainaligner.study import StudyConfig, app, load_study
+from brainaligner.study._cluster_config import read_cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 PRINTED = {
@@ -72,9 +73,14 @@ def test_python_of_the_documents_runs(document: str, block: str) -> None:
 
 
 @pytest.mark.parametrize(("document", "block"), blocks("yaml"))
-def test_study_files_of_the_documents_load(document: str, block: str, tmp_path: Path) -> None:
+def test_study_and_cluster_files_of_the_documents_load(
+    document: str, block: str, tmp_path: Path
+) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(block, encoding="utf-8")
+    if "kind" in yaml.safe_load(block):
+        assert read_cluster(path).kind == yaml.safe_load(block)["kind"]
+        return
     config = load_study(str(path))
     assert isinstance(config, StudyConfig)
     assert config.name == yaml.safe_load(block)["name"], document

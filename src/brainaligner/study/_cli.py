@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,6 +110,7 @@ def _root(
     epilog="Examples:\n\n  brainaligner run baseline --data ~/data\n\n"
     "  brainaligner run my-study.yaml --device cuda --set split.seed=3\n\n"
     "  brainaligner run my-study.yaml --validation\n\n"
+    "  brainaligner run my-study.yaml --cluster cluster.yaml\n\n"
     "  brainaligner run report-table1 --data ~/ds003020 --plan\n\n" + EXIT_CODES
 )
 def run(
@@ -139,6 +141,12 @@ def run(
         bool,
         typer.Option("--validation", help="Score validation stories; read no test responses."),
     ] = False,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(
+            "--cluster", metavar="FILE", help="Run on many workers or a queue (docs/cluster.md)."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a study: tuned models, features, ridge, scores, table and page.
@@ -157,12 +165,19 @@ def run(
             wanted="one of the two",
             do="Compare on validation stories first; confirm the last configuration.",
         )
+    if confirm and cluster is not None:
+        raise InputError(
+            "--confirm and --cluster",
+            got="both",
+            wanted="one of the two",
+            do="Confirm on one machine: what divisions share is in the store.",
+        )
     if plan:
         _show_plan(study, options, changes, validation=validation, as_json=as_json)
+        _show_job_scripts(cluster)
     else:
-        _run_and_show(
-            study, options, changes, confirm=confirm, validation=validation, as_json=as_json
-        )
+        on = {"confirm": confirm, "validation": validation, "as_json": as_json}
+        _run_and_show(study, options, changes, cluster=cluster, **on)
 
 
 def _show_plan(
@@ -244,6 +259,15 @@ def demo(out: Out = DEFAULT_OUT, device: Device = "cpu", threads: Threads = None
     _run_and_show("demo", RunOptions(out, None, device, threads), [], as_json=False)
 
 
+def _show_job_scripts(cluster: Path | None) -> None:
+    from brainaligner.study._cluster import job_scripts
+    from brainaligner.study._cluster_config import read_cluster
+
+    if cluster is not None:
+        for resource, script in job_scripts(read_cluster(cluster)).items():
+            print(f"\n# a job for {resource} units\n{script}")
+
+
 def _run_and_show(
     study: str,
     options: RunOptions,
@@ -251,8 +275,11 @@ def _run_and_show(
     *,
     confirm: bool = False,
     validation: bool = False,
+    cluster: Path | None = None,
     as_json: bool,
 ) -> None:
+    from brainaligner.study._cluster import run_on_cluster
+    from brainaligner.study._cluster_config import read_cluster
     from brainaligner.study._confirm_run import confirm_study
     from brainaligner.study._files import load_study
     from brainaligner.study._run import run_study
@@ -260,6 +287,8 @@ def _run_and_show(
 
     with stoppable():
         run = confirm_study if confirm else run_study
+        if cluster is not None:
+            run = partial(run_on_cluster, cluster=read_cluster(cluster))
         config = load_study(study, overrides=overrides)
         folder = run(validation_study(config) if validation else config, options)
     if options.rank == 0:

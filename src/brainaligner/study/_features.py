@@ -205,7 +205,7 @@ def ensure_features(
     reporter : Reporter
     """
     missing = [space for space in spaces if not store.has(space.recipe)]
-    for together in _groups_by_pass(missing):
+    for together in groups_by_pass(missing):
         layers = sorted({space.layer for space in together})
         witness = WitnessBook(0)
         at = (store, options, reporter)
@@ -216,7 +216,8 @@ def ensure_features(
             reporter.line(f"features {space.name}: layer {space.layer}")
 
 
-def _groups_by_pass(spaces: Iterable[FeatureSpace]) -> list[list[FeatureSpace]]:
+def groups_by_pass(spaces: Iterable[FeatureSpace]) -> list[list[FeatureSpace]]:
+    """Put together the spaces that one pass through the model makes."""
     groups: dict[tuple[Hashable, ...], list[FeatureSpace]] = {}
     for space in spaces:
         shared = (space.source, space.untrained, *(plain(space.text) | {"layer": None}).values())

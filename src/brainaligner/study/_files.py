@@ -76,6 +76,12 @@ def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
     return settings_from_mapping(StudyConfig, mapping, where="study")
 
 
+def study_from_text(text: str) -> StudyConfig:
+    """Read back what `study_yaml` wrote."""
+    mapping = yaml_mapping("study", text, wanted="a study", do="Write it with study_yaml.")
+    return settings_from_mapping(StudyConfig, mapping, where="study")
+
+
 def override(key: str, value: object) -> str:
     """One of `load_study`'s overrides that gives a plain value exactly."""
     return f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10**9)}"

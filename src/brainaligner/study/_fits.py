@@ -74,15 +74,16 @@ class Fits:
                     features(spaces)
                 for space in word_design(self.plan.tasks[run.name, subject][0].design).crossed:
                     space.ensure_alignments()
-                self._fit(run, subject)
+                self.fit(run.name, subject)
             for subject in self.plan.prepared.division.splits:
                 self.plan.tasks[run.name, subject][0].design.forget()
         return tuple(tuned.values())
 
-    def _fit(self, run: ArmRun, subject: str) -> None:
-        place = run.name, subject
+    def fit(self, run: str, subject: str) -> None:
+        """Fit one arm in one subject, and score its validation stories."""
+        place = run, subject
         self.readouts[place] = self._readouts(self.plan, place)
-        self.reporter.line(f"{run.name}, {subject}: fitted, {self.readouts[place][0].alpha}")
+        self.reporter.line(f"{run}, {subject}: fitted, {self.readouts[place][0].alpha}")
         if self.view is not None:
             readouts = self._readouts(self.view, place)
             self.stories[place] = ensure_story_scores(

@@ -112,7 +112,7 @@ def ensure_tuning(
 ) -> TuningFacts:
     """Tune where that has not been done yet; a tuning that was killed goes on."""
     at = (store, options, reporter)
-    source = _source(task, at)
+    source = ensure_head(task, store=store, options=options, reporter=reporter)
     make = _tune if task.objectives is None else tune_on_objectives
     folder = store.ensure_resumable(
         task.recipe, lambda target, work: make(target, work, task, source, at)
@@ -123,9 +123,10 @@ def ensure_tuning(
     return facts
 
 
-def _source(task: TuningTask, at: tuple[Store, RunOptions, Reporter]) -> TuningSource:
+def ensure_head(
+    task: TuningTask, *, store: Store, options: RunOptions, reporter: Reporter
+) -> TuningSource:
     """The model to start from: as it comes, or with a head that it learns first."""
-    store, options, reporter = at
     model = task.config.model
     if not task.needs_head:
         return TuningSource(model, head_learned=False)

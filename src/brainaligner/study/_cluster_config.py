@@ -1,0 +1,160 @@
+"""What a cluster file says: which queue, how many jobs, and what each is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from brainaligner.core import InputError, unknown_name
+from brainaligner.study._files import read_text, yaml_mapping
+from brainaligner.study._settings import settings_from_mapping
+
+Kind = Literal["local", "pbs", "slurm", "lsf", "sge", "address"]
+QUEUES = ("pbs", "slurm", "lsf", "sge")
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """Jobs of one sort; each is one worker that makes one unit at a time.
+
+    Parameters
+    ----------
+    workers : int
+        Jobs, or processes of this machine.
+    threads : int
+        CPU threads of each.
+    memory : str, optional
+        Of each, such as ``"16GB"``. A queue wants it; a local worker above it is started anew.
+    walltime : str, optional
+        ``"12:00:00"``: a job that runs out of it is replaced, and the unit goes on where it was.
+    queue, project : str, optional
+        The queue (Slurm: partition) and the account that is charged.
+    resources : str, optional
+        What a job gets in the words of PBS or SGE (``-l``), in place of threads and memory:
+        ``"select=1:ncpus=8:ngpus=1:mem=64gb"``.
+    directives : tuple of str
+        Further lines of the job script after ``#PBS``, ``#SBATCH`` ...
+    prologue : tuple of str
+        Shell lines before the worker starts: modules, the environment.
+    device : str
+        Torch device: ``"cpu"``, ``"cuda"``.
+    """
+
+    workers: int = 2
+    threads: int = 1
+    memory: str | None = None
+    walltime: str | None = None
+    queue: str | None = None
+    project: str | None = None
+    resources: str | None = None
+    directives: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "threads"):
+            if getattr(self, name) < 1:
+                raise InputError(
+                    f"cluster, {name}",
+                    got=str(getattr(self, name)),
+                    wanted="1 or more",
+                    do="Correct it in the cluster file.",
+                )
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """A cluster as its file describes it.
+
+    Parameters
+    ----------
+    kind : {"local", "pbs", "slurm", "lsf", "sge", "address"}
+        Processes of this machine, jobs of a queue, or a Dask scheduler that runs already.
+    address : str, optional
+        Of that scheduler, ``"tcp://host:8786"``. Its workers say what they are by the
+        resources ``CPU`` or ``GPU``.
+    cpu : JobConfig
+    gpu : JobConfig, optional
+        Where tunings and features go; the CPU's jobs take them otherwise.
+    scratch : str, optional
+        Folder of a node's own disk, for what workers spill.
+    interface : str, optional
+        Network interface by which nodes reach one another: ``"ib0"``.
+    dashboard : int, optional
+        Port of Dask's dashboard on this machine.
+    retries : int
+        How many workers a unit may lose before it is given up.
+    """
+
+    kind: Kind = "local"
+    address: str | None = None
+    cpu: JobConfig = field(default_factory=JobConfig)
+    gpu: JobConfig | None = None
+    scratch: str | None = None
+    interface: str | None = None
+    dashboard: int | None = None
+    retries: int = 10
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise unknown_name("cluster, kind", "kind of cluster", self.kind, get_args(Kind))
+        if (self.kind == "address") != (self.address is not None):
+            raise InputError(
+                "cluster, address",
+                got=f"kind {self.kind!r} and address {self.address!r}",
+                wanted="an address with kind 'address', and with no other",
+                do="Give both or neither.",
+            )
+        for name, jobs in self.jobs.items():
+            self._check_jobs(name, jobs)
+        if self.retries < 0:
+            raise InputError(
+                "cluster, retries", got=str(self.retries), wanted="0 or more", do="Raise it."
+            )
+
+    @property
+    def jobs(self) -> dict[str, JobConfig]:
+        """Each sort of jobs by the resource that its workers offer."""
+        return {"CPU": self.cpu} | ({} if self.gpu is None else {"GPU": self.gpu})
+
+    def _check_jobs(self, name: str, jobs: JobConfig) -> None:
+        lacking = [key for key in ("memory", "walltime") if getattr(jobs, key) is None]
+        if self.kind in QUEUES and lacking:
+            raise InputError(
+                f"cluster, {name.lower()}",
+                got=f"no {' and no '.join(lacking)}",
+                wanted="both: a queue asks for them",
+                do='Add memory: "16GB" and walltime: "12:00:00".',
+            )
+        if self.kind not in ("pbs", "sge") and jobs.resources is not None:
+            raise InputError(
+                f"cluster, {name.lower()}, resources",
+                got=f"{jobs.resources!r} with kind {self.kind!r}",
+                wanted="kind 'pbs' or 'sge' with it",
+                do="Say it in directives.",
+            )
+        if self.kind not in QUEUES and (jobs.queue or jobs.project or jobs.directives):
+            raise InputError(
+                f"cluster, {name.lower()}",
+                got=f"queue, project or directives with kind {self.kind!r}",
+                wanted=f"one of the kinds {', '.join(QUEUES)} with them",
+                do="Change kind, or leave them out.",
+            )
+
+
+def read_cluster(path: Path) -> ClusterConfig:
+    """Read and check a cluster file.
+
+    Raises
+    ------
+    InputError
+        For a missing file, bad YAML, an unknown key or a bad value.
+    """
+    mapping = yaml_mapping(
+        str(path),
+        read_text(path),
+        wanted="a mapping with kind, cpu ...",
+        do="See docs/cluster.md for examples.",
+    )
+    return settings_from_mapping(ClusterConfig, mapping, where="cluster")

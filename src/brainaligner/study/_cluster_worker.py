@@ -1,0 +1,61 @@
+"""What a worker of a cluster does: lay the study out as the client did, and make one unit."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+
+from brainaligner.study._files import study_from_text
+from brainaligner.study._options import RunOptions
+from brainaligner.study._progress import SilentReporter
+from brainaligner.study._run import lay_out_study, run_study
+from brainaligner.study._store import Store
+from brainaligner.study._units import Unit, study_units
+from brainaligner.study._validation import scored_plan
+
+REST = "rest"
+"""Key of what follows all units: scores, diagnostics, table and page."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A study to be made, in words that any worker can read.
+
+    Parameters
+    ----------
+    study : str
+        YAML of the whole study.
+    options : RunOptions
+        Folders that workers see too; the device and the threads of this worker.
+    """
+
+    study: str
+    options: RunOptions
+
+
+def make_unit(order: Order, key: str, *_: object) -> float:
+    """Make one unit of a study; returns the seconds that it took.
+
+    Further arguments are what the units before it returned: they are waited for, not read.
+
+    Raises
+    ------
+    BrainAlignerError
+        As the stage raises it.
+    """
+    begun = time.monotonic()
+    if key == REST:
+        run_study(study_from_text(order.study), order.options)
+        return time.monotonic() - begun
+    order.options.activate()
+    store, units = _laid_out(order)
+    if not units[key].is_done(store):
+        units[key].make(store, order.options, SilentReporter())
+    return time.monotonic() - begun
+
+
+@lru_cache(maxsize=1)
+def _laid_out(order: Order) -> tuple[Store, dict[str, Unit]]:
+    plan, store = lay_out_study(study_from_text(order.study), order.options)
+    return store.open(), study_units(scored_plan(plan))

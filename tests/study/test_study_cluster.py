@@ -1,0 +1,295 @@
+"""Studies on a cluster: the same bytes as in one process, whatever happens to the workers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from study_trees import Cli, artifacts, command, environment, merged, run_process, save_study
+from tuning_trees import save_listeners, tuned_study, tuning
+
+from brainaligner.core import InputError
+from brainaligner.study import RunOptions, load_study
+from brainaligner.study._cluster import job_scripts, worker_specs
+from brainaligner.study._cluster_config import read_cluster
+from brainaligner.study._run import lay_out_study
+from brainaligner.study._units import study_units
+
+SUBJECTS = ("UTS01", "UTS02")
+TWO = "kind: local\ncpu: {workers: 2}\n"
+JOBS = {"memory": "4GB", "walltime": "01:00:00"}
+
+
+@pytest.fixture(scope="module")
+def study(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tunings with folds and selected voxels, reduced rank and a plain arm."""
+    folder = tmp_path_factory.mktemp("cluster")
+    data = save_listeners(folder / "data", SUBJECTS)
+    tunings = {
+        "all": tuning(checkpoint, "all", cross_fit=2, aligner={"epochs": 3, "batch": 4}),
+        "text": tuning(checkpoint, cross_fit=2),
+    }
+    split = {"train": ["apple", "birch", "cedar", "daisy"], "validation": ["elder"]}
+    more = {
+        "split": split | {"test": ["fig"], "test_repeated": None},
+        "dataset": {"subjects": [*SUBJECTS]},
+        "arms": {"rank": {"features": ["plain"], "reduced_rank": {"rank": [2], "alpha": [100.0]}}},
+    }
+    content = merged(tuned_study(checkpoint, data, tunings), more)
+    return save_study(folder / "study.yaml", content)
+
+
+@pytest.fixture(scope="module")
+def alone(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process makes of it."""
+    out = tmp_path_factory.mktemp("alone") / "out"
+    done = run_process("run", study, "--out", out, "--threads", "1")
+    assert done.code in (0, 4), done.err
+    return out
+
+
+def _cluster(folder: Path, text: str = TWO) -> Path:
+    path = folder / "cluster.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _assert_same(found: Path, wanted: Path) -> None:
+    for name in ("scores.npz", "table.tsv", "study.yaml"):
+        assert (found / "tuned" / name).read_bytes() == (wanted / "tuned" / name).read_bytes()
+    made = [{n.rpartition("/")[0] for n in artifacts(out)} for out in (found, wanted)]
+    assert {n for n in made[0] ^ made[1] if "tensorboard" not in n} == set()
+
+
+def _start(study: Path, out: Path, cluster: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("run", study, "--out", out, "--cluster", cluster),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _workers(client: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Processes that nannies have started."""
+    try:
+        children = psutil.Process(client.pid).children(recursive=True)
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    except psutil.Error:
+        return []
+
+
+def test_scores_equal_those_of_one_process(study: Path, alone: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = run_process("run", study, "--out", out, "--cluster", _cluster(tmp_path))
+    assert done.code in (0, 4), done.err
+    _assert_same(out, alone)
+    assert "tuning all, UTS02, seed 0, fold 2 of 2: " in done.err
+    assert "scores, table and page: " in done.err
+
+
+def test_what_is_in_the_store_is_not_made_again(study: Path, alone: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(alone, out)
+    plan, store = lay_out_study(load_study(str(study)), RunOptions(out))
+    victim = study_units(plan)["fit-text-UTS02"]
+    shutil.rmtree(store.path(victim.makes[0]))
+    done = run_process("run", study, "--out", out, "--cluster", _cluster(tmp_path))
+    assert done.code in (0, 4), done.err
+    made = [line.split(" ", 2)[2] for line in done.err.splitlines() if line.endswith(" s")]
+    assert [line.split(":")[0] for line in made] == [victim.words, "scores, table and page"]
+    _assert_same(out, alone)
+
+
+def test_killed_workers_cost_nothing_that_was_finished(
+    study: Path, alone: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    client = _start(study, out, _cluster(tmp_path))
+    killed = 0
+    while client.poll() is None and killed < 3:
+        time.sleep(2.5)
+        for worker in _workers(client)[:1]:
+            worker.kill()
+            killed += 1
+    _, err = client.communicate(timeout=300)
+    assert client.returncode in (0, 4), err
+    assert killed == 3
+    _assert_same(out, alone)
+
+
+def test_a_unit_that_loses_too_many_workers_is_one_clear_error(study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    client = _start(study, out, _cluster(tmp_path, TWO + "retries: 0\n"))
+    while client.poll() is None:
+        time.sleep(0.5)
+        if (out / "store" / "features").exists():
+            for worker in _workers(client):
+                worker.kill()
+    _, err = client.communicate(timeout=300)
+    assert client.returncode == 1, err
+    assert "workers died with one unit" in err
+    assert "Traceback" not in err
+    features = [*(out / "store" / "features").iterdir()]
+    assert features  # what was finished stays
+
+
+def test_input_that_a_stage_refuses_is_told_as_in_one_process(study: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(study.read_text(encoding="utf-8"))
+    content["arms"]["rank"]["reduced_rank"]["rank"] = [500]
+    wrong = save_study(tmp_path / "wrong.yaml", content)
+    cluster = run_process("run", wrong, "--out", tmp_path / "a", "--cluster", _cluster(tmp_path))
+    plain = run_process("run", wrong, "--out", tmp_path / "b", "--threads", "1")
+    assert cluster.code == plain.code == 2
+    assert cluster.err.splitlines()[-1] == plain.err.splitlines()[-1]
+
+
+def test_units_come_after_what_they_need_and_leave_all_that_is_fitted(
+    study: Path, alone: Path
+) -> None:
+    plan, store = lay_out_study(load_study(str(study)), RunOptions(alone))
+    units = study_units(plan)
+    seen: set[str] = set()
+    for key, unit in units.items():
+        assert set(unit.needs) <= seen, unit.words
+        assert unit.is_done(store), unit.words
+        seen.add(key)
+    made = {recipe.key for unit in units.values() for recipe in unit.makes}
+    for stage in ("features", "tuning", "head", "brain", "alignment", "readout"):
+        kept = {path.name for path in (alone / "store" / stage).iterdir()}
+        assert kept - made == set() or stage in ("features", "readout"), stage
+    assert {u.words.split()[0] for u in units.values()} == {
+        "features", "head", "brain", "tuning", "alignments", "fit",
+    }  # fmt: skip
+    assert all(u.on_gpu == (u.words.split()[0] in ("features", "head", "tuning"))
+               for u in units.values())  # fmt: skip
+
+
+def test_a_scheduler_that_runs_already(study: Path, alone: Path, tmp_path: Path) -> None:
+    shutil.copytree(alone, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "store" / "readout")
+    python = [sys.executable, "-m"]
+    file = tmp_path / "scheduler.json"
+    given = ["--scheduler-file", str(file)]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    start = [*python, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    scheduler = subprocess.Popen([*start, "--no-dashboard", *given], **quiet)
+    try:
+        deadline = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        address = yaml.safe_load(file.read_text(encoding="utf-8"))["address"]
+        cluster = _cluster(tmp_path, f"kind: address\naddress: {address}\n")
+        run = ("run", study, "--out", tmp_path / "out", "--cluster", cluster)
+        refused = run_process(*run)
+        assert refused.code == 2
+        assert "--resources CPU=1" in refused.err
+        start = [*python, "distributed.cli.dask_worker", address, "--nthreads", "1"]
+        worker = subprocess.Popen(
+            [*start, "--resources", "CPU=1", "--no-dashboard"], env=environment(), **quiet
+        )
+        try:
+            time.sleep(5)
+            done = run_process(*run)
+            assert done.code in (0, 4), done.err
+        finally:
+            worker.terminate()
+            worker.wait(30)
+    finally:
+        scheduler.terminate()
+        scheduler.wait(30)
+    _assert_same(tmp_path / "out", alone)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("kind: moon", "unknown kind of cluster 'moon'"),
+        ("kind: slrum", "Did you mean 'slurm'?"),
+        ("workers: 3", "unknown key 'workers'"),
+        ("cpu: {worker: 3}", "Did you mean 'workers'?"),
+        ("cpu: {workers: 0}", "cluster, workers: got 0"),
+        ("cpu: {threads: -1}", "cluster, threads: got -1"),
+        ("cpu: {workers: many}", "many"),
+        ("kind: address", "Give both or neither"),
+        ("address: tcp://a:1", "Give both or neither"),
+        ("kind: pbs", "no memory and no walltime"),
+        ("kind: slurm\ncpu: {memory: 4GB}", "no walltime"),
+        ("kind: local\ncpu: {queue: long}", "queue, project or directives with kind 'local'"),
+        ("kind: local\ngpu: {resources: x}", "cluster, gpu, resources"),
+        ("retries: -1", "cluster, retries"),
+        ("[1, 2]", "got list"),
+        ("kind: [", "not YAML"),
+    ],
+)
+def test_bad_cluster_files(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(InputError) as refused:
+        read_cluster(_cluster(tmp_path, text))
+    assert fault in str(refused.value)
+
+
+def test_a_missing_cluster_file_is_refused_before_any_work(
+    study: Path, tmp_path: Path, cli: Cli
+) -> None:
+    done = cli("run", study, "--out", tmp_path / "out", "--cluster", tmp_path / "none.yaml")
+    assert done.code == 2
+    assert "none.yaml" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        ("pbs", ["#PBS -q long", "#PBS -A brain", "#PBS -l select=1:ncpus=8:mem=4", "#PBS -m n"]),
+        (
+            "slurm",
+            ["#SBATCH -p long", "#SBATCH -A brain", "#SBATCH --cpus-per-task=8", "#SBATCH -m n"],
+        ),
+        ("lsf", ["#BSUB -q long", "#BSUB -P brain", "#BSUB -n 8", "#BSUB -m n"]),
+        ("sge", ["#$ -q long", "#$ -P brain", "#$ -m n"]),
+    ],
+)
+def test_job_scripts_say_what_the_file_says(tmp_path: Path, kind: str, lines: list[str]) -> None:
+    cpu = JOBS | {"threads": 8, "queue": "long", "project": "brain", "directives": ["-m n"]}
+    content = {"kind": kind, "cpu": cpu | {"prologue": ["module load python"]}}
+    cluster = read_cluster(_cluster(tmp_path, yaml.safe_dump(content)))
+    (script,) = job_scripts(cluster).values()
+    for line in (*lines, "export OMP_NUM_THREADS=8", "module load python"):
+        assert line in script, script
+    assert "--nthreads 1" in script
+    assert "--resources CPU=1" in script
+    assert "01:00" in script
+
+
+def test_gpu_jobs_have_a_script_of_their_own(tmp_path: Path, cli: Cli, study: Path) -> None:
+    gpu = JOBS | {"resources": "select=1:ncpus=4:ngpus=1", "device": "cuda", "workers": 3}
+    text = yaml.safe_dump({"kind": "pbs", "cpu": JOBS, "gpu": gpu})
+    path = _cluster(tmp_path, text)
+    scripts = job_scripts(read_cluster(path))
+    assert [*scripts] == ["CPU", "GPU"]
+    assert "#PBS -l select=1:ncpus=4:ngpus=1" in scripts["GPU"]
+    assert "--resources GPU=1" in scripts["GPU"]
+    assert len(worker_specs(read_cluster(path))) == 2 + 3
+    shown = cli("run", study, "--out", tmp_path / "out", "--plan", "--cluster", path)
+    assert shown.code == 0
+    assert "# a job for GPU units" in shown.out
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_local_gpu_workers_see_one_gpu_each(tmp_path: Path, device: str) -> None:
+    gpu = {"workers": 2, "device": device, "threads": 3}
+    specs = worker_specs(read_cluster(_cluster(tmp_path, yaml.safe_dump({"gpu": gpu}))))
+    options: Callable[[str], dict[str, Any]] = lambda name: specs[name]["options"]  # noqa: E731
+    seen = [options(f"gpu-{n}")["env"].get("CUDA_VISIBLE_DEVICES") for n in range(2)]
+    assert seen == (["0", "1"] if device == "cuda" else [None, None])
+    assert options("gpu-0")["env"]["OMP_NUM_THREADS"] == "3"
+    assert options("cpu-0")["resources"] == {"CPU": 1}
