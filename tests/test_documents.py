@@ -22,7 +22,7 @@ PRINTED = {
     "sharing.md": r"vectors \(2, 384\) at \[1\. 3\.\] s",
     "tuning.md": r"[\d.]+ bits per masked token, states \(1, 7, 384\)",
 }
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (ROOT / "README.md", ROOT / "README.ja.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
 def blocks(language: str) -> list[tuple[str, str]]:

@@ -102,6 +102,8 @@ class RunReport:
         The audit's verdict in a line; one that begins with `NOT_VALID` is put before everything.
     listeners : tuple of Result
         What the other listeners' responses predict: a reference beside each table, no arm.
+    methods : tuple of (heading, text)
+        The methods in words, and `references`, a tuple of str, that they cite.
     chain : tuple of RecipeNote
         Recipes of the artifacts that results name and of all that they follow from.
 
@@ -124,6 +126,8 @@ class RunReport:
     diagnostics: tuple[Diagnostic, ...] = ()
     audit: str = ""
     listeners: tuple[Result, ...] = ()
+    methods: tuple[tuple[str, str], ...] = ()
+    references: tuple[str, ...] = ()
     chain: tuple[RecipeNote, ...] = ()
 
     def __post_init__(self) -> None:

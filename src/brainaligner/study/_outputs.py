@@ -19,6 +19,7 @@ from brainaligner.study._fitted import Ceilings, Fitted
 from brainaligner.study._foresight import foresight_record, foresight_tables
 from brainaligner.study._judged import Looks
 from brainaligner.study._ledger import looks_words, openings_words
+from brainaligner.study._methods import study_methods
 from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._record import run_record
@@ -36,10 +37,10 @@ from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tables import more_tables
 from brainaligner.study._trace import recipe_notes
 
-VERSION = 4
+VERSION = 5
 FILES = (
     *("study.yaml", "scores.npz", P_VALUES, "table.tsv", SIGNIFICANCE, "regions.tsv"),
-    *("report.html", "run.json"),
+    *("report.html", "run.json", "methods.md"),
 )
 
 
@@ -160,6 +161,7 @@ def _write_files(
         "regions.tsv": regions_tsv(report),
         "run.json": json.dumps(record, indent=1) + "\n",
         "study.yaml": study_yaml(prepared.config),
+        "methods.md": study_methods(prepared).markdown,
     }
     for name, text in texts.items():
         if text:

@@ -21,6 +21,7 @@ from brainaligner.study._doctor import software_versions
 from brainaligner.study._files import study_yaml
 from brainaligner.study._fitted import Ceilings, Fit, Fitted
 from brainaligner.study._listeners import LISTENERS
+from brainaligner.study._methods import study_methods
 from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._tables import tuning_findings
@@ -30,7 +31,7 @@ from brainaligner.study._words import feature_words, grid_words, ridge_words, sp
 def run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) -> RunReport:
     """All that tables and page of a run show."""
     prepared, config = plan.prepared, plan.prepared.config
-    entries = {run.name: run.entry for run in plan.runs}
+    entries, methods = {run.name: run.entry for run in plan.runs}, study_methods(prepared)
     results = [
         Result(
             scores,
@@ -55,6 +56,8 @@ def run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) -> 
         audit=audit_words(audit),
         settings_text=study_yaml(config),
         recipes=tuple(_recipes(fitted, ceilings)),
+        methods=methods.paragraphs,
+        references=methods.references,
         listeners=tuple(
             Result(
                 scores,

@@ -1,0 +1,202 @@
+"""A methods section in words, from the settings: every number in it is read, none is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from brainaligner.aligner import AlignerSettings, ObjectiveSettings
+from brainaligner.brain import BrainSettings
+from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
+from brainaligner.study._dataset_config import SIMULATED
+from brainaligner.study._methods_words import (
+    REFERENCES,
+    SOURCES,
+    aligner_words,
+    encoder_words,
+    listed,
+    objective_words,
+    readout_words,
+    text_words,
+)
+from brainaligner.study._prepare import Prepared
+from brainaligner.study._tuning_config import BrainConfig, TuningConfig
+from brainaligner.study._words import split_words
+
+
+@dataclass(frozen=True)
+class Methods:
+    """A methods section.
+
+    Parameters
+    ----------
+    paragraphs : tuple of (heading, text)
+    references : tuple of str
+        What the text cites, in alphabetical order.
+    """
+
+    paragraphs: tuple[tuple[str, str], ...]
+    references: tuple[str, ...]
+
+    @property
+    def markdown(self) -> str:
+        """The section as text to paste."""
+        parts = [f"**{heading}.** {text}" for heading, text in self.paragraphs]
+        cited = "\n".join(f"- {reference}" for reference in self.references)
+        return "\n\n".join([*parts, f"References:\n\n{cited}"]) + "\n"
+
+
+def study_methods(prepared: Prepared) -> Methods:
+    """Write the methods of a study out of its settings and of what its data are."""
+    config = prepared.config
+    paragraphs = [
+        ("Data", _data(prepared)),
+        ("Stories", _stories(prepared)),
+        ("Features", _features(config)),
+        *([("Brain encoders", _encoders(config))] if config.brains else []),
+        *([("Tuning", _tunings(config))] if config.tunings else []),
+        ("Readout", _readouts(config)),
+        ("Scores", _scores(config)),
+    ]
+    text = " ".join(words for _, words in paragraphs)
+    cited = {reference for mark, reference in REFERENCES.items() if mark in text}
+    return Methods(tuple(paragraphs), tuple(sorted(cited)))
+
+
+def _data(prepared: Prepared) -> str:
+    config, dataset = prepared.config, prepared.dataset
+    subjects = tuple(prepared.division.splits)
+    spaces = {dataset.space(subject).kind for subject in subjects}
+    sizes = listed([str(dataset.space(subject).size) for subject in subjects])
+    clock = prepared.division.stimuli.clock
+    source = "SIMULATED listeners" if config.dataset.reader == SIMULATED else (
+        SOURCES.get(config.dataset.reader, f"the recordings read by {config.dataset.reader!r}")
+    )  # fmt: skip
+    return (
+        f"We analysed {source}: {len(subjects)} subjects ({listed(subjects)}) with {sizes} "
+        f"{listed(sorted(spaces))}. A row is one TR of {clock.tr:g} s; the centre of the first "
+        f"lies "
+        f"at {clock.first:g} s of story time. NaN and infinite responses became 0."
+    )
+
+
+def _stories(prepared: Prepared) -> str:
+    config = prepared.config
+    splits = prepared.division.splits
+    told = len({story for split in splits.values() for story in split.stories})
+    return (
+        f"{told} stories were divided by story, never by TR: {split_words(splits, config.split)}. "
+        "Training stories fit the readout, validation stories choose its settings, and test "
+        "stories "
+        "were scored after both."
+    )
+
+
+def _features(config: StudyConfig) -> str:
+    return " ".join(
+        f"{name}: {_source(config, feature)}, {text_words(feature.text)}."
+        for name, feature in config.features.items()
+    )
+
+
+def _source(config: StudyConfig, feature: FeatureConfig) -> str:
+    if feature.tuning is not None:
+        return f"{feature.model} after the tuning {feature.tuning!r}; text alone goes in"
+    if feature.seed is not None:
+        return f"the architecture of {feature.model} with weights drawn by seed {feature.seed}"
+    return f"{feature.model} as it comes"
+
+
+def _encoders(config: StudyConfig) -> str:
+    return " ".join(f"{name}: {_encoder(brain)}" for name, brain in config.brains.items())
+
+
+def _encoder(brain: BrainConfig) -> str:
+    whose = "" if brain.subject == "own" else " Vectors are those of the study's next subject."
+    if isinstance(brain.encoder, BrainSettings):
+        plain = None if brain.features is None else (brain.features, brain.design)
+        return encoder_words(brain.encoder, plain) + whose
+    assert brain.brainlm is not None
+    settings = brain.brainlm
+    weights = "random weights" if brain.checkpoint is None else "frozen, pretrained weights"
+    every = "the rows as they are" if settings.target_tr is None else (
+        f"samples of {settings.target_tr:g} s, by linear interpolation"
+    )  # fmt: skip
+    return (
+        f"BrainLM (Ortega Caro et al., 2024), {weights}; for each TR the state of layer "
+        f"{settings.layer} over a window of 200 samples that ends there ({every}), pooled over "
+        f"{settings.pooling.replace('_', ' ')} ({settings.columns})." + whose
+    )
+
+
+def _tunings(config: StudyConfig) -> str:
+    said: dict[str, list[str]] = {}
+    for name, tuning in config.tunings.items():
+        said.setdefault(_tuning(tuning), []).append(f"{name} (brain: {tuning.brain or 'none'})")
+    return " ".join(f"{listed(names)}: {words}" for words, names in said.items())
+
+
+def _tuning(tuning: TuningConfig) -> str:
+    settings: AlignerSettings | ObjectiveSettings = tuning.objectives or tuning.aligner
+    how = (
+        objective_words(settings)
+        if isinstance(settings, ObjectiveSettings)
+        else aligner_words(settings)
+    )
+    whose = {
+        "own": "one model for each subject",
+        "all": "one model for all subjects",
+        "others": "for each subject a model tuned on all others",
+    }[tuning.subjects]
+    fold = (
+        "one model for all stories (no cross-fitting)"
+        if tuning.cross_fit is None
+        else f"cross-fitted over {tuning.cross_fit} folds of training stories"
+    )
+    context = f"{tuning.context_rows} TRs of left context" if tuning.context_rows else "no context"
+    return (
+        f"started from {tuning.model}, {whose}, {fold}, {tuning.validation_stories} of the "
+        f"training "
+        f"stories set aside to stop by (drawn with seed {tuning.division_seed}), words of the TR's "
+        f"{tuning.clock} window with {context}, seeds "
+        f"{listed([str(s) for s in tuning.seeds])}. {how}"
+    )
+
+
+def _readouts(config: StudyConfig) -> str:
+    said: dict[str, list[str]] = {}
+    for name, arm in config.arms.items():
+        said.setdefault(readout_words(arm), []).append(_arm_name(name, arm))
+    return " ".join(f"{listed(names)}: {words}" for words, names in said.items())
+
+
+def _arm_name(name: str, arm: ArmConfig) -> str:
+    return name if not arm.read else f"{name} ({listed(arm.features)})"
+
+
+def _scores(config: StudyConfig) -> str:
+    return " ".join(_score_sentences(config))
+
+
+def _score_sentences(config: StudyConfig) -> Iterator[str]:
+    evaluation = config.evaluation
+    cuts = listed([str(cut) for cut in evaluation.cuts])
+    yield (
+        "Scores are Pearson correlations of predicted and measured responses over all rows of the "
+        f"test stories, for each target, with {cuts} rows cut at each end of a story; their "
+        f"mean and "
+        "median over targets are given for each subject and averaged over subjects."
+    )
+    yield (
+        f"Intervals are 95 % studentised bootstrap intervals over stories "
+        f"({evaluation.n_bootstrap} "
+        f"draws); the shift null moves predictions in time ({evaluation.n_shifts} draws)."
+    )
+    tests = config.significance
+    if tests is not None:
+        yield (
+            f"Each target was tested by block permutation ({tests.permutations} permutations), "
+            f"false "
+            f"discoveries controlled at {tests.q:g} (Benjamini and Hochberg (1995))."
+        )
+    yield "Computed with brainaligner; each number's recipe stands in the run's report."

@@ -1,0 +1,216 @@
+"""Settings as sentences of a methods section, and what they cite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from brainaligner.aligner import AlignerSettings, ObjectiveSettings
+from brainaligner.brain import BrainSettings
+from brainaligner.study._config import ArmConfig
+from brainaligner.study._words import grid_words, ridge_words
+from brainaligner.text import DesignSettings, TextSettings
+
+SOURCES = {
+    "lebel2023": "fMRI of natural stories (OpenNeuro ds003020; LeBel et al., 2023), cortical "
+    "voxels, each z-scored within its story; word times come from the TextGrids",
+    "lebel2023-pcs": "fMRI of natural stories (OpenNeuro ds003020; LeBel et al., 2023) as "
+    "principal components of each listener's cortical voxels",
+    "alice2016": "fMRI of one audiobook chapter (Brennan et al., 2016) in regions of interest, "
+    "detrended and z-scored",
+}
+
+REFERENCES = {
+    "LeBel et al., 2023": "LeBel, A., et al. (2023). A natural language fMRI dataset for "
+    "voxelwise encoding models. Scientific Data, 10, 555.",
+    "Brennan et al., 2016": "Brennan, J. R., et al. (2016). Abstract linguistic structure "
+    "correlates with temporal activity during naturalistic comprehension. Brain and Language, "
+    "157-158, 81-94.",
+    "Ortega Caro et al., 2024": "Ortega Caro, J., et al. (2024). BrainLM: a foundation model for "
+    "brain activity recordings. ICLR.",
+    "Benjamini and Hochberg (1995)": "Benjamini, Y., & Hochberg, Y. (1995). Controlling the false "
+    "discovery rate. Journal of the Royal Statistical Society B, 57, 289-300.",
+    "Devlin et al., 2019": "Devlin, J., et al. (2019). BERT: pre-training of deep bidirectional "
+    "transformers for language understanding. NAACL.",
+    "Loshchilov and Hutter, 2019": "Loshchilov, I., & Hutter, F. (2019). Decoupled weight decay "
+    "regularization. ICLR.",
+    "Izenman, 1975": "Izenman, A. J. (1975). Reduced-rank regression for the multivariate linear "
+    "model. Journal of Multivariate Analysis, 5, 248-264.",
+    "Hu et al., 2022": "Hu, E. J., et al. (2022). LoRA: low-rank adaptation of large language "
+    "models. ICLR.",
+}
+"""By the words of the text that cite them."""
+
+
+Z = "the nuisance block Z (onset kernels, word rate and place in the story)"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def text_words(text: TextSettings) -> str:
+    """How states of a language model become rows."""
+    clock = "its own TR" if text.clock == "own" else "the TR before"
+    context = "no left context"
+    for amount, unit in (
+        (text.context_rows, "TRs"),
+        (text.context_seconds, "s"),
+        (text.context_words, "words"),
+    ):
+        if amount:
+            context = f"{amount:g} {unit} of left context"
+    layer = "the last layer" if text.layer == -1 else f"layer {text.layer}"
+    tokens = "the row's own words" if text.pooling == "own" else "the whole text"
+    way = "states of words resampled by a Lanczos filter" if text.resample == "lanczos" else (
+        f"mean of the output states of {layer} over the tokens of {tokens}"
+    )  # fmt: skip
+    return (
+        f"a row gets the words of {clock}, {context}, at most {text.max_tokens} tokens; {way} "
+        f"(special tokens {text.special_tokens}, rows without words {text.empty}, {text.dtype})"
+    )
+
+
+def encoder_words(settings: BrainSettings, plain: tuple[str, DesignSettings] | None) -> str:
+    """What an encoder of voxels or components gives."""
+    kept = "all" if settings.k is None else f"{settings.k:,}"
+    few = f" (of fewer, the share {settings.share:g})"
+    scale = {
+        "training": "z-scored by the statistics of the aligner's training stories",
+        "story": "z-scored within each story",
+        "none": "as they are",
+    }[settings.standardise]
+    words = {
+        "high_ev": f"the {kept} targets{few} of highest explainable variance over the "
+        f"presentations of the repeated story, {scale}",
+        "encoding_selection": f"the {kept} targets{few} that a ridge predicts best, "
+        f"{_selection(settings, plain)}, {scale}",
+        "all": f"all targets, {scale}",
+        "pca": f"the first {settings.width} principal components, {scale}",
+        "random_projection": f"a random projection to {settings.width} numbers, {scale}",
+        "noise": f"Gaussian noise of width {settings.width} (a control)",
+        "constant": "a constant (a control)",
+    }.get(settings.kind, f"the encoder {settings.kind!r}, {scale}")
+    moved = " Vectors were moved circularly in time, each story by its own random lag (a control)."
+    return (
+        f"{words}; a learned linear layer brings them to the model's width.{moved * settings.shift}"
+    )
+
+
+def _selection(settings: BrainSettings, plain: tuple[str, DesignSettings] | None) -> str:
+    read = (
+        ""
+        if plain is None
+        else f" from the features {plain[0]!r} at delays {listed(_str(plain[1].delays))}"
+    )
+    return (
+        f"cross-validated over {settings.n_folds} folds inside the aligner's training "
+        f"stories{read}, "
+        f"and that are significant by block permutation ({settings.n_permutations} permutations; "
+        f"Benjamini and Hochberg (1995) at {settings.fdr:g})"
+    )
+
+
+def aligner_words(settings: AlignerSettings) -> str:
+    """The published masked language modelling beside brain vectors."""
+    return " ".join(_aligner_sentences(settings))
+
+
+def _aligner_sentences(settings: AlignerSettings) -> Iterator[str]:
+    rest = 1.0 - settings.masked_share - settings.random_share
+    yield (
+        f"Brain vectors of the TRs {listed(_str(settings.brain_rows, sign=True))} (counted "
+        f"from the "
+        f"text's) stand {settings.brain_place} the text as input embeddings (segment "
+        f"{settings.brain_segment}, positions {settings.brain_positions.replace('_', ' ')})."
+    )
+    yield (
+        "Masked language modelling (Devlin et al., 2019): "
+        f"{100 * settings.mask_rate:g} % of the text's tokens were selected, "
+        f"{100 * settings.masked_share:g} % of them masked, {100 * settings.random_share:g} % "
+        f"replaced by "
+        f"tokens drawn from the vocabulary, {100 * rest:.3g} % left; the loss is that of "
+        f"selected tokens alone."
+    )
+    trained = _trained(settings.trained_layers, settings.lora is not None)
+    yield f"{trained}; all below stayed frozen."
+    yield _optimiser(settings) + (
+        f" at most {settings.max_tokens} tokens, batches of {settings.batch} accumulated "
+        f"{settings.accumulation} times, {_stop(settings)}."
+    )
+    yield "At evaluation only text goes in."
+
+
+def objective_words(settings: ObjectiveSettings) -> str:
+    """Losses that predict the brain, and others."""
+    return " ".join(_objective_sentences(settings))
+
+
+def _objective_sentences(settings: ObjectiveSettings) -> Iterator[str]:
+    losses = listed([
+        f"{name.replace('_', ' ')} (weight "
+        f"{loss.weight:g})" for name, loss in settings.losses.items()
+    ])  # fmt: skip
+    heads = settings.heads
+    yield f"Losses: {losses}, on stretches of {settings.stretch} consecutive TRs."
+    if settings.predict is not None:
+        yield (
+            f"Responses were predicted from the pooled states of layer "
+            f"{listed(_str(settings.read_layers))} at delays {listed(_str(heads.delays))} through "
+            f"{heads.rank} shared dimensions and one map per subject "
+            f"({heads.kind.replace('_', '-')} "
+            f"heads that start as reduced-rank regression; Izenman, 1975), by "
+            f"{settings.predict.loss.replace('_', ' ')}."
+        )
+    trained = _trained(settings.trained_layers, settings.lora is not None)
+    yield f"{trained}; all else stayed frozen."
+    yield _optimiser(settings) + (
+        f" batches of {settings.stretches} stretches accumulated {settings.accumulation} times, "
+        f"{settings.epochs} epochs at most."
+    )
+
+
+def _trained(layers: int | str, low_rank: bool) -> str:
+    which = "All layers were" if layers == "all" else f"The top {layers} layers were"
+    return f"{which} trained{' by low-rank updates (Hu et al., 2022)' * low_rank}"
+
+
+def _optimiser(settings: AlignerSettings | ObjectiveSettings) -> str:
+    steps = getattr(settings, "warmup_steps", None)
+    warm = f"{steps:,} warm-up steps" if steps is not None else (
+        f"warm-up over {100 * (settings.warmup_share or 0.0):g} % of the steps"
+    )  # fmt: skip
+    return (
+        "AdamW (Loshchilov and Hutter, 2019) with betas "
+        f"({settings.betas[0]:g}, {settings.betas[1]:g}), weight decay {settings.weight_decay:g}, "
+        f"learning rate {settings.learning_rate:g} ({settings.schedule} schedule), {warm}, dropout "
+        f"{settings.dropout:g}, gradients clipped at {settings.clip:g}, products in "
+        f"{settings.precision},"
+    )
+
+
+def _stop(settings: AlignerSettings) -> str:
+    most = f"at most {settings.epochs} epochs"
+    if settings.patience is None:
+        return f"{most}, the epoch of the lowest validation loss kept"
+    return f"{most}, stopped after {settings.patience} without a lower validation loss"
+
+
+def readout_words(arm: ArmConfig) -> str:
+    """How responses are predicted."""
+    design = arm.design
+    delays = listed(_str(design.delays))
+    block = {
+        "none": "without the nuisance block",
+        "with": f"with {Z} beside them",
+        "alone": f"from {Z} alone",
+    }[design.nuisance]
+    return (
+        f"at delays {delays} TRs, {block}: {ridge_words(arm)} (alpha from {grid_words(arm)}), one "
+        "prediction for each target."
+    )
+
+
+def _str(values: Sequence[int], *, sign: bool = False) -> list[str]:
+    return [f"{value:+d}" if sign and value else str(value) for value in values]
