@@ -213,8 +213,8 @@ def test_a_scheduler_that_runs_already(study: Path, alone: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("kind: moon", "unknown kind of cluster 'moon'"),
-        ("kind: slrum", "Did you mean 'slurm'?"),
+        ("kind: moon", "cluster.kind: got 'moon'"),
+        ("kind: slrum", "'slurm'"),
         ("workers: 3", "unknown key 'workers'"),
         ("cpu: {worker: 3}", "Did you mean 'workers'?"),
         ("cpu: {workers: 0}", "cluster, workers: got 0"),
@@ -249,12 +249,15 @@ def test_a_missing_cluster_file_is_refused_before_any_work(
 @pytest.mark.parametrize(
     ("kind", "lines"),
     [
-        ("pbs", ["#PBS -q long", "#PBS -A brain", "#PBS -l select=1:ncpus=8:mem=4", "#PBS -m n"]),
+        (
+            "pbs",
+            ["#PBS -q long", "#PBS -A brain", "#PBS -l select=1:ncpus=8:mem=3815MB", "#PBS -m n"],
+        ),
         (
             "slurm",
             ["#SBATCH -p long", "#SBATCH -A brain", "#SBATCH --cpus-per-task=8", "#SBATCH -m n"],
         ),
-        ("lsf", ["#BSUB -q long", "#BSUB -P brain", "#BSUB -n 8", "#BSUB -m n"]),
+        ("lsf", ["#BSUB -q long", '#BSUB -P "brain"', "#BSUB -n 8", "#BSUB -m n"]),
         ("sge", ["#$ -q long", "#$ -P brain", "#$ -m n"]),
     ],
 )

@@ -117,6 +117,7 @@ def test_predicting_studies_tell_their_losses() -> None:
         assert words in text, words
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_every_citation_has_its_reference_and_no_other_stands() -> None:
     marks = methods.REFERENCES
     config = load_study("baseline")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from brainaligner.core import InputError, unknown_name
+from brainaligner.core import InputError
 from brainaligner.study._files import read_text, yaml_mapping
 from brainaligner.study._settings import settings_from_mapping
 
@@ -97,8 +97,6 @@ class ClusterConfig:
     retries: int = 10
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise unknown_name("cluster, kind", "kind of cluster", self.kind, get_args(Kind))
         if (self.kind == "address") != (self.address is not None):
             raise InputError(
                 "cluster, address",

@@ -10,6 +10,7 @@ from brainaligner.brain import BrainSettings
 from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
 from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._methods_words import (
+    LEARNED,
     REFERENCES,
     SOURCES,
     aligner_words,
@@ -125,7 +126,7 @@ def _encoder(brain: BrainConfig) -> str:
     return (
         f"BrainLM (Ortega Caro et al., 2024), {weights}; for each TR the state of layer "
         f"{settings.layer} over a window of 200 samples that ends there ({every}), pooled over "
-        f"{settings.pooling.replace('_', ' ')} ({settings.columns})." + whose
+        f"{settings.pooling.replace('_', ' ')} ({settings.columns}); {LEARNED}." + whose
     )
 
 

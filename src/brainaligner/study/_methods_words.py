@@ -41,6 +41,7 @@ REFERENCES = {
 """By the words of the text that cite them."""
 
 
+LEARNED = "a learned linear layer brings them to the model's width"
 Z = "the nuisance block Z (onset kernels, word rate and place in the story)"
 
 
@@ -93,9 +94,7 @@ def encoder_words(settings: BrainSettings, plain: tuple[str, DesignSettings] | N
         "constant": "a constant (a control)",
     }.get(settings.kind, f"the encoder {settings.kind!r}, {scale}")
     moved = " Vectors were moved circularly in time, each story by its own random lag (a control)."
-    return (
-        f"{words}; a learned linear layer brings them to the model's width.{moved * settings.shift}"
-    )
+    return f"{words}; {LEARNED}.{moved * settings.shift}"
 
 
 def _selection(settings: BrainSettings, plain: tuple[str, DesignSettings] | None) -> str:

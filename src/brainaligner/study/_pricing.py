@@ -270,7 +270,8 @@ def _of_projection(design: ProjectedDesign, place: str, store: Store) -> PricedS
     scored = 2.0 * choices * rows * rank * (columns + targets) if choices > 1 else 0.0
     flop = len(task.folds or ((),)) * once + scored
     memory = _KEPT_DESIGNS + 40.0 * side**2
-    return PricedStage("projection", place, store.has(design.recipe), flop, design.n_bytes, memory)
+    done, disk = store.has(design.recipe), float(design.n_bytes)
+    return PricedStage("projection", place, done, flop, disk, memory)
 
 
 def _train_size(task: ReadoutTask) -> tuple[int, int]:
