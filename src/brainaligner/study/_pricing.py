@@ -22,6 +22,7 @@ from brainaligner.study._plan import Plan
 from brainaligner.study._pricing_checks import Cost, costs_after, costs_before
 from brainaligner.study._projected import ProjectedDesign
 from brainaligner.study._readout import ReadoutTask, decomposition_recipe, readout_recipe
+from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._token_counts import TokenCounts
 from brainaligner.study._tuning_task import TuningTask, tuning_bytes
@@ -88,6 +89,8 @@ def _stages(
                             partial(_of_features, counts, brain.features, store),
                         )
                     yield brain.recipe, partial(_of_brain, brain, store)
+                if _shares_states(tuning):
+                    yield _states_recipe(tuning), partial(_of_states, plan, tuning, store, counts)
                 yield tuning.recipe, partial(_of_tuning, tuning, store, counts)
                 for space in spaces:
                     yield space.recipe, partial(_of_features, counts, space, store)
@@ -129,7 +132,8 @@ def _of_check(cost: Cost, store: Store) -> tuple[Recipe, Callable[[], PricedStag
 
 def _of_features(counts: TokenCounts, space: FeatureSpace, store: Store) -> PricedStage:
     rows = sum(counts.stimuli.rows.values())
-    flop = 2 * _weights(space.info) * counts.different(space.text)
+    layers = max(space.layer - space.unchanged, 1) / space.info.n_layers
+    flop = 2.0 * _weights(space.info) * layers * counts.different(space.text)
     disk = 4.0 * rows * space.width
     memory = 4.0 * _weights(space.info) + 2 * disk
     return PricedStage("features", space.name, store.has(space.recipe), flop, disk, memory)
@@ -186,32 +190,56 @@ def _of_tuning(task: TuningTask, store: Store, counts: TokenCounts) -> PricedSta
     return PricedStage("tuning", task.words, store.has(task.recipe), flop, disk, memory)
 
 
+def _shares_states(task: TuningTask) -> bool:
+    """Whether its lower layers are computed once, for all tunings that leave them alone."""
+    settings = task.objectives
+    kept = settings is not None and settings.cache != "off" and not settings.drops_below
+    return kept and task.unchanged_layers > 0
+
+
+def _states_recipe(task: TuningTask) -> Recipe:
+    """Stands for what is kept until the run's tunings are done; no artifact of the store."""
+    text = plain(task.config.text)
+    model = {"model": task.prepared.infos[task.config.model].digest}
+    return Recipe("states", 0, {"text": text, "layers": task.unchanged_layers}, model)
+
+
+def _of_states(plan: Plan, task: TuningTask, store: Store, counts: TokenCounts) -> PricedStage:
+    """The layers that tunings share, on all stories once; the disk is free again afterwards."""
+    info, key = task.prepared.infos[task.config.model], _states_recipe(task).key
+    same = [t for t in plan.tunings.values() if _shares_states(t) and _states_recipe(t).key == key]
+    rows = counts.stimuli.rows.items()
+    tokens = sum(counts.of_story(task.config.text, story, n) for story, n in rows)
+    flop = 2.0 * _weights(info) * task.unchanged_layers / info.n_layers * tokens
+    disk = 4.0 * info.width * tokens
+    done = all(store.has(t.recipe) for t in same)
+    what = f"{task.config.model}, layers up to {task.unchanged_layers}"
+    return PricedStage("states", what, done, flop, disk, 4.0 * _weights(info))
+
+
 def _of_objectives(
     task: TuningTask, settings: ObjectiveSettings, store: Store, counts: TokenCounts
 ) -> PricedStage:
-    """Lower layers once where they are cached, trained ones in each epoch, heads beside them."""
+    """Trained layers in each epoch, lower ones too where they are not shared, heads beside them."""
     info, heads = task.prepared.infos[task.config.model], settings.heads
-    top = max(resolve_layer(layer, info) for layer in settings.read_layers)
-    count = top if settings.trained_layers == "all" else settings.trained_layers
-    layer = _weights(info) / info.n_layers
-    tokens, per_row = _training_tokens(task, counts), 0.0
-    rows = sum(task._rows().values())
+    layer, below = _weights(info) / info.n_layers, task.unchanged_layers
+    count = max(resolve_layer(k, info) for k in settings.read_layers) - below
+    tokens, rows = _training_tokens(task, counts), sum(task._rows().values())
     columns = len(heads.delays) * info.width * len(settings.read_layers)
     targets = sum(brain.width for brain in task.brains)
+    passes = settings.epochs * (1 + heads.before / settings.stretch)
+    flop = 0.0
     if settings.reads_brains:
-        per_row = 6.0 * heads.rank * (columns + targets)
-    lower, passes = (
-        2.0 * layer * (top - count),
-        settings.epochs * (1 + heads.before / settings.stretch),
-    )
-    cached = settings.cache != "off" and not settings.drops_below
-    flop = tokens * (lower * (1 if cached else passes) + 6.0 * layer * count * passes)
-    flop += settings.epochs * rows * per_row + 4.0 * rows * columns**2
+        lower = 0.0 if _shares_states(task) else 2.0 * below
+        flop += tokens * layer * (lower + 6.0 * count) * passes
+        flop += settings.epochs * rows * 6.0 * heads.rank * (columns + targets)
+        flop += 4.0 * rows * columns**2
     for loss in (settings.language, settings.anchor):
         if loss is not None and getattr(loss, "kind", "kl") == "kl":
-            whole = 6.0 * _weights(info) + _head(info, settings.mask_rate)
+            whole = 2.0 * _weights(info) + 4.0 * layer * (info.n_layers - below)
+            whole += _head(info, settings.mask_rate)
             flop += settings.epochs * loss.share * tokens * whole
-    disk = float(tuning_bytes(task, store))  # cached states go when the tuning is done
+    disk = float(tuning_bytes(task, store))
     whole = 4.0 * (_weights(info) + _vocabulary(info) * info.width)
     per_batch = settings.stretches * (settings.stretch + heads.before) * tokens / max(rows, 1)
     memory = whole + 12.0 * layer * count + 64.0 * per_batch * count * info.width
