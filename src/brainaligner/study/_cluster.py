@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -274,6 +275,7 @@ def job_scripts(cluster: ClusterConfig) -> dict[str, str]:
 
 
 def _need_dask() -> None:
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # read by it and its workers
     try:
         import dask_jobqueue  # noqa: F401
         import distributed  # noqa: F401
