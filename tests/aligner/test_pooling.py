@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +36,7 @@ def _setup(aligner: BrainAligner, texts: dict[str, list[RowText]]) -> tuple[Laye
 
 
 def _kept(span: LayerSpan, table: TokenTable, folder: Path) -> Rows:
+    folder.mkdir(parents=True, exist_ok=True)
     files = story_files(span, table, folder, width=16)
     cpu = torch.device("cpu")
     below = keep_states(span, files, pad=table.pad, device=cpu, progress=no_progress)
@@ -65,6 +68,25 @@ def test_a_story_is_read_beside_other_stories(tiny: Aligners, tmp_path: Path) ->
     _kept(span, table, tmp_path)
     span, table = _setup(tiny("bert"), TEXTS)
     _assert_equal(_kept(span, table, tmp_path), _computed(span, table))
+
+
+def test_other_stories_change_no_digit(tiny: Aligners, tmp_path: Path) -> None:
+    alone = _setup(tiny("bert"), {"b": TEXTS["b"]})
+    beside = _setup(tiny("bert"), TEXTS)
+    one, other = _kept(*alone, tmp_path / "a"), _kept(*beside, tmp_path / "b")
+    assert one["b"].tobytes() == other["b"].tobytes()
+
+
+def test_a_folder_that_another_run_empties_costs_nothing(
+    tiny: Aligners, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def emptied(*given: Any, **named: Any) -> Rows:
+        shutil.rmtree(tmp_path / "states", ignore_errors=True)
+        return pooled_states(*given, **named)
+
+    monkeypatch.setattr(pooling, "pooled_states", emptied)
+    span, table = _setup(tiny("bert"), TEXTS)
+    _assert_equal(_kept(span, table, tmp_path / "states"), _computed(span, table))
 
 
 def test_a_file_that_was_cut_short_is_made_anew(tiny: Aligners, tmp_path: Path) -> None:

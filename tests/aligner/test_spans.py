@@ -186,3 +186,17 @@ def test_a_layer_that_computes_something_else_is_not_divided(
 def test_a_model_without_a_list_of_layers_is_refused(tiny: Aligners) -> None:
     with pytest.raises(InputError, match="no list of its layers"):
         LayerSpan(tiny("bert").reader.module, 7, 1, (1,))
+
+
+@pytest.mark.parametrize("kind", ["RoFormer", "RemBert", "BigBird", "ConvBert", "Electra", "Ernie"])
+def test_other_models_with_the_same_names_of_parts_are_read(kind: str) -> None:
+    import transformers as hf
+
+    size = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
+    more = {"embedding_size": 16} if kind in ("RoFormer", "ConvBert", "Electra") else {}
+    more |= {"attention_type": "original_full"} if kind == "BigBird" else {}
+    config = getattr(hf, f"{kind}Config")(vocab_size=50, intermediate_size=32, **size, **more)
+    span = LayerSpan(getattr(hf, f"{kind}Model")(config).eval(), 3, 2, (2,))
+    with torch.inference_mode():
+        whole, some = span.states(IDS, MASK)[2], span.states(IDS, MASK, None, WANTED)[2]
+    assert torch.allclose(some[WANTED], whole[WANTED], atol=1e-6)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -101,7 +103,7 @@ def test_what_is_in_the_store_is_not_made_again(study: Path, alone: Path, tmp_pa
     out = tmp_path / "out"
     shutil.copytree(alone, out)
     plan, store = lay_out_study(load_study(str(study)), RunOptions(out))
-    victim = study_units(plan)["fit-text-UTS02"]
+    victim = study_units(plan)["fit text, UTS02"]
     shutil.rmtree(store.path(victim.makes[0]))
     done = run_process("run", study, "--out", out, "--cluster", _cluster(tmp_path))
     assert done.code in (0, 4), done.err
@@ -210,6 +212,56 @@ def test_a_scheduler_that_runs_already(study: Path, alone: Path, tmp_path: Path)
     _assert_same(tmp_path / "out", alone)
 
 
+def test_a_job_that_ended_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from brainaligner.study import _cluster
+
+    monkeypatch.setattr(_cluster, "_REFILL_S", 0.01)
+    done, called = threading.Event(), []
+    started = SimpleNamespace(worker_spec={"cpu-0": "a"}, _correct_state="correct")
+
+    def add_callback(what: str) -> None:
+        called.append((what, dict(started.worker_spec)))
+        done.set()
+
+    started.loop = SimpleNamespace(add_callback=add_callback)
+    _cluster._refill(started, {"cpu-0": "a", "cpu-1": "b"}, done)
+    assert called == [("correct", {"cpu-0": "a", "cpu-1": "b"})]
+
+
+def test_a_folder_of_relative_paths_serves_workers_too(
+    study: Path, alone: Path, tmp_path: Path
+) -> None:
+    content = yaml.safe_load(study.read_text(encoding="utf-8"))
+    shutil.copytree(content["dataset"].pop("folder"), tmp_path / "data")
+    shutil.copytree(alone, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "store" / "readout")
+    save_study(tmp_path / "study.yaml", content)
+    _cluster(tmp_path)
+    done = subprocess.run(
+        command("run", "study.yaml", "--data", "data", "--out", "out", "--cluster", "cluster.yaml"),
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in (0, 4), done.stderr
+    found, wanted = (out / "tuned" / "scores.npz" for out in (tmp_path / "out", alone))
+    assert found.read_bytes() == wanted.read_bytes()
+
+
+def test_units_that_two_entries_share_are_one(study: Path, alone: Path) -> None:
+    more = ["features.again={model: %s, text: {layer: -1}}"]
+    content = yaml.safe_load(study.read_text(encoding="utf-8"))
+    more = [more[0] % content["features"]["plain"]["model"], "arms.again={features: [again]}"]
+    plan, _ = lay_out_study(load_study(str(study), overrides=more), RunOptions(alone))
+    units = study_units(plan)
+    made = [recipe.key for unit in units.values() for recipe in unit.makes]
+    readouts = {r.key for u in units.values() for r in u.makes if r.stage == "readout"}
+    assert sorted(key for key in made if key not in readouts) == sorted(set(made) - readouts)
+    assert set(units["fit again, UTS01"].needs) <= set(units)
+    assert units["fit again, UTS01"].needs == units["fit plain, UTS01"].needs
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -288,11 +340,14 @@ def test_gpu_jobs_have_a_script_of_their_own(tmp_path: Path, cli: Cli, study: Pa
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_local_gpu_workers_see_one_gpu_each(tmp_path: Path, device: str) -> None:
-    gpu = {"workers": 2, "device": device, "threads": 3}
+def test_local_gpu_workers_see_one_gpu_each(
+    tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    gpu = {"workers": 2, "threads": 3} | ({"device": device} if device == "cpu" else {})
     specs = worker_specs(read_cluster(_cluster(tmp_path, yaml.safe_dump({"gpu": gpu}))))
     options: Callable[[str], dict[str, Any]] = lambda name: specs[name]["options"]  # noqa: E731
     seen = [options(f"gpu-{n}")["env"].get("CUDA_VISIBLE_DEVICES") for n in range(2)]
-    assert seen == (["0", "1"] if device == "cuda" else [None, None])
+    assert seen == (["2", "3"] if device == "cuda" else [None, None])
     assert options("gpu-0")["env"]["OMP_NUM_THREADS"] == "3"
     assert options("cpu-0")["resources"] == {"CPU": 1}

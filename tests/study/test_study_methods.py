@@ -14,6 +14,7 @@ from study_trees import Cli, StudyFile
 from brainaligner.core import Clock, Space, Split
 from brainaligner.study import StudyConfig, load_study
 from brainaligner.study import _methods as methods
+from brainaligner.study._validation import validation_study
 
 CHECKPOINT = ("--set", "brains.brainlm.checkpoint=vitmae_650M")
 SECTION_1 = (
@@ -33,16 +34,17 @@ SECTION_1 = (
     "presentations of the repeated story",
     "cross-validated over 5 folds inside the aligner's training stories",
     "block permutation (1000 permutations",
-    "a learned linear layer brings them to the model's width",
+    "brought to the model's width by a learned linear layer",
     "started from bert-large-uncased",
     "one model for each subject",
     "no cross-fitting",
-    "Brain vectors of the TRs 0 (counted from the text's) stand before the text",
+    "Brain vectors of the TRs 0 (counted from the text's)",
+    "stand before the text as input embeddings",
     "15 % of the text's tokens were selected",
     "80 % of them masked, 10 % replaced by",
     "10 % left",
     "the loss is that of selected tokens alone",
-    "The top 2 layers were trained; all below stayed frozen",
+    "The top 2 layers were trained, with the masked-LM head; all below stayed frozen",
     "betas (0.9, 0.98)",
     "weight decay 0.01",
     "learning rate 1e-05",
@@ -88,7 +90,7 @@ def test_the_published_study_is_told_in_full(name: str) -> None:
         if name[-1] == "2" and re.search(r"cross-validated|permutation|repeated|15 %", setting):
             continue
         assert setting in text, setting
-    assert "alpha from 0.01 to 1000" in text or "0.01, 0.1, 1, 10, 100, 1000" in text
+    assert "alpha: 0.01 to 1000 in 6 steps" in text or "from 0.01 to 1000 in 6 steps" in text
     if name[-1] == "2":
         for rate in (30, 45, 60, 75, 90):
             assert f"{rate} % of the text's tokens were selected" in text
@@ -104,17 +106,44 @@ def test_predicting_studies_tell_their_losses() -> None:
         "principal components",
         "cross-fitted over 5 folds of training stories",
         "one model for all subjects",
-        "Losses: predict (weight 1)",
-        "Losses: language (weight 1)",
+        "Losses: predict (weight 1, by correlation)",
+        "Losses: language (weight 1, on 25 % of the texts)",
+        "Layer 4 and those right below it, 2 in all, were trained",
+        "what a regression on Z leaves of the responses",
+        "of 2 evaluations in an epoch",
         "cross-fitted heads",
         "at delays 1, 2, 3 and 4",
-        "by correlation",
         "moved circularly in time",
         "with the nuisance block Z",
         "weights drawn by seed",
         "10 TRs of left context",
     ):
         assert words in text, words
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_nothing_is_said_that_a_setting_takes_back() -> None:
+    changes = [
+        "tunings.text.aligner.clip=0",
+        "tunings.es60-lag.aligner.train_projection=false",
+        "brains.es60.encoder.k=null",
+        "arms.plain-z.design.word_length=true",
+    ]
+    config = load_study("components-table1", overrides=changes)
+    found = dict(methods.study_methods(_prepared(config, {"UTS01": 200})).paragraphs)
+    text = next(part for part in found["Tuning"].split("started from") if "no clipping" in part)
+    assert "Brain vectors" not in text  # that tuning reads none
+    assert "a drawn, fixed linear layer" in found["Tuning"]
+    assert "all targets that a ridge predicts best" in found["Brain encoders"]
+    assert found["Readout"].count("word length in it") == 1
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_validation_runs_do_not_speak_of_test_scores() -> None:
+    config = validation_study(load_study("baseline"))
+    found = dict(methods.study_methods(_prepared(config, {"UTS01": 200})).paragraphs)
+    assert "responses to test stories were not read" in found["Stories"]
+    assert "Test stories were scored" not in found["Stories"]
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from brainaligner.aligner._layer_cache import LayerCache, whole_file
 from brainaligner.aligner._settings import Precision
 from brainaligner.aligner._span import LayerSpan
 from brainaligner.aligner._token_table import TokenTable, text_groups
-from brainaligner.core import Progress, array_digest
+from brainaligner.core import Progress, array_digest, no_progress
 
 
 def pooled_states(
@@ -87,22 +88,43 @@ def kept_pooled(
         for story, rows in table.rows.items()
         if (rows >= 0).any()
     }
-    known = {story: _kept(path, shapes[story]) for story, path in paths.items()}
-    found = {story: rows for story, rows in known.items() if rows is not None}
-    missing = [story for story, rows in known.items() if rows is None]
-    if missing:
-        part, places = table.of_stories(missing)
-        made = pooled_states(
-            span, part, lambda text: below(int(places[text])), device=device, progress=progress
-        )
-        for story, rows in made.items():
-            with whole_file(paths[story]) as file, file.open("wb") as stream:
-                np.save(stream, rows)
-        found |= made
     return {
-        story: found[story] if story in found else np.zeros(shape, dtype=np.float32)
-        for story, shape in shapes.items()
+        story: _read_or_pool(span, table, below, (story, shape, paths.get(story)), device=device)
+        for story, shape in _told(shapes, progress)
     }
+
+
+def _told(
+    shapes: Mapping[str, tuple[int, int]], progress: Progress
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    for n, (story, shape) in enumerate(shapes.items()):
+        yield story, shape
+        progress("pooled states", n + 1, len(shapes))
+
+
+def _read_or_pool(
+    span: LayerSpan,
+    table: TokenTable,
+    below: LayerCache,
+    of: tuple[str, tuple[int, int], Path | None],
+    *,
+    device: str | torch.device,
+) -> Float32[np.ndarray, "time feature"]:
+    """Rows of a story, whose texts are batched by themselves: other stories change no digit."""
+    story, shape, path = of
+    if path is None:
+        return np.zeros(shape, dtype=np.float32)
+    kept = _kept(path, shape)
+    if kept is not None:
+        return kept
+    part, places = table.of_stories([story])
+    rows = pooled_states(
+        span, part, lambda text: below(int(places[text])), device=device, progress=no_progress
+    )[story]
+    # another run may empty the folder: it is but kept for the next
+    with suppress(FileNotFoundError), whole_file(path) as file, file.open("wb") as stream:
+        np.save(stream, rows)
+    return rows
 
 
 def _kept(path: Path, shape: tuple[int, int]) -> Float32[np.ndarray, "time feature"] | None:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import nn
 from torch.nn import functional
 
+_ATTENTION = ("attention_head_size", "scaling", "dropout")
 _PARTS = ("attention.self.query", "attention.self.key", "attention.self.value",
           "attention.output.dense", "intermediate.dense", "output.dense")  # fmt: skip
 
@@ -16,7 +17,10 @@ _PARTS = ("attention.self.query", "attention.self.key", "attention.self.value",
 def is_divisible(layer: nn.Module) -> bool:
     """Whether `ReadTokens` can stand in for a layer: an encoder layer built as BERT's."""
     names = {name for name, _ in layer.named_modules()}
-    return names.issuperset(_PARTS) and not getattr(layer, "is_decoder", True)
+    if not names.issuperset(_PARTS) or getattr(layer, "is_decoder", True):
+        return False
+    attention = layer.get_submodule("attention.self")
+    return all(hasattr(attention, name) for name in _ATTENTION)
 
 
 class ReadTokens(nn.Module):

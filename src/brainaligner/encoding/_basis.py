@@ -129,7 +129,7 @@ class Basis(abc.ABC):
         grid = torch.tensor(alpha, dtype=torch.float64, device=self.device)
         coefficients = block.values / (self.eigenvalues[:, None] + grid)
         coefficients[self.eigenvalues <= 0] = 0.0  # see `shrinkage`
-        weights = self.weights(coefficients.to(self.products))
+        weights = self._block_weights(coefficients)
         if own.scaled:
             weights = weights / torch.tensor(own.scale, device=self.device)[:, None]
         rounded = weights.to(dtype)
@@ -162,6 +162,10 @@ class Basis(abc.ABC):
     def _sum_products(
         self, targets: slice, shift: Float64[torch.Tensor, "target"]
     ) -> tuple[Matrix64, Float64[torch.Tensor, "target"]]: ...
+
+    def _block_weights(self, coefficients: Matrix64) -> Matrix:
+        """Weights of a block of targets, in the precision of its products."""
+        return self.weights(coefficients)
 
     @abc.abstractmethod
     def weights(self, coefficients: Matrix) -> Matrix:
@@ -196,6 +200,9 @@ class PrimalBasis(Basis):
     def weights(self, coefficients: Matrix) -> Matrix:
         """``V c``, in the precision of c."""
         return self._rounded[coefficients.dtype] @ coefficients
+
+    def _block_weights(self, coefficients: Matrix64) -> Matrix:
+        return self.weights(coefficients.to(self.products))
 
     @cached_property
     def _rounded(self) -> dict[torch.dtype, Matrix]:

@@ -49,10 +49,12 @@ class RidgeSettings:
         Decompose ``X'X`` (feature x feature) or ``X X'`` (TR x TR); "auto" takes the
         smaller. The results are the same.
     products : {"float32", "float64"}
-        Precision of the products that run over TRs and targets, and of the weights.
-        Decompositions, products with them, and all that leaves stories out are float64
-        always. Without an intercept, float32 wants features or responses without large
-        means: r is off by 1e-4 where both lie 30 and 10 standard deviations from 0.
+        Precision of the products that run over targets (in the primal form: those with TRs,
+        and with eigenvectors), and of the weights. Decompositions, the dual form, and all that
+        leaves stories out are float64 always. In float32 the error of r grows as
+        ``1e-7 sqrt(largest eigenvalue / (smallest + alpha))``. Without an intercept, float32
+        wants features or responses without large means: r is off by 1e-4 where both lie 30 and
+        10 standard deviations from 0.
     """
 
     alphas: tuple[float, ...] = WIDE_GRID

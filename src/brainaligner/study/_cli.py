@@ -173,15 +173,21 @@ def run(
             do="Confirm on one machine: what divisions share is in the store.",
         )
     if plan:
-        _show_plan(study, options, changes, validation=validation, as_json=as_json)
-        _show_job_scripts(cluster)
+        scripts = _job_scripts(cluster)
+        _show_plan(study, options, changes, scripts, validation=validation, as_json=as_json)
     else:
         on = {"confirm": confirm, "validation": validation, "as_json": as_json}
         _run_and_show(study, options, changes, cluster=cluster, **on)
 
 
 def _show_plan(
-    study: str, options: RunOptions, overrides: list[str], *, validation: bool, as_json: bool
+    study: str,
+    options: RunOptions,
+    overrides: list[str],
+    scripts: dict[str, str],
+    *,
+    validation: bool,
+    as_json: bool,
 ) -> None:
     from brainaligner.study._audit_plan import audit_plan
     from brainaligner.study._audit_words import audit_record
@@ -200,12 +206,15 @@ def _show_plan(
     if as_json:
         priced = [asdict(stage) for stage in stages]
         found = {"operations_per_second": speed, "stages": priced, "audit": audit}
+        found |= {"job_scripts": scripts} if scripts else {}
         print_json(found | {"foresight": foresight})
         return
     print_table(["stage", "what", "time", "memory", "disk"], plan_rows(stages, speed))
     lines = (*plan_lines(stages, speed), *audit_lines(audit), *foresight_lines(foresight))
     for line in lines:
         print(line)
+    for resource, script in scripts.items():
+        print(f"\n# a job for {resource} units\n{script}")
 
 
 @app.command(
@@ -259,13 +268,11 @@ def demo(out: Out = DEFAULT_OUT, device: Device = "cpu", threads: Threads = None
     _run_and_show("demo", RunOptions(out, None, device, threads), [], as_json=False)
 
 
-def _show_job_scripts(cluster: Path | None) -> None:
+def _job_scripts(cluster: Path | None) -> dict[str, str]:
     from brainaligner.study._cluster import job_scripts
     from brainaligner.study._cluster_config import read_cluster
 
-    if cluster is not None:
-        for resource, script in job_scripts(read_cluster(cluster)).items():
-            print(f"\n# a job for {resource} units\n{script}")
+    return {} if cluster is None else job_scripts(read_cluster(cluster))
 
 
 def _run_and_show(

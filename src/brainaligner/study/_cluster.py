@@ -6,8 +6,10 @@ import asyncio
 import importlib
 import logging
 import os
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,14 @@ from brainaligner.study._cluster_worker import REST, Order, make_unit
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._files import study_yaml
 from brainaligner.study._options import RunOptions
+from brainaligner.study._prepare import data_folder
 from brainaligner.study._progress import Reporter, reporting
 from brainaligner.study._run import lay_out_study
 from brainaligner.study._store import Store
 from brainaligner.study._units import Unit, study_units
 from brainaligner.study._validation import scored_plan
 
+_REFILL_S = 15.0
 _EXTRA = "pip install 'brainaligner[cluster]'"
 _JOBS = {"pbs": "PBSJob", "slurm": "SLURMJob", "lsf": "LSFJob", "sge": "SGEJob"}
 _RESOURCES = {"pbs": "resource_spec", "sge": "resource_spec"}
@@ -61,96 +65,134 @@ def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterCon
         If the scheduler is lost, or one unit loses too many workers.
     """
     _need_dask()
+    on_gpu = cluster.jobs.get("GPU", cluster.cpu).device
     options = replace(options, out=options.out.expanduser().absolute())
-    plan, store = lay_out_study(config, options)
+    if config.dataset.simulation is None:
+        data = data_folder(config, options.data).expanduser().absolute()
+        options = replace(options, data=str(data))
+    plan, store = lay_out_study(config, options, check=on_gpu == "cpu")
     units = study_units(scored_plan(plan))
-    with reporting() as reporter, _client(cluster, reporter) as client:
-        _make_all(client, units, (Store(store.folder).open(), config, options), cluster, reporter)
-    return options.out / config.name
-
-
-def _make_all(
-    client: Any,
-    units: Mapping[str, Unit],
-    of: tuple[Store, StudyConfig, RunOptions],
-    cluster: ClusterConfig,
-    reporter: Reporter,
-) -> None:
-    from distributed import as_completed
-    from distributed.scheduler import KilledWorker
-
-    store, config, options = of
+    missing = {
+        key: unit for key, unit in units.items() if not unit.is_done(Store(store.folder).open())
+    }
     orders = {
         resource: Order(
-            study_yaml(config), replace(options, device=jobs.device, threads=jobs.threads)
+            study_yaml(config),
+            replace(options, device=jobs.device or "cpu", threads=jobs.threads),
+            os.getcwd(),
         )
         for resource, jobs in cluster.jobs.items()
     }
-    futures = _submitted(client, units, store, orders, cluster)
-    words = {futures[key].key: unit.words for key, unit in units.items() if key in futures}
-    done = 0
-    try:
-        for future in as_completed(list(futures.values())):
-            seconds = future.result()
-            done += 1
-            reporter(f"units of {config.name}", done, len(futures))
-            reporter.line(f"{words.get(future.key, 'scores, table and page')}: {seconds:.1f} s")
-    except KilledWorker as error:
-        raise ClusterError(
-            f"cluster: {cluster.retries + 1} workers died with one unit ({error.task}). Look at "
-            "their logs (memory? walltime?); the same command goes on with what is finished."
-        ) from None
-    except (OSError, asyncio.CancelledError) as error:
-        raise ClusterError(
-            f"cluster: the scheduler was lost ({type(error).__name__}). The same command goes on "
-            "with what is finished."
-        ) from None
-    finally:
-        client.cancel(list(futures.values()), force=True)
+    with reporting() as reporter, _client(cluster, reporter) as (client, room):
+        _Dispatch(client, room, orders, missing, cluster.retries).run(config.name, reporter)
+    return options.out / config.name
 
 
-def _submitted(
-    client: Any,
-    units: Mapping[str, Unit],
-    store: Store,
-    orders: Mapping[str, Order],
-    cluster: ClusterConfig,
-) -> dict[str, Any]:
-    """Futures of all units that are missing, and of the rest."""
-    futures: dict[str, Any] = {}
+class _Dispatch:
+    """Gives units to workers as they come free, so that none waits at a worker that may die.
 
-    def submit(key: str, needs: list[Any], *, on_gpu: bool) -> None:
-        resource = "GPU" if on_gpu and "GPU" in orders else "CPU"
-        futures[key] = client.submit(
-            make_unit, orders[resource], key, *needs,
-            resources={resource: 1}, pure=False, retries=0,
-        )  # fmt: skip
+    Parameters
+    ----------
+    client : distributed.Client
+    room : mapping of resource to int
+        Units that run at a time.
+    orders : mapping of resource to Order
+    units : mapping of key to Unit
+        Those that are missing, each after what it needs.
+    retries : int
+        For messages.
+    """
 
-    for key, unit in units.items():
-        if not unit.is_done(store):
-            submit(key, [futures[n] for n in unit.needs if n in futures], on_gpu=unit.on_gpu)
-    submit(REST, list(futures.values()), on_gpu=False)
-    return futures
+    def __init__(
+        self,
+        client: Any,
+        room: Mapping[str, int],
+        orders: Mapping[str, Order],
+        units: Mapping[str, Unit],
+        retries: int,
+    ) -> None:
+        from distributed import as_completed
+
+        self.client, self.orders, self.retries = client, orders, retries
+        self.free = dict(room)
+        self.waiting, self.n_units = dict(units), len(units) + 1
+        self.running: dict[Any, tuple[str, str, str]] = {}  # future: key, words, resource
+        self.completed = as_completed()
+
+    def run(self, study: str, reporter: Reporter) -> None:
+        """Make all units, then what follows them."""
+        from distributed.comm.core import CommClosedError
+        from distributed.scheduler import KilledWorker
+
+        n_done = 0
+        try:
+            while n_done < self.n_units:
+                self._submit_ready()
+                future = next(self.completed)
+                _, words, resource = self.running[future]
+                seconds = future.result()
+                del self.running[future]
+                self.free[resource] += 1
+                n_done += 1
+                reporter.line(f"{words}: {seconds:.1f} s")
+                reporter(f"units of {study}", n_done, self.n_units)
+        except KilledWorker:
+            raise ClusterError(
+                f"cluster: {self.retries + 1} workers died with one unit ({words}). Look at their "
+                "logs (memory? walltime?); the same command goes on with what is finished."
+            ) from None
+        except (CommClosedError, CancelledError, asyncio.CancelledError) as error:
+            raise ClusterError(
+                f"cluster: the scheduler was lost ({type(error).__name__}). The same command goes "
+                "on with what is finished."
+            ) from None
+        finally:
+            with suppress(Exception):  # of a scheduler that is gone
+                self.client.cancel(list(self.running), force=True)
+
+    def _submit_ready(self) -> None:
+        """Submit units whose needs are there while there is room; the rest once all are done."""
+        ahead = {*self.waiting, *(key for key, *_ in self.running.values())}
+        for key, unit in list(self.waiting.items()):
+            resource = "GPU" if unit.on_gpu and "GPU" in self.orders else "CPU"
+            if self.free[resource] and not ahead & {*unit.needs}:
+                del self.waiting[key]
+                self._submit(key, unit.words, resource)
+        if not self.waiting and not self.running:
+            self._submit(REST, "scores, table and page", "CPU")
+
+    def _submit(self, key: str, words: str, resource: str) -> None:
+        future = self.client.submit(
+            make_unit, self.orders[resource], key, resources={resource: 1}, pure=False
+        )
+        self.free[resource] -= 1
+        self.running[future] = key, words, resource
+        self.completed.add(future)
 
 
 @contextmanager
-def _client(cluster: ClusterConfig, reporter: Reporter) -> Iterator[Any]:
+def _client(cluster: ClusterConfig, reporter: Reporter) -> Iterator[tuple[Any, dict[str, int]]]:
+    """A client, and how many units of each resource run at a time."""
     import dask
     from distributed import Client
 
-    with dask.config.set({"distributed.scheduler.allowed-failures": cluster.retries}):
-        if cluster.kind == "address":
-            with _connected(cluster) as client:
-                yield client
-            return
-        with _started(cluster) as started, Client(started) as client:
-            if cluster.dashboard is not None:
-                reporter.line(f"dashboard: {client.dashboard_link}")
-            yield client
+    if cluster.kind == "address":
+        with _connected(cluster) as connected:
+            yield connected
+        return
+    room = {resource: jobs.workers for resource, jobs in cluster.jobs.items()}
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": cluster.retries}),
+        _started(cluster) as started,
+        Client(started) as client,
+    ):
+        if cluster.dashboard is not None:
+            reporter.line(f"dashboard: {client.dashboard_link}")
+        yield client, room
 
 
 @contextmanager
-def _connected(cluster: ClusterConfig) -> Iterator[Any]:
+def _connected(cluster: ClusterConfig) -> Iterator[tuple[Any, dict[str, int]]]:
     from distributed import Client
 
     try:
@@ -163,9 +205,9 @@ def _connected(cluster: ClusterConfig) -> Iterator[Any]:
             do="Start 'dask scheduler', and give the address that it prints.",
         ) from None
     with client:
-        offered = {name for w in client.scheduler_info(n_workers=-1)["workers"].values()
-                   for name in w["resources"]}  # fmt: skip
-        lacking = [name for name in cluster.jobs if name not in offered]
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        room = {name: sum(name in w["resources"] for w in workers) for name in cluster.jobs}
+        lacking = [name for name, count in room.items() if not count]
         if lacking:
             raise InputError(
                 "cluster, address",
@@ -173,20 +215,37 @@ def _connected(cluster: ClusterConfig) -> Iterator[Any]:
                 wanted="workers that say what they are",
                 do=f"Start them with --resources {lacking[0]}=1 --nthreads 1.",
             )
-        yield client
+        yield client, room
 
 
 @contextmanager
 def _started(cluster: ClusterConfig) -> Iterator[Any]:
     from distributed import SpecCluster
 
+    specs = worker_specs(cluster)
     with SpecCluster(
-        workers=worker_specs(cluster),
+        workers=specs,
         scheduler=_scheduler(cluster),
         name="brainaligner",
         silence_logs=logging.ERROR,
     ) as started:
-        yield started
+        done = threading.Event()
+        watch = threading.Thread(target=_refill, args=(started, specs, done), daemon=True)
+        watch.start()
+        try:
+            yield started
+        finally:
+            done.set()
+            watch.join()
+
+
+def _refill(started: Any, specs: Mapping[str, Any], done: threading.Event) -> None:
+    """Send a new job for each one that has ended: Dask forgets workers that it has lost."""
+    while not done.wait(_REFILL_S):
+        lost = {name: spec for name, spec in specs.items() if name not in started.worker_spec}
+        if lost:
+            started.worker_spec.update(lost)
+            started.loop.add_callback(started._correct_state)
 
 
 def _scheduler(cluster: ClusterConfig) -> dict[str, Any]:
@@ -223,7 +282,7 @@ def _process(cluster: ClusterConfig, resource: str, jobs: JobConfig, number: int
     from distributed import Nanny
 
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(jobs.threads))
-    visible = {"CUDA_VISIBLE_DEVICES": str(number)} if jobs.device == "cuda" else {}
+    visible = {"CUDA_VISIBLE_DEVICES": _gpu(number)} if jobs.device == "cuda" else {}
     options = {
         "nthreads": 1,
         "resources": {resource: 1},
@@ -236,6 +295,13 @@ def _process(cluster: ClusterConfig, resource: str, jobs: JobConfig, number: int
     if cluster.scratch is not None:
         options["local_directory"] = cluster.scratch
     return {"cls": Nanny, "options": options}
+
+
+def _gpu(number: int) -> str:
+    """One of the GPUs that this process may use."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    allowed = [name for name in given.split(",") if name.strip()]
+    return allowed[number % len(allowed)] if allowed else str(number)
 
 
 def _job(cluster: ClusterConfig, resource: str, jobs: JobConfig) -> dict[str, Any]:

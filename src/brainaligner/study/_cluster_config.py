@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -37,8 +37,8 @@ class JobConfig:
         Further lines of the job script after ``#PBS``, ``#SBATCH`` ...
     prologue : tuple of str
         Shell lines before the worker starts: modules, the environment.
-    device : str
-        Torch device: ``"cpu"``, ``"cuda"``.
+    device : str, optional
+        Torch device; ``"cuda"`` where nothing is said for `gpu`, else ``"cpu"``.
     """
 
     workers: int = 2
@@ -50,7 +50,7 @@ class JobConfig:
     resources: str | None = None
     directives: tuple[str, ...] = ()
     prologue: tuple[str, ...] = ()
-    device: str = "cpu"
+    device: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads"):
@@ -104,6 +104,9 @@ class ClusterConfig:
                 wanted="an address with kind 'address', and with no other",
                 do="Give both or neither.",
             )
+        object.__setattr__(self, "cpu", replace(self.cpu, device=self.cpu.device or "cpu"))
+        if self.gpu is not None:
+            object.__setattr__(self, "gpu", replace(self.gpu, device=self.gpu.device or "cuda"))
         for name, jobs in self.jobs.items():
             self._check_jobs(name, jobs)
         if self.retries < 0:

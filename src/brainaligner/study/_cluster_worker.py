@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,16 +29,17 @@ class Order:
         YAML of the whole study.
     options : RunOptions
         Folders that workers see too; the device and the threads of this worker.
+    place : str
+        The client's working folder, from which relative paths of the study count.
     """
 
     study: str
     options: RunOptions
+    place: str
 
 
-def make_unit(order: Order, key: str, *_: object) -> float:
+def make_unit(order: Order, key: str) -> float:
     """Make one unit of a study; returns the seconds that it took.
-
-    Further arguments are what the units before it returned: they are waited for, not read.
 
     Raises
     ------
@@ -45,11 +47,15 @@ def make_unit(order: Order, key: str, *_: object) -> float:
         As the stage raises it.
     """
     begun = time.monotonic()
+    os.chdir(order.place)
     if key == REST:
         run_study(study_from_text(order.study), order.options)
         return time.monotonic() - begun
     order.options.activate()
     store, units = _laid_out(order)
+    if key not in units:  # laid out before the data changed
+        _laid_out.cache_clear()
+        store, units = _laid_out(order)
     if not units[key].is_done(store):
         units[key].make(store, order.options, SilentReporter())
     return time.monotonic() - begun
@@ -57,5 +63,5 @@ def make_unit(order: Order, key: str, *_: object) -> float:
 
 @lru_cache(maxsize=1)
 def _laid_out(order: Order) -> tuple[Store, dict[str, Unit]]:
-    plan, store = lay_out_study(study_from_text(order.study), order.options)
+    plan, store = lay_out_study(study_from_text(order.study), order.options, check=False)
     return store.open(), study_units(scored_plan(plan))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from brainaligner.aligner import AlignerSettings, ObjectiveSettings
 from brainaligner.brain import BrainSettings
+from brainaligner.core import WithinStorySplit
 from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
 from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._methods_words import (
-    LEARNED,
     REFERENCES,
     SOURCES,
     aligner_words,
@@ -82,14 +82,20 @@ def _data(prepared: Prepared) -> str:
 
 
 def _stories(prepared: Prepared) -> str:
-    config = prepared.config
-    splits = prepared.division.splits
+    config, splits = prepared.config, prepared.division.splits
+    words = split_words(splits, config.split)
+    if any(isinstance(split, WithinStorySplit) for split in splits.values()):
+        return f"Parts of one story were predicted in turn ({words})."
     told = len({story for split in splits.values() for story in split.stories})
+    tested = (
+        "Scores are those of validation stories; responses to test stories were not read."
+        if config.scored_on == "validation"
+        else "Test stories were scored after both."
+    )
     return (
-        f"{told} stories were divided by story, never by TR: {split_words(splits, config.split)}. "
-        "Training stories fit the readout, validation stories choose its settings, and test "
-        "stories "
-        "were scored after both."
+        f"{told} stories were divided by story, never by TR: {words}. Training stories fit the "
+        "readout, and validation stories choose its settings, unless training stories left out in "
+        f"turn do. {tested}"
     )
 
 
@@ -126,7 +132,7 @@ def _encoder(brain: BrainConfig) -> str:
     return (
         f"BrainLM (Ortega Caro et al., 2024), {weights}; for each TR the state of layer "
         f"{settings.layer} over a window of 200 samples that ends there ({every}), pooled over "
-        f"{settings.pooling.replace('_', ' ')} ({settings.columns}); {LEARNED}." + whose
+        f"{settings.pooling.replace('_', ' ')} ({settings.columns})." + whose
     )
 
 
@@ -142,7 +148,7 @@ def _tuning(tuning: TuningConfig) -> str:
     how = (
         objective_words(settings)
         if isinstance(settings, ObjectiveSettings)
-        else aligner_words(settings)
+        else aligner_words(settings, with_brain=tuning.brain is not None)
     )
     whose = {
         "own": "one model for each subject",
@@ -155,12 +161,17 @@ def _tuning(tuning: TuningConfig) -> str:
         else f"cross-fitted over {tuning.cross_fit} folds of training stories"
     )
     context = f"{tuning.context_rows} TRs of left context" if tuning.context_rows else "no context"
+    head = tuning.head
+    learned = (
+        f" A checkpoint without a masked-LM head learned one first, all else frozen "
+        f"({head.epochs} epochs at most, learning rate {head.learning_rate:g})."
+    )
+    reads_tokens = tuning.objectives is None or tuning.objectives.reads_tokens
     return (
         f"started from {tuning.model}, {whose}, {fold}, {tuning.validation_stories} of the "
-        f"training "
-        f"stories set aside to stop by (drawn with seed {tuning.division_seed}), words of the TR's "
-        f"{tuning.clock} window with {context}, seeds "
-        f"{listed([str(s) for s in tuning.seeds])}. {how}"
+        f"training stories set aside to stop by (drawn with seed {tuning.division_seed}), words of "
+        f"the TR's {tuning.clock} window with {context}, seeds "
+        f"{listed([str(s) for s in tuning.seeds])}. {how}{learned * reads_tokens}"
     )
 
 
@@ -184,20 +195,18 @@ def _score_sentences(config: StudyConfig) -> Iterator[str]:
     cuts = listed([str(cut) for cut in evaluation.cuts])
     yield (
         "Scores are Pearson correlations of predicted and measured responses over all rows of the "
-        f"test stories, for each target, with {cuts} rows cut at each end of a story; their "
-        f"mean and "
-        "median over targets are given for each subject and averaged over subjects."
+        f"scored stories, for each target, with {cuts} rows cut at each end of a story; their mean "
+        "and median over targets are given for each subject and averaged over subjects."
     )
     yield (
-        f"Intervals are 95 % studentised bootstrap intervals over stories "
-        f"({evaluation.n_bootstrap} "
-        f"draws); the shift null moves predictions in time ({evaluation.n_shifts} draws)."
+        f"Intervals of {100 * evaluation.level:g} % are bootstrapped over stories "
+        f"({evaluation.n_bootstrap} draws); the shift null moves predictions in time "
+        f"({evaluation.n_shifts} draws)."
     )
     tests = config.significance
     if tests is not None:
         yield (
             f"Each target was tested by block permutation ({tests.permutations} permutations), "
-            f"false "
-            f"discoveries controlled at {tests.q:g} (Benjamini and Hochberg (1995))."
+            f"false discoveries controlled at {tests.q:g} (Benjamini and Hochberg (1995))."
         )
     yield "Computed with brainaligner; each number's recipe stands in the run's report."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from brainaligner.aligner import AlignerSettings, ObjectiveSettings
 from brainaligner.brain import BrainSettings
@@ -41,7 +42,7 @@ REFERENCES = {
 """By the words of the text that cite them."""
 
 
-LEARNED = "a learned linear layer brings them to the model's width"
+_LORA = " by low-rank updates (Hu et al., 2022)"
 Z = "the nuisance block Z (onset kernels, word rate and place in the story)"
 
 
@@ -61,12 +62,13 @@ def text_words(text: TextSettings) -> str:
         (text.context_words, "words"),
     ):
         if amount:
-            context = f"{amount:g} {unit} of left context"
+            begins = " that begins with row 0" if text.context_from == "first_row" else ""
+            context = f"{amount:g} {unit} of left context{begins}"
     layer = "the last layer" if text.layer == -1 else f"layer {text.layer}"
     tokens = "the row's own words" if text.pooling == "own" else "the whole text"
-    way = "states of words resampled by a Lanczos filter" if text.resample == "lanczos" else (
-        f"mean of the output states of {layer} over the tokens of {tokens}"
-    )  # fmt: skip
+    way = f"mean of the output states of {layer} over the tokens of {tokens}"
+    if text.resample == "lanczos":
+        way = f"output states of {layer} for each word, resampled by a Lanczos filter"
     return (
         f"a row gets the words of {clock}, {context}, at most {text.max_tokens} tokens; {way} "
         f"(special tokens {text.special_tokens}, rows without words {text.empty}, {text.dtype})"
@@ -75,18 +77,21 @@ def text_words(text: TextSettings) -> str:
 
 def encoder_words(settings: BrainSettings, plain: tuple[str, DesignSettings] | None) -> str:
     """What an encoder of voxels or components gives."""
-    kept = "all" if settings.k is None else f"{settings.k:,}"
-    few = f" (of fewer, the share {settings.share:g})"
+    best = "all targets"
+    if settings.k is not None:
+        best = f"the {settings.k:,} targets (of fewer, the share {settings.share:g})"
     scale = {
         "training": "z-scored by the statistics of the aligner's training stories",
         "story": "z-scored within each story",
         "none": "as they are",
     }[settings.standardise]
     words = {
-        "high_ev": f"the {kept} targets{few} of highest explainable variance over the "
+        "high_ev": f"{best} of highest explainable variance over the "
         f"presentations of the repeated story, {scale}",
-        "encoding_selection": f"the {kept} targets{few} that a ridge predicts best, "
+        "encoding_selection": f"{best} that a ridge predicts best, "
         f"{_selection(settings, plain)}, {scale}",
+        "split_half_reliability": f"{best} that a ridge predicts most reliably in halves of the "
+        f"training stories, {scale}",
         "all": f"all targets, {scale}",
         "pca": f"the first {settings.width} principal components, {scale}",
         "random_projection": f"a random projection to {settings.width} numbers, {scale}",
@@ -94,7 +99,7 @@ def encoder_words(settings: BrainSettings, plain: tuple[str, DesignSettings] | N
         "constant": "a constant (a control)",
     }.get(settings.kind, f"the encoder {settings.kind!r}, {scale}")
     moved = " Vectors were moved circularly in time, each story by its own random lag (a control)."
-    return f"{words}; {LEARNED}.{moved * settings.shift}"
+    return f"{words}.{moved * settings.shift}"
 
 
 def _selection(settings: BrainSettings, plain: tuple[str, DesignSettings] | None) -> str:
@@ -111,29 +116,34 @@ def _selection(settings: BrainSettings, plain: tuple[str, DesignSettings] | None
     )
 
 
-def aligner_words(settings: AlignerSettings) -> str:
-    """The published masked language modelling beside brain vectors."""
-    return " ".join(_aligner_sentences(settings))
+def aligner_words(settings: AlignerSettings, *, with_brain: bool) -> str:
+    """The published masked language modelling, beside brain vectors or on text alone."""
+    return " ".join(_aligner_sentences(settings, with_brain=with_brain))
 
 
-def _aligner_sentences(settings: AlignerSettings) -> Iterator[str]:
+def _aligner_sentences(settings: AlignerSettings, *, with_brain: bool) -> Iterator[str]:
     rest = 1.0 - settings.masked_share - settings.random_share
-    yield (
-        f"Brain vectors of the TRs {listed(_str(settings.brain_rows, sign=True))} (counted "
-        f"from the "
-        f"text's) stand {settings.brain_place} the text as input embeddings (segment "
-        f"{settings.brain_segment}, positions {settings.brain_positions.replace('_', ' ')})."
-    )
+    if with_brain:
+        learned = "a learned" if settings.train_projection else "a drawn, fixed"
+        yield (
+            f"Brain vectors of the TRs {listed(_str(settings.brain_rows, sign=True))} (counted "
+            f"from the text's), brought to the model's width by {learned} linear layer, stand "
+            f"{settings.brain_place} the text as input embeddings (segment "
+            f"{settings.brain_segment}, positions {settings.brain_positions.replace('_', ' ')})."
+        )
     yield (
         "Masked language modelling (Devlin et al., 2019): "
         f"{100 * settings.mask_rate:g} % of the text's tokens were selected, "
-        f"{100 * settings.masked_share:g} % of them masked, {100 * settings.random_share:g} % "
-        f"replaced by "
-        f"tokens drawn from the vocabulary, {100 * rest:.3g} % left; the loss is that of "
-        f"selected tokens alone."
+        f"{100 * settings.masked_share:g} % of them masked, "
+        f"{100 * settings.random_share:g} % replaced by tokens drawn from the vocabulary, "
+        f"{100 * rest:.3g} % left; the loss is that of selected tokens alone."
     )
-    trained = _trained(settings.trained_layers, settings.lora is not None)
-    yield f"{trained}; all below stayed frozen."
+    layers = settings.trained_layers
+    which = "All layers were" if layers == "all" else f"The top {layers} layers were"
+    head = "with the masked-LM head" if settings.train_head else "and not the head"
+    yield (
+        f"{which} trained{_LORA * (settings.lora is not None)}, {head}; all below stayed frozen."
+    )
     yield _optimiser(settings) + (
         f" at most {settings.max_tokens} tokens, batches of {settings.batch} accumulated "
         f"{settings.accumulation} times, {_stop(settings)}."
@@ -147,32 +157,47 @@ def objective_words(settings: ObjectiveSettings) -> str:
 
 
 def _objective_sentences(settings: ObjectiveSettings) -> Iterator[str]:
-    losses = listed([
-        f"{name.replace('_', ' ')} (weight "
-        f"{loss.weight:g})" for name, loss in settings.losses.items()
-    ])  # fmt: skip
-    heads = settings.heads
+    losses = listed([_loss(name, loss) for name, loss in settings.losses.items()])
+    heads, read = settings.heads, listed(_str(settings.read_layers))
     yield f"Losses: {losses}, on stretches of {settings.stretch} consecutive TRs."
-    if settings.predict is not None:
+    if settings.reads_brains:
+        target = "responses"
+        if settings.nuisance == "residual":
+            target = "what a regression on Z leaves of the responses"
         yield (
-            f"Responses were predicted from the pooled states of layer "
-            f"{listed(_str(settings.read_layers))} at delays {listed(_str(heads.delays))} through "
-            f"{heads.rank} shared dimensions and one map per subject "
-            f"({heads.kind.replace('_', '-')} "
-            f"heads that start as reduced-rank regression; Izenman, 1975), by "
-            f"{settings.predict.loss.replace('_', ' ')}."
+            f"The pooled states of layer {read} at delays {listed(_str(heads.delays))} predict "
+            f"{target} through {heads.rank} shared dimensions and one map per subject "
+            f"({heads.kind.replace('_', '-')} heads that start as reduced-rank regression; "
+            "Izenman, 1975)."
         )
-    trained = _trained(settings.trained_layers, settings.lora is not None)
-    yield f"{trained}; all else stayed frozen."
+    layers = settings.trained_layers
+    which = (
+        "All layers up to the highest one that is read were"
+        if layers == "all"
+        else f"Layer {read} and those right below it, {layers} in all, were"
+    )
+    yield f"{which} trained{_LORA * (settings.lora is not None)}; all else stayed frozen."
+    stop = "" if settings.patience is None else (
+        f", stopped after {settings.patience} evaluations without a lower validation loss"
+    )  # fmt: skip
     yield _optimiser(settings) + (
         f" batches of {settings.stretches} stretches accumulated {settings.accumulation} times, "
-        f"{settings.epochs} epochs at most."
+        f"{settings.epochs} epochs at most{stop}; of {settings.evaluations} evaluations in an "
+        "epoch the weights of the lowest validation loss were kept."
     )
 
 
-def _trained(layers: int | str, low_rank: bool) -> str:
-    which = "All layers were" if layers == "all" else f"The top {layers} layers were"
-    return f"{which} trained{' by low-rank updates (Hu et al., 2022)' * low_rank}"
+def _loss(name: str, loss: Any) -> str:
+    """A loss with its weight, and what else it has."""
+    more = [f"weight {loss.weight:g}"]
+    if name == "predict":
+        more.append(f"by {loss.loss.replace('_', ' ')}")
+        more += [f"targets weighted by reliability ** {loss.reliability:g}"] * bool(
+            loss.reliability
+        )
+    if getattr(loss, "share", 1.0) != 1.0:
+        more.append(f"on {100 * loss.share:g} % of the texts")
+    return f"{name.replace('_', ' ')} ({', '.join(more)})"
 
 
 def _optimiser(settings: AlignerSettings | ObjectiveSettings) -> str:
@@ -180,12 +205,12 @@ def _optimiser(settings: AlignerSettings | ObjectiveSettings) -> str:
     warm = f"{steps:,} warm-up steps" if steps is not None else (
         f"warm-up over {100 * (settings.warmup_share or 0.0):g} % of the steps"
     )  # fmt: skip
+    clip = f"gradients clipped at {settings.clip:g}" if settings.clip else "no clipping"
     return (
         "AdamW (Loshchilov and Hutter, 2019) with betas "
         f"({settings.betas[0]:g}, {settings.betas[1]:g}), weight decay {settings.weight_decay:g}, "
         f"learning rate {settings.learning_rate:g} ({settings.schedule} schedule), {warm}, dropout "
-        f"{settings.dropout:g}, gradients clipped at {settings.clip:g}, products in "
-        f"{settings.precision},"
+        f"{settings.dropout:g}, {clip}, products in {settings.precision},"
     )
 
 
@@ -199,15 +224,14 @@ def _stop(settings: AlignerSettings) -> str:
 def readout_words(arm: ArmConfig) -> str:
     """How responses are predicted."""
     design = arm.design
-    delays = listed(_str(design.delays))
-    block = {
-        "none": "without the nuisance block",
-        "with": f"with {Z} beside them",
-        "alone": f"from {Z} alone",
-    }[design.nuisance]
+    block = {"none": "without the nuisance block", "with": f"with {Z} beside them",
+             "alone": f"from {Z} alone"}[design.nuisance]  # fmt: skip
+    length = ", word length in it" * design.word_length
+    rank = arm.reduced_rank
+    grid = "" if rank is not None and rank.form == "one-stage" else f" (alpha: {grid_words(arm)})"
     return (
-        f"at delays {delays} TRs, {block}: {ridge_words(arm)} (alpha from {grid_words(arm)}), one "
-        "prediction for each target."
+        f"at delays {listed(_str(design.delays))} TRs, {block}{length}: {ridge_words(arm)}{grid}; "
+        "each target has its own weights."
     )
 
 

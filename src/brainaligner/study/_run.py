@@ -144,8 +144,13 @@ def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedSta
     return price_plan(*lay_out_study(config, options), options)
 
 
-def lay_out_study(config: StudyConfig, options: RunOptions) -> tuple[Plan, Store]:
-    """Lay out a study without running it; all that can be refused is refused."""
+def lay_out_study(
+    config: StudyConfig, options: RunOptions, *, check: bool = True
+) -> tuple[Plan, Store]:
+    """Lay out a study without running it; all that can be refused is refused.
+
+    Tunings that this machine cannot follow are refused only with `check`.
+    """
     options.activate()
     config = with_controls(config)
     infos = model_infos(config, device=options.device)
@@ -160,7 +165,8 @@ def lay_out_study(config: StudyConfig, options: RunOptions) -> tuple[Plan, Store
             )
         prepared = prepare(config, open_study_dataset(config, data), infos, progress=reporter)
     plan = make_plan(prepared, store=store)
-    check_tunings(plan.tunings, store=store, options=options)
+    if check:
+        check_tunings(plan.tunings, store=store, options=options)
     return plan, store
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -80,7 +81,7 @@ def _all_units(plan: Plan) -> Iterator[Unit]:
             made.setdefault(recipe.key, unit.key)
         return unit
 
-    for together in groups_by_pass(plan.plain_spaces()):
+    for together in _missing_spaces(plan.plain_spaces(), made):
         yield known(_of_features(plan, together, ()))
     for run in plan.runs:
         first: str | None = None
@@ -88,7 +89,7 @@ def _all_units(plan: Plan) -> Iterator[Unit]:
             for tuning, spaces in plan.tunings_of(run, subject):
                 for unit in _of_tuning(plan, tuning, made):
                     yield known(unit)
-                for together in groups_by_pass(spaces):
+                for together in _missing_spaces(spaces, made):
                     yield known(_of_features(plan, together, (made[tuning.recipe.key],)))
             design = plan.tasks[run.name, subject][0].design
             for space in word_design(design).crossed:
@@ -101,6 +102,16 @@ def _all_units(plan: Plan) -> Iterator[Unit]:
             yield fit
 
 
+def _missing_spaces(
+    spaces: Sequence[FeatureSpace], made: dict[str, str]
+) -> Iterator[list[FeatureSpace]]:
+    """Spaces by pass, without those that a unit makes already under another name."""
+    for together in groups_by_pass(spaces):
+        own = {space.recipe.key: space for space in together if space.recipe.key not in made}
+        if own:
+            yield list(own.values())
+
+
 def _of_features(plan: Plan, spaces: Sequence[FeatureSpace], needs: tuple[str, ...]) -> Unit:
     stimuli = plan.prepared.division.stimuli
     recipes = tuple(space.recipe for space in spaces)
@@ -109,7 +120,7 @@ def _of_features(plan: Plan, spaces: Sequence[FeatureSpace], needs: tuple[str, .
         ensure_features(spaces, stimuli, store=store, options=options, reporter=reporter)
 
     names = ", ".join(space.name for space in spaces)
-    return Unit(_key(recipes[0]), f"features {names}", recipes, needs, True, make)
+    return Unit(_key(*recipes), f"features {names}", recipes, needs, True, make)
 
 
 def _of_tuning(plan: Plan, task: TuningTask, made: dict[str, str]) -> Iterator[Unit]:
@@ -148,9 +159,7 @@ def _of_alignments(space: CrossFittedSpace, made: dict[str, str]) -> Unit:
     read = (space.frozen, *(model.space for model in space.models))
     needs = tuple(dict.fromkeys(made[one.recipe.key] for one in read))
     words = f"alignments to {space.frozen.name}"
-    return Unit(
-        _key(recipes[0]), words, recipes, needs, False, lambda *_: space.ensure_alignments()
-    )
+    return Unit(_key(*recipes), words, recipes, needs, False, lambda *_: space.ensure_alignments())
 
 
 def _of_fit(plan: Plan, place: tuple[str, str], needs: tuple[str, ...]) -> Unit:
@@ -161,7 +170,9 @@ def _of_fit(plan: Plan, place: tuple[str, str], needs: tuple[str, ...]) -> Unit:
         for task in plan.tasks[place]:
             task.design.forget()
 
-    return Unit(f"fit-{'-'.join(place)}", f"fit {', '.join(place)}", recipes, needs, False, make)
+    return Unit(
+        f"fit {place[0]}, {place[1]}", f"fit {', '.join(place)}", recipes, needs, False, make
+    )
 
 
 def _make_head(task: TuningTask, store: Store, options: RunOptions, reporter: Reporter) -> None:
@@ -176,5 +187,8 @@ def _make_brain(brain: BrainTask, store: Store, options: RunOptions, reporter: R
     ensure_brain(brain, store=store, options=options, reporter=reporter)
 
 
-def _key(recipe: Recipe) -> str:
-    return f"{recipe.stage}-{recipe.key}"
+def _key(*recipes: Recipe) -> str:
+    """Stage and key; of several recipes, the digest of their keys."""
+    keys = [recipe.key for recipe in recipes]
+    whole = keys[0] if len(keys) == 1 else hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
+    return f"{recipes[0].stage}-{whole}"
