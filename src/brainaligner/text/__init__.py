@@ -18,13 +18,14 @@ from brainaligner.text._model import (
     model_info,
     quiet_transformers,
 )
-from brainaligner.text._settings import TextSettings, resolve_layer
+from brainaligner.text._settings import Dtype, TextSettings, resolve_layer
 from brainaligner.text._states import StoryStates, row_states
 from brainaligner.text._tokens import TokenRow, token_rows
 from brainaligner.text._windows import RowText, row_texts, story_texts, word_texts
 
 __all__ = [
     "DesignSettings",
+    "Dtype",
     "HeadedModel",
     "LanguageModel",
     "ModelInfo",
