@@ -25,6 +25,7 @@ from brainaligner.text import (
 
 _ROUNDING = 2e-2  # of the spread of all values: no float32 value may be further off
 _HALF_ROUNDING = 0.2  # the same for half precision, where texts of another batch round otherwise
+_HALF_FLOOR = 4e-3  # the same, of the spread of all values
 _HALF_COLUMN = 2e-2  # root mean square of a half-precision column, of its own spread
 
 
@@ -170,7 +171,11 @@ def _value_faults(
     entered, made = [], {}
     for story, values in again.items():
         stored = read_array(path, story)
-        if _is_close(one, story, stored, values):
+        unlike = _unlike_columns(one, story, stored, values)
+        if unlike:
+            what = f"{unlike} columns of little spread differ by what rounding may explain"
+            yield Unproven("features", f"{where}, {story}", f"{what} ({one.space.text.dtype})")
+        if unlike is not None:
             continue
         columns = _worst_columns(stored, values)
         entered.append(Entered("predict/design", story, 0, stored[:, columns]))
@@ -189,18 +194,22 @@ def _value_faults(
             yield fault
 
 
-def _is_close(one: FeatureAudit, story: str, stored: np.ndarray, values: np.ndarray) -> bool:
-    """Whether features are those of the model, up to rounding.
+def _unlike_columns(
+    one: FeatureAudit, story: str, stored: np.ndarray, values: np.ndarray
+) -> int | None:
+    """Columns that rounding alone may explain, but their own spread does not; None: other features.
 
     In half precision two honest ways of computing (weights rounded, or products alone) may differ
     by the sum of their errors; either lies near the states in float32.
     """
     dtype = one.space.text.dtype
     if stored.shape != values.shape:
-        return False
-    if _close(stored, values, dtype) or dtype == "float32":
-        return _close(stored, values, dtype)
-    return _close(stored, _computed_again(one, [story], "float32")[story], dtype)
+        return None
+    found = _close(stored, values, dtype)
+    if found == 0 or dtype == "float32":
+        return found
+    exact = _close(stored, _computed_again(one, [story], "float32")[story], dtype)
+    return min((count for count in (found, exact) if count is not None), default=None)
 
 
 def _worst_columns(stored: np.ndarray, values: np.ndarray) -> list[int]:
@@ -211,9 +220,16 @@ def _worst_columns(stored: np.ndarray, values: np.ndarray) -> list[int]:
     return [int(column) for column in order]
 
 
-def _close(stored: np.ndarray, values: np.ndarray, dtype: str) -> bool:
+def _close(stored: np.ndarray, values: np.ndarray, dtype: str) -> int | None:
+    """How many columns differ by more than their own spread allows; None where they are others.
+
+    Rounding in half precision goes by the size of whole rows of states: of a column that hardly
+    varies beside the others it cannot be told from anything else.
+    """
     spread, away = values.std() + 1e-9, stored - values
     if dtype == "float32":
-        return bool(np.abs(away).max() <= _ROUNDING * spread)
-    columns = np.sqrt(np.square(away).mean(axis=0)) <= _HALF_COLUMN * (values.std(axis=0) + 1e-9)
-    return bool(np.abs(away).max() <= _HALF_ROUNDING * spread and columns.all())
+        return 0 if np.abs(away).max() <= _ROUNDING * spread else None
+    errors = np.sqrt(np.square(away).mean(axis=0))
+    over = errors > _HALF_COLUMN * (values.std(axis=0) + 1e-9)
+    good = np.abs(away).max() <= _HALF_ROUNDING * spread
+    return int(over.sum()) if good and (errors[over] <= _HALF_FLOOR * spread).all() else None
