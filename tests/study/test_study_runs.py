@@ -24,7 +24,7 @@ from study_trees import (
 )
 
 FILES = {
-    *("log.txt", "report.html", "run.json", "scores.npz", "study.yaml", "table.tsv"),
+    *("log.txt", "methods.md", "report.html", "run.json", "scores.npz", "study.yaml", "table.tsv"),
     *("significance.npz", "significance.tsv"),
 }
 ARM_STAGES = {"decomposition": 1, "readout": 4, "scores": 2, "story_scores": 2, "report": 1}
