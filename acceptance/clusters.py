@@ -12,14 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import yaml
 
-from acceptance.exporting import STORIES, WORDS
+from acceptance.exporting import STORIES, save_made_up
 
 Result = dict[str, Any]
-N_ROWS, N_TARGETS, N_KILLS = 120, 12, 10
+N_ROWS, N_KILLS = 120, 10
 LOCAL = "kind: local\ncpu: {workers: 2}\n"
 SLURM = 'kind: slurm\ncpu: {workers: 2, memory: 2GB, walltime: "00:30:00"}\n'
 SMALL_DISK_MIB = 60
@@ -75,13 +74,13 @@ def cluster_faults(scratch: Path) -> Result:
 
 def cluster_overhead(scratch: Path) -> Result:
     """What a cluster adds to stages of ten seconds: twelve of them on two workers."""
-    from brainaligner.study._cluster import _client
     from brainaligner.study._cluster_config import read_cluster
+    from brainaligner.study._cluster_start import cluster_client
     from brainaligner.study._progress import SilentReporter
 
     path = scratch / "cluster.yaml"
     path.write_text(LOCAL, encoding="utf-8")
-    with _client(read_cluster(path), SilentReporter()) as client:
+    with cluster_client(read_cluster(path), SilentReporter()) as (client, _):
         client.wait_for_workers(2)
         begun = time.monotonic()
         one = {"resources": {"CPU": 1}, "pure": False}
@@ -108,17 +107,7 @@ def _written(scratch: Path) -> Path:
     """The study and two made-up listeners: SIMULATED."""
     data, study = scratch / "data", scratch / "study.yaml"
     shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    lines = ["story,word,onset_s,offset_s"]
-    for story in STORIES:
-        onsets = np.sort(rng.uniform(0, 2 * N_ROWS, 4 * N_ROWS))
-        words = rng.choice(WORDS, len(onsets))
-        lines += [f"{story},{w},{t:.4f},{t + 0.1:.4f}" for w, t in zip(words, onsets, strict=True)]
-    (data / "words.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    for subject in ("P1", "P2"):
-        rows = {s: rng.standard_normal((N_ROWS, N_TARGETS), np.float32) for s in STORIES}
-        np.savez(data / f"{subject}.npz", **rows)
+    save_made_up(data, ["P1", "P2"], n_rows=N_ROWS, words_per_row=4)
     content = STUDY | {"dataset": {"reader": "folder", "folder": str(data)}}
     study.write_text(yaml.safe_dump(content), encoding="utf-8")
     return study

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,17 +100,22 @@ def _export(scratch: Path) -> Path:
 
 
 def _save_listener(folder: Path) -> None:
-    """Made-up words and noise in the place of responses: SIMULATED."""
+    save_made_up(folder, ["P1"], n_rows=N_ROWS, words_per_row=2)
+
+
+def save_made_up(folder: Path, subjects: Sequence[str], *, n_rows: int, words_per_row: int) -> None:
+    """Made-up words, and noise in the place of each listener's responses: SIMULATED."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     lines = ["story,word,onset_s,offset_s"]
     for story in STORIES:
-        onsets = np.sort(rng.uniform(0, 2 * N_ROWS, 2 * N_ROWS))
+        onsets = np.sort(rng.uniform(0, 2 * n_rows, words_per_row * n_rows))
         words = rng.choice(WORDS, len(onsets))
         lines += [f"{story},{w},{t:.4f},{t + 0.1:.4f}" for w, t in zip(words, onsets, strict=True)]
     (folder / "words.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    responses = {s: rng.standard_normal((N_ROWS, N_TARGETS)).astype(np.float32) for s in STORIES}
-    np.savez(folder / "P1.npz", **responses)
+    for subject in subjects:
+        rows = {s: rng.standard_normal((n_rows, N_TARGETS)).astype(np.float32) for s in STORIES}
+        np.savez(folder / f"{subject}.npz", **rows)
 
 
 def _pinned(name: str) -> str:

@@ -61,27 +61,6 @@ def test_other_lower_layers_have_their_own_states(tiny: Aligners, tmp_path: Path
     assert len([*tmp_path.glob("*.npy")]) == 2 * len(TEXTS)
 
 
-def test_products_of_the_upper_layers_have_the_precision_of_the_settings(
-    tiny: Aligners, tmp_path: Path
-) -> None:
-    model = _tuned(tiny("bert"), 0)
-    exact, rounded = (
-        upper_states(
-            model,
-            TEXTS,
-            [3],
-            unchanged=1,
-            folder=tmp_path,
-            settings=replace(READING, dtype=dtype),
-        )
-        for dtype in ("float32", "bfloat16")
-    )
-    assert exact is not None
-    assert rounded is not None
-    gap = np.abs(exact[3]["a"] - rounded[3]["a"])
-    assert 1e-5 < gap.max() < 0.1
-
-
 @pytest.mark.parametrize(
     ("unchanged", "layers", "reading"),
     [

@@ -20,8 +20,8 @@ from tuning_trees import save_listeners, tuned_study, tuning
 
 from brainaligner.core import InputError
 from brainaligner.study import RunOptions, load_study
-from brainaligner.study._cluster import job_scripts, worker_specs
 from brainaligner.study._cluster_config import read_cluster
+from brainaligner.study._cluster_jobs import job_scripts, worker_specs
 from brainaligner.study._run import lay_out_study
 from brainaligner.study._units import study_units
 
@@ -213,9 +213,9 @@ def test_a_scheduler_that_runs_already(study: Path, alone: Path, tmp_path: Path)
 
 
 def test_a_job_that_ended_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from brainaligner.study import _cluster
+    from brainaligner.study import _cluster_start
 
-    monkeypatch.setattr(_cluster, "_REFILL_S", 0.01)
+    monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.01)
     done, called = threading.Event(), []
     started = SimpleNamespace(worker_spec={"cpu-0": "a"}, _correct_state="correct")
 
@@ -224,7 +224,7 @@ def test_a_job_that_ended_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None
         done.set()
 
     started.loop = SimpleNamespace(add_callback=add_callback)
-    _cluster._refill(started, {"cpu-0": "a", "cpu-1": "b"}, done)
+    _cluster_start._refill(started, {"cpu-0": "a", "cpu-1": "b"}, done)
     assert called == [("correct", {"cpu-0": "a", "cpu-1": "b"})]
 
 

@@ -35,13 +35,13 @@ def upper_states(
 
     States that leave the shared layers are kept in `folder`, in float32, under names that follow
     from the weights below and from the texts: the next model with the same ones reads them. Only
-    the layers above are computed, in the precision that `settings` name, and the highest of them
-    where it is read.
+    the layers above are computed, and the highest of them where it is read. The states are those
+    of `row_states` but for the order of sums.
 
     Parameters
     ----------
     model : LanguageModel
-        In float32.
+        In float32: in half precision the states would be rounded otherwise than a plain model's.
     texts, layers, settings, progress, witness
         As in `row_states`.
     unchanged : int
@@ -67,9 +67,7 @@ def upper_states(
     for story, rows in texts.items():
         witness("read/texts", story, text_hashes(f"{len(t.context)} {t.text}" for t in rows), 0)
     below = keep_states(span, files, pad=table.pad, device=model.device, progress=progress)
-    pooled = pooled_states(
-        span, table, below, device=model.device, precision=settings.dtype, progress=progress
-    )
+    pooled = pooled_states(span, table, below, device=model.device, progress=progress)
     width = model.info.width
     return {
         layer: {story: rows[:, n * width : (n + 1) * width] for story, rows in pooled.items()}

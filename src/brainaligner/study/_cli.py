@@ -269,8 +269,8 @@ def demo(out: Out = DEFAULT_OUT, device: Device = "cpu", threads: Threads = None
 
 
 def _job_scripts(cluster: Path | None) -> dict[str, str]:
-    from brainaligner.study._cluster import job_scripts
     from brainaligner.study._cluster_config import read_cluster
+    from brainaligner.study._cluster_jobs import job_scripts
 
     return {} if cluster is None else job_scripts(read_cluster(cluster))
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import logging
 import os
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from brainaligner.core import BrainAlignerError, InputError
-from brainaligner.study._cluster_config import QUEUES, ClusterConfig, JobConfig
+from brainaligner.core import BrainAlignerError
+from brainaligner.study._cluster_config import ClusterConfig
+from brainaligner.study._cluster_jobs import need_dask
+from brainaligner.study._cluster_start import cluster_client
 from brainaligner.study._cluster_worker import REST, Order, make_unit
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._files import study_yaml
@@ -23,15 +22,8 @@ from brainaligner.study._options import RunOptions
 from brainaligner.study._prepare import data_folder
 from brainaligner.study._progress import Reporter, reporting
 from brainaligner.study._run import lay_out_study
-from brainaligner.study._store import Store
 from brainaligner.study._units import Unit, study_units
 from brainaligner.study._validation import scored_plan
-
-_REFILL_S = 15.0
-_EXTRA = "pip install 'brainaligner[cluster]'"
-_JOBS = {"pbs": "PBSJob", "slurm": "SLURMJob", "lsf": "LSFJob", "sge": "SGEJob"}
-_RESOURCES = {"pbs": "resource_spec", "sge": "resource_spec"}
-_ACCOUNT = {"pbs": "account", "slurm": "account", "lsf": "project", "sge": "project"}
 
 
 class ClusterError(BrainAlignerError):
@@ -64,17 +56,16 @@ def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterCon
     ClusterError
         If the scheduler is lost, or one unit loses too many workers.
     """
-    _need_dask()
+    need_dask()
     on_gpu = cluster.jobs.get("GPU", cluster.cpu).device
     options = replace(options, out=options.out.expanduser().absolute())
     if config.dataset.simulation is None:
         data = data_folder(config, options.data).expanduser().absolute()
         options = replace(options, data=str(data))
     plan, store = lay_out_study(config, options, check=on_gpu == "cpu")
+    store.open()
     units = study_units(scored_plan(plan))
-    missing = {
-        key: unit for key, unit in units.items() if not unit.is_done(Store(store.folder).open())
-    }
+    missing = {key: unit for key, unit in units.items() if not unit.is_done(store)}
     orders = {
         resource: Order(
             study_yaml(config),
@@ -83,7 +74,7 @@ def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterCon
         )
         for resource, jobs in cluster.jobs.items()
     }
-    with reporting() as reporter, _client(cluster, reporter) as (client, room):
+    with reporting() as reporter, cluster_client(cluster, reporter) as (client, room):
         _Dispatch(client, room, orders, missing, cluster.retries).run(config.name, reporter)
     return options.out / config.name
 
@@ -168,187 +159,3 @@ class _Dispatch:
         self.free[resource] -= 1
         self.running[future] = key, words, resource
         self.completed.add(future)
-
-
-@contextmanager
-def _client(cluster: ClusterConfig, reporter: Reporter) -> Iterator[tuple[Any, dict[str, int]]]:
-    """A client, and how many units of each resource run at a time."""
-    import dask
-    from distributed import Client
-
-    if cluster.kind == "address":
-        with _connected(cluster) as connected:
-            yield connected
-        return
-    room = {resource: jobs.workers for resource, jobs in cluster.jobs.items()}
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": cluster.retries}),
-        _started(cluster) as started,
-        Client(started) as client,
-    ):
-        if cluster.dashboard is not None:
-            reporter.line(f"dashboard: {client.dashboard_link}")
-        yield client, room
-
-
-@contextmanager
-def _connected(cluster: ClusterConfig) -> Iterator[tuple[Any, dict[str, int]]]:
-    from distributed import Client
-
-    try:
-        client = Client(cluster.address, timeout="20s")
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "cluster, address",
-            got=f"{cluster.address!r}: {error}",
-            wanted="a Dask scheduler that answers",
-            do="Start 'dask scheduler', and give the address that it prints.",
-        ) from None
-    with client:
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        room = {name: sum(name in w["resources"] for w in workers) for name in cluster.jobs}
-        lacking = [name for name, count in room.items() if not count]
-        if lacking:
-            raise InputError(
-                "cluster, address",
-                got=f"no worker with the resource {' or '.join(lacking)}",
-                wanted="workers that say what they are",
-                do=f"Start them with --resources {lacking[0]}=1 --nthreads 1.",
-            )
-        yield client, room
-
-
-@contextmanager
-def _started(cluster: ClusterConfig) -> Iterator[Any]:
-    from distributed import SpecCluster
-
-    specs = worker_specs(cluster)
-    with SpecCluster(
-        workers=specs,
-        scheduler=_scheduler(cluster),
-        name="brainaligner",
-        silence_logs=logging.ERROR,
-    ) as started:
-        done = threading.Event()
-        watch = threading.Thread(target=_refill, args=(started, specs, done), daemon=True)
-        watch.start()
-        try:
-            yield started
-        finally:
-            done.set()
-            watch.join()
-
-
-def _refill(started: Any, specs: Mapping[str, Any], done: threading.Event) -> None:
-    """Send a new job for each one that has ended: Dask forgets workers that it has lost."""
-    while not done.wait(_REFILL_S):
-        lost = {name: spec for name, spec in specs.items() if name not in started.worker_spec}
-        if lost:
-            started.worker_spec.update(lost)
-            started.loop.add_callback(started._correct_state)
-
-
-def _scheduler(cluster: ClusterConfig) -> dict[str, Any]:
-    from distributed import Scheduler
-
-    port = cluster.dashboard
-    options: dict[str, Any] = {
-        "port": 0,
-        "dashboard": port is not None,
-        "dashboard_address": f"127.0.0.1:{port or 0}",
-    }
-    if cluster.kind == "local":
-        options["host"] = "127.0.0.1"
-    elif cluster.interface is not None:
-        options["interface"] = cluster.interface
-    return {"cls": Scheduler, "options": options}
-
-
-def worker_specs(cluster: ClusterConfig) -> dict[str, dict[str, Any]]:
-    """What Dask is told of each worker, by name."""
-    return {
-        f"{resource.lower()}-{n}": (
-            _job(cluster, resource, jobs)
-            if cluster.kind in QUEUES
-            else _process(cluster, resource, jobs, n)
-        )
-        for resource, jobs in cluster.jobs.items()
-        for n in range(jobs.workers)
-    }
-
-
-def _process(cluster: ClusterConfig, resource: str, jobs: JobConfig, number: int) -> dict[str, Any]:
-    """A process of this machine, started anew where it dies."""
-    from distributed import Nanny
-
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(jobs.threads))
-    visible = {"CUDA_VISIBLE_DEVICES": _gpu(number)} if jobs.device == "cuda" else {}
-    options = {
-        "nthreads": 1,
-        "resources": {resource: 1},
-        "memory_limit": jobs.memory or 0,
-        "env": threads | visible,
-        "host": "127.0.0.1",
-        "dashboard": False,
-        "dashboard_address": "127.0.0.1:0",
-    }
-    if cluster.scratch is not None:
-        options["local_directory"] = cluster.scratch
-    return {"cls": Nanny, "options": options}
-
-
-def _gpu(number: int) -> str:
-    """One of the GPUs that this process may use."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    allowed = [name for name in given.split(",") if name.strip()]
-    return allowed[number % len(allowed)] if allowed else str(number)
-
-
-def _job(cluster: ClusterConfig, resource: str, jobs: JobConfig) -> dict[str, Any]:
-    """A job of a queue."""
-    options: dict[str, Any] = {
-        "cores": jobs.threads,
-        "processes": 1,
-        "memory": jobs.memory,
-        "walltime": jobs.walltime,
-        "queue": jobs.queue,
-        _ACCOUNT[cluster.kind]: jobs.project,
-        _RESOURCES.get(cluster.kind, ""): jobs.resources,
-        "job_extra_directives": list(jobs.directives),
-        "job_script_prologue": [f"export OMP_NUM_THREADS={jobs.threads}", *jobs.prologue],
-        "worker_extra_args": ["--nthreads", "1", "--no-dashboard", "--resources", f"{resource}=1"],
-        "local_directory": cluster.scratch,
-        "interface": cluster.interface,
-        "config_name": cluster.kind,
-    }
-    kept = {name: value for name, value in options.items() if value is not None}
-    queue = importlib.import_module(f"dask_jobqueue.{cluster.kind}")
-    return {"cls": getattr(queue, _JOBS[cluster.kind]), "options": kept}
-
-
-def job_scripts(cluster: ClusterConfig) -> dict[str, str]:
-    """The script of one job of each sort, for people to read before any is sent."""
-    _need_dask()
-    if cluster.kind not in QUEUES:
-        return {}
-    specs = worker_specs(cluster)
-    made = {}
-    for resource in cluster.jobs:
-        spec = specs[f"{resource.lower()}-0"]
-        job = spec["cls"](scheduler="tcp://SCHEDULER", name=resource.lower(), **spec["options"])
-        made[resource] = job.job_script()
-    return made
-
-
-def _need_dask() -> None:
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")  # read by it and its workers
-    try:
-        import dask_jobqueue  # noqa: F401
-        import distributed  # noqa: F401
-    except ImportError:
-        raise InputError(
-            "--cluster",
-            got="no Dask here",
-            wanted="dask, distributed and dask-jobqueue",
-            do=f"Run {_EXTRA}.",
-        ) from None

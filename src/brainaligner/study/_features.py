@@ -280,11 +280,7 @@ def _upper_states(
     at: tuple[Store, RunOptions, Reporter],
     witness: WitnessBook,
 ) -> dict[int, StoryStates] | None:
-    """States from what tuned models share, the same but for the order of sums.
-
-    In lower precisions they would be other states than the plain model's; and a GPU computes them
-    faster than they are read.
-    """
+    """States from what tuned models share; a GPU computes that faster than it is read."""
     store, options, reporter = at
     if not space.unchanged or options.device != "cpu" or space.text.dtype != "float32":
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from brainaligner.aligner import AlignerSettings, ObjectiveSettings
 from brainaligner.brain import BrainSettings
 from brainaligner.study._config import ArmConfig
-from brainaligner.study._words import grid_words, ridge_words
+from brainaligner.study._words import context_words, grid_words, ridge_words
 from brainaligner.text import DesignSettings, TextSettings
 
 SOURCES = {
@@ -55,15 +55,7 @@ def listed(names: Sequence[str]) -> str:
 def text_words(text: TextSettings) -> str:
     """How states of a language model become rows."""
     clock = "its own TR" if text.clock == "own" else "the TR before"
-    context = "no left context"
-    for amount, unit in (
-        (text.context_rows, "TRs"),
-        (text.context_seconds, "s"),
-        (text.context_words, "words"),
-    ):
-        if amount:
-            begins = " that begins with row 0" if text.context_from == "first_row" else ""
-            context = f"{amount:g} {unit} of left context{begins}"
+    context = context_words(text) or "no left context"
     layer = "the last layer" if text.layer == -1 else f"layer {text.layer}"
     tokens = "the row's own words" if text.pooling == "own" else "the whole text"
     way = f"mean of the output states of {layer} over the tokens of {tokens}"

@@ -34,12 +34,8 @@ from brainaligner.study._prepare import (
     open_study_dataset,
     prepare,
 )
-from brainaligner.study._pricing import (
-    SHARE_OF_PEAK,
-    PricedStage,
-    operations_per_second,
-    price,
-)
+from brainaligner.study._pricing import SHARE_OF_PEAK, operations_per_second, price
+from brainaligner.study._pricing_tunings import PricedStage
 from brainaligner.study._progress import Reporter, SilentReporter, reporting
 from brainaligner.study._screen_foresight import foresight_lines
 from brainaligner.study._significance import ensure_significances

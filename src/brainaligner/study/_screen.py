@@ -15,7 +15,7 @@ from brainaligner.study._screen_foresight import foresight_lines
 from brainaligner.study._screen_significance import significance_screen
 
 if TYPE_CHECKING:
-    from brainaligner.study._pricing import PricedStage
+    from brainaligner.study._pricing_tunings import PricedStage
 
 _SUBJECTS_ABREAST = 3
 _PLACES_SHOWN = 6

@@ -12,8 +12,9 @@ import numpy as np
 from brainaligner.core import BrainAlignerError, InputError
 from brainaligner.study._disk import writing_to
 from brainaligner.study._options import RunOptions
-from brainaligner.study._pricing import SHARE_OF_PEAK, PricedStage, operations_per_second, price
+from brainaligner.study._pricing import SHARE_OF_PEAK, operations_per_second, price
 from brainaligner.study._pricing_checks import costs_after, costs_before
+from brainaligner.study._pricing_tunings import PricedStage
 from brainaligner.study._progress import reporting
 from brainaligner.study._search_checks import Checked, check_search
 from brainaligner.study._search_files import Found, trial_line, write_found

@@ -8,7 +8,7 @@ from brainaligner.core import Split, ValidationSplit, WithinStorySplit
 from brainaligner.encoding import ReducedRankSettings
 from brainaligner.study._config import ArmConfig, FeatureConfig
 from brainaligner.study._dataset_config import SplitConfig
-from brainaligner.text import ModelInfo
+from brainaligner.text import ModelInfo, TextSettings
 
 
 def model_words(info: ModelInfo) -> str:
@@ -16,18 +16,24 @@ def model_words(info: ModelInfo) -> str:
     return f"{info.n_layers} layers of width {info.width}, content {info.digest[:12]}"
 
 
-def feature_words(name: str, feature: FeatureConfig) -> str:
-    """One feature space in words."""
-    text = feature.text
-    context = "one-TR text"
+def context_words(text: TextSettings) -> str:
+    """Left context in words; none where there is none."""
+    begins = " from row 0 on" if text.context_from == "first_row" else ""
     for amount, unit in (
         (text.context_rows, "TRs"),
         (text.context_seconds, "s"),
         (text.context_words, "words"),
     ):
         if amount:
-            begins = " from row 0 on" if text.context_from == "first_row" else ""
-            context = f"{amount:g} {unit} of left context{begins}, at most {text.max_tokens} tokens"
+            return f"{amount:g} {unit} of left context{begins}"
+    return ""
+
+
+def feature_words(name: str, feature: FeatureConfig) -> str:
+    """One feature space in words."""
+    text = feature.text
+    context = context_words(text)
+    context = f"{context}, at most {text.max_tokens} tokens" if context else "one-TR text"
     layer = "last layer" if text.layer == -1 else f"layer {text.layer}"
     pooled = "the TR's own tokens" if text.pooling == "own" else "all tokens"
     way = "Lanczos-resampled word states" if text.resample == "lanczos" else f"mean of {pooled}"
