@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -67,7 +68,12 @@ def test_an_interrupted_run_says_how_to_go_on(
     study = save_study(tmp_path / "study.yaml", tiny_study(checkpoint, sound_data))
     arguments = command("run", study, "--out", tmp_path / "out", "--threads", "1")
     process = subprocess.Popen(
-        arguments, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        arguments,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=_heed_interrupts,
     )
     _wait_for_work(process, tmp_path / "out" / "tiny" / "log.txt")
     process.send_signal(signal.SIGINT)
@@ -77,4 +83,35 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert "Traceback" not in said
     assert not list((tmp_path / "out" / "store" / "tmp").iterdir())
     log = (tmp_path / "out" / "tiny" / "log.txt").read_text()
-    assert "stopped: KeyboardInterrupt" in log
+    assert "stopped: StoppedByUser" in log
+
+
+def test_an_interrupt_inside_generated_code_still_exits_with_130(tmp_path: Path) -> None:
+    """CPython would die of the signal, for it runs such code from a string."""
+    program = (
+        "import os, signal, typer\n"
+        "from brainaligner.study._printing import stoppable\n"
+        "def work():\n"
+        "    with stoppable():\n"
+        "        exec('os.kill(os.getpid(), signal.SIGINT); input()')\n"
+        "typer.run(work)\n"
+    )
+    (tmp_path / "stopped_program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "-m", "stopped_program"],
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=_heed_interrupts,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == "stopped; run the same command again to go on\n"
+
+
+def _heed_interrupts() -> None:
+    """Let the child be stopped, also where the tests themselves run under nohup."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -38,11 +41,39 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console().print(list_table(columns, rows))
 
 
+class StoppedByUser(KeyboardInterrupt):
+    """The user's Ctrl-C, under a name of its own.
+
+    Where a plain ``KeyboardInterrupt`` passes through ``exec`` of a string, as the making of any
+    dataclass runs one, CPython notes it as unhandled for good and dies of the signal at its end,
+    whatever exit code the program asked for. It compares types exactly, so a subclass is safe.
+    """
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Say how to go on where the user stops a command, and exit with 130."""
     try:
-        yield
+        with _named_interrupts():
+            yield
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def _named_interrupts() -> Iterator[None]:
+    """Raise StoppedByUser at Ctrl-C, unless somebody else handles or ignores it already."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise StoppedByUser
