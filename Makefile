@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= runs
+SITE ?= site
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test gallery check format acceptance clean
+.PHONY: demo test gallery check docs format acceptance clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)  ## the main job on simulated listeners and the embedded language model
@@ -24,6 +25,9 @@ check: $(INSTALLED)  ## format, lint, types, import contracts
 	$(BIN)/mypy src
 	$(BIN)/lint-imports --no-logo
 
+docs: $(INSTALLED)  ## the documentation site, every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir $(SITE)
+
 format: $(INSTALLED)  ## put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -40,4 +44,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT) acceptance/out
+	rm -rf $(VENV) $(OUT) $(SITE) acceptance/out

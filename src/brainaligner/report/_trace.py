@@ -13,9 +13,8 @@ STUDY_FILE = "study-file"
 class Traced(str):
     """Text of a cell with the anchor of what it was computed from.
 
-    Parameters
+    Attributes
     ----------
-    text : str
     anchor : str
         Of this page, without ``#``; empty where there is nothing to link to.
     """
