@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
 
 from brainaligner.evaluation import Finding
 from brainaligner.report import RecipeNote, RunReport, render_page
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 WIDTHS = {"desktop": 1280, "phone": 390}
 HOSTILE = "</title><script>window.broken=1</script><img src=x onerror=window.broken=1>"
 
@@ -36,21 +27,6 @@ class Visit:
     address: str
     errors: list[str]
     requests: list[str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A headless browser of this machine; required where BRAINALIGNER_REQUIRE_BROWSER is 1."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        reason = f"no browser on the path: none of {', '.join(BROWSERS)}"
-        if os.environ.get("BRAINALIGNER_REQUIRE_BROWSER") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 def visit(browser: Browser, html: str, folder: Path, width: int) -> Visit:
@@ -101,6 +77,12 @@ def test_every_drawing_has_words(opened: Visit) -> None:
     assert all("mean" in text for text in words)
     figures = opened.page.locator("figure")
     assert figures.count() == opened.page.locator("figure figcaption").count()
+
+
+def test_no_serious_accessibility_finding(opened: Visit) -> None:
+    found = Axe().run(opened.page).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert serious == [], json.dumps(serious, indent=1)[:2000]
 
 
 def test_no_identifier_stands_twice(opened: Visit) -> None:

@@ -3,10 +3,13 @@
 from brainaligner.report._beside import ceiling_table, region_table, regions_tsv
 from brainaligner.report._card import CardScore, ModelCard, render_card, score_tables
 from brainaligner.report._cortex import (
+    CortexMesh,
     cortex_figure,
+    cortex_mesh,
     fsaverage5_coordinates,
     fsaverage5_sphere,
     no_map_reason,
+    on_vertices,
 )
 from brainaligner.report._diagnostic_rows import DiagnosticRow, diagnostic_rows, verdict_counts
 from brainaligner.report._figures import arm_figure, r_distribution_figure
@@ -33,6 +36,7 @@ __all__ = [
     "NOT_VALID",
     "CardScore",
     "Column",
+    "CortexMesh",
     "DiagnosticRow",
     "FlatHemisphere",
     "FlatPixels",
@@ -47,6 +51,7 @@ __all__ = [
     "arm_figure",
     "ceiling_table",
     "cortex_figure",
+    "cortex_mesh",
     "diagnostic_rows",
     "exact_cells",
     "flat_pixels",
@@ -58,6 +63,7 @@ __all__ = [
     "listener_table",
     "map_limits",
     "no_map_reason",
+    "on_vertices",
     "published_numbers",
     "published_table",
     "pycortex_pixels",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from brainaligner.core import FSAVERAGE5_VERTICES, InputError, Space, frozen_array
 from brainaligner.report._svg import INK, any_script
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FILL_MM = 6.0
+GAP_MM = 12.0
 HALF = FSAVERAGE5_VERTICES // 2
 # (hemisphere, side that faces the reader: -1 left, 1 right, name), in reading order
 VIEWS = (
@@ -67,6 +68,40 @@ def fsaverage5_sphere() -> Float[np.ndarray, "vertex 3"]:
     parts = load_fsaverage("fsaverage5")["sphere"].parts
     halves = [np.asarray(parts[side].coordinates, np.float64) for side in ("left", "right")]
     return frozen_array(np.concatenate(halves))
+
+
+@dataclass(frozen=True, eq=False)
+class CortexMesh:
+    """Both inflated hemispheres of fsaverage5, side by side, to be turned by hand.
+
+    Parameters
+    ----------
+    coordinates : float64 array, shape (20484, 3)
+        Millimetres, left hemisphere first; the halves are moved apart.
+    faces : int64 array, shape (40960, 3)
+        Vertices of each triangle.
+    sulci : bool array, shape (20484,)
+        Whether a vertex lies in a sulcus.
+    """
+
+    coordinates: Float[np.ndarray, "vertex 3"]
+    faces: Int[np.ndarray, "face 3"]
+    sulci: Bool[np.ndarray, "vertex"]
+
+
+def cortex_mesh() -> CortexMesh:
+    """Give the surface on which `on_vertices` paints values."""
+    left, right = _hemispheres()
+    beside = np.array([[1.0, 0.0, 0.0]])
+    halves = (
+        left.inflated - beside * (left.inflated[:, 0].max() + GAP_MM / 2),
+        right.inflated - beside * (right.inflated[:, 0].min() - GAP_MM / 2),
+    )
+    return CortexMesh(
+        np.concatenate(halves),
+        np.concatenate([left.faces, right.faces + HALF]),
+        np.concatenate([left.sulci, right.sulci]) > 0,
+    )
 
 
 def no_map_reason(space: Space) -> str | None:

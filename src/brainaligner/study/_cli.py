@@ -20,6 +20,7 @@ from brainaligner.study import (
     _export_command,
     _fetch_command,
     _recipe_command,
+    _view_command,
 )
 from brainaligner.study._audit_command import (
     EXAMPLES,
@@ -61,6 +62,7 @@ app.command("fetch", epilog=_fetch_command.EXAMPLES)(_fetch_command.fetch)
 app.command("audit", epilog=EXAMPLES)(audit_command)
 app.command("compare", epilog=_compare_command.EXAMPLES)(_compare_command.compare)
 app.command("export", epilog=_export_command.EXAMPLES)(_export_command.export)
+app.command("view", epilog=_view_command.EXAMPLES)(_view_command.view)
 app.command("embed", epilog=_embed_command.EXAMPLES)(_embed_command.embed)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of results and of the store.")]

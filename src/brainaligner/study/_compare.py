@@ -25,10 +25,10 @@ from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._ledger import record_look
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import reporting
-from brainaligner.study._readout import Readout, readout_recipe
+from brainaligner.study._readout import Readout, stored_readout
 from brainaligner.study._reopened import reopen_run
 from brainaligner.study._scoring import test_rows
-from brainaligner.study._store import Recipe, Store
+from brainaligner.study._store import Store
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,23 +215,8 @@ class StoredRows:
 
     def _readouts(self, run: ArmRun) -> list[Readout]:
         tasks = self.plan.tasks[run.name, self.subject]
-        recipes = [readout_recipe(task) for task in tasks]
-        for recipe in recipes:
-            if not self.store.has(recipe):
-                raise _lacking(f"{run.name}, {self.subject}", recipe, self.store)
-        return [
-            Readout(recipe, self.store.path(recipe), task.fold.test, "", None, {})
-            for recipe, task in zip(recipes, tasks, strict=True)
-        ]
-
-
-def _lacking(where: str, recipe: Recipe, store: Store) -> InputError:
-    return InputError(
-        where,
-        got=f"no readout {recipe.key} in {store.folder}",
-        wanted="the predictions that the study file and the data ask for",
-        do="Run the study again: its data, models or version changed, or the store was emptied.",
-    )
+        where = f"{run.name}, {self.subject}"
+        return [stored_readout(task, self.store, where=where) for task in tasks]
 
 
 def _compare_subject(

@@ -9,11 +9,12 @@ import os
 import re
 import shutil
 import socket
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -23,6 +24,11 @@ from brainaligner.core import BrainAlignerError, InputError
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EROFS)
+_ZIP_LENGTHS = 26  # where a local header has the lengths of what stands before the data
+_NPY_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _TEXT_ERRNO = re.compile(r"errno = (\d+)")
 
 
@@ -159,6 +165,27 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         values = np.lib.format.read_array(member, allow_pickle=False)
         member.read()  # to its end, where the checksum is compared
         return values
+
+
+def read_column(path: Path, name: str, column: int) -> np.ndarray:
+    """Read one column of a matrix of an npz file, and no more than it takes to get there.
+
+    The checksum, which is that of the whole matrix, is not compared.
+    """
+    with reading_artifact(path), path.open("rb") as file:
+        with zipfile.ZipFile(file) as archive:
+            member = archive.getinfo(f"{name}.npy")
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"{name} is compressed")
+        file.seek(member.header_offset + _ZIP_LENGTHS)
+        file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
+        read_header = _NPY_HEADERS[np.lib.format.read_magic(file)]
+        shape, by_columns, dtype = read_header(file)
+        if dtype.hasobject or len(shape) != 2:
+            raise ValueError(f"{name} has shape {shape} and dtype {dtype}")
+        order: Literal["F", "C"] = "F" if by_columns else "C"
+        whole = np.memmap(file, dtype, "r", file.tell(), shape, order)
+        return np.array(whole[:, column])
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

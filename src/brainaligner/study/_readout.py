@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from brainaligner.core import Fold, Piece
+from brainaligner.core import Fold, InputError, Piece
 from brainaligner.encoding import (
     AlphaChoice,
     BandedFit,
@@ -294,6 +294,26 @@ def _write_facts(
 
 def _replaced(train: PieceStories, validation: PieceStories | None) -> dict[str, int]:
     return train.replaced | (validation.replaced if validation is not None else {})
+
+
+def stored_readout(task: ReadoutTask, store: Store, *, where: str) -> Readout:
+    """Find a readout of a finished run; what it chose stays on disk.
+
+    Raises
+    ------
+    InputError
+        If the store does not hold it.
+    """
+    recipe = readout_recipe(task)
+    if not store.has(recipe):
+        raise InputError(
+            where,
+            got=f"no readout {recipe.key} in {store.folder}",
+            wanted="the predictions that the study file and the data ask for",
+            do="Run the study again: its data, models or version changed, or the store was "
+            "emptied.",
+        )
+    return Readout(recipe, store.path(recipe), task.fold.test, "", None, {})
 
 
 def read_predictions(readout: Readout) -> Iterator[tuple[Piece, Float[np.ndarray, "time target"]]]:

@@ -1,0 +1,55 @@
+"""``brainaligner view``: look into a finished run."""
+
+from __future__ import annotations
+
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brainaligner.study._printing import EXIT_CODES, stoppable
+
+EXAMPLES = (
+    "Examples:\n\n  brainaligner view runs/demo\n\n"
+    "  brainaligner view runs/baseline --data ~/data --port 8765 --no-browser\n\n"
+    "On another machine, forward the port and open the address here:\n\n"
+    "  ssh -L 8765:127.0.0.1:8765 HOST\n\n" + EXIT_CODES
+)
+
+
+def view(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    data: Annotated[
+        str | None, typer.Option("--data", help="Folder of the data, to be read again.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder that holds the store; default: the folder beside."),
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 0,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
+    ] = True,
+) -> None:
+    """Explore a finished run: measured and predicted time courses, words, the cortex in 3-D.
+
+    Serves a page on the loopback address, for this machine alone, until Ctrl-C. Nothing is
+    fitted and no file is changed. Only stories that the run scored are shown.
+    """
+    from brainaligner.study._progress import reporting
+    from brainaligner.study._reopened import reopen_run
+    from brainaligner.study._view_data import RunView
+    from brainaligner.study._view_server import LOOPBACK, explorer_server
+
+    with stoppable():
+        with reporting() as reporter:
+            plan, store = reopen_run(run, data=data, out=out, reporter=reporter)
+        with explorer_server(RunView(run, plan, store), port=port) as server:
+            address = f"http://{LOOPBACK}:{server.server_port}/"
+            print(f"{address}  (Ctrl-C ends it)", flush=True)
+            if browser:
+                webbrowser.open(address)
+            with suppress(KeyboardInterrupt):
+                server.serve_forever()
