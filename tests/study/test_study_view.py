@@ -298,12 +298,14 @@ def test_the_command_serves_until_it_is_stopped(placed: Path) -> None:
     )
     assert process.stdout
     line = process.stdout.readline()
-    found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+    found = re.search(r"http://127\.0\.0\.1:(\d+)(/[\w-]{20,}/)", line)
     assert found, process.communicate()
-    status, body = asked(int(found[1]), "/api/about")
+    status, body = asked(int(found[1]), f"{found[2]}api/about")
+    guessed = [asked(int(found[1]), path)[0] for path in ("/", "/api/about", "/x/api/about")]
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert status == 200
+    assert guessed == [404, 404, 404]
     assert json.loads(body)["study"] == "tiny"
     assert process.returncode == 0, said
     assert "Traceback" not in said

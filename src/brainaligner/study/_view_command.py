@@ -5,6 +5,7 @@ from __future__ import annotations
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Annotated
 
 import typer
@@ -14,7 +15,7 @@ from brainaligner.study._printing import EXIT_CODES, stoppable
 EXAMPLES = (
     "Examples:\n\n  brainaligner view runs/demo\n\n"
     "  brainaligner view runs/baseline --data ~/data --port 8765 --no-browser\n\n"
-    "On another machine, forward the port and open the address here:\n\n"
+    "On another machine, forward the port and open the printed address here:\n\n"
     "  ssh -L 8765:127.0.0.1:8765 HOST\n\n" + EXIT_CODES
 )
 
@@ -46,8 +47,9 @@ def view(
     with stoppable():
         with reporting() as reporter:
             plan, store = reopen_run(run, data=data, out=out, reporter=reporter)
-        with explorer_server(RunView(run, plan, store), port=port) as server:
-            address = f"http://{LOOPBACK}:{server.server_port}/"
+        secret = token_urlsafe(16)
+        with explorer_server(RunView(run, plan, store), port=port, secret=secret) as server:
+            address = f"http://{LOOPBACK}:{server.server_port}/{secret}/"
             print(f"{address}  (Ctrl-C ends it)", flush=True)
             if browser:
                 webbrowser.open(address)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -48,7 +48,10 @@ class Answer:
     kind: str
 
 
-def explorer_server(view: RunView, *, port: int = 0) -> ThreadingHTTPServer:
+_Answering = Callable[[Mapping[str, list[str]]], Answer]
+
+
+def explorer_server(view: RunView, *, port: int = 0, secret: str = "") -> ThreadingHTTPServer:
     """Open the explorer's server; `serve_forever` answers.
 
     It listens on 127.0.0.1 and refuses requests under any other name, so that no page of another
@@ -59,13 +62,16 @@ def explorer_server(view: RunView, *, port: int = 0) -> ThreadingHTTPServer:
     view : RunView
     port : int
         0 takes a free one.
+    secret : str
+        Where given, addresses begin with it, so that other users of the machine cannot guess them.
 
     Raises
     ------
     InputError
         If the port cannot be had, or plotly is not installed.
     """
-    handler = partial(_Handler, _routes(view))
+    routes = {f"/{secret}{path}" if secret else path: answer for path, answer in _routes(view)}
+    handler = partial(_Handler, routes)
     try:
         return ThreadingHTTPServer((LOOPBACK, port), handler)
     except (OSError, OverflowError) as error:
@@ -77,7 +83,7 @@ def explorer_server(view: RunView, *, port: int = 0) -> ThreadingHTTPServer:
         ) from error
 
 
-def _routes(view: RunView) -> dict[str, Callable[[Mapping[str, list[str]]], Answer]]:
+def _routes(view: RunView) -> Iterable[tuple[str, _Answering]]:
     drawing = Answer(_plotly().encode(), "text/javascript; charset=utf-8")
     about = _as_json(view.about())
 
@@ -95,16 +101,16 @@ def _routes(view: RunView) -> dict[str, Callable[[Mapping[str, list[str]]], Answ
         (subject,) = _named(asked, "subject")
         return _as_json(view.targets_at(subject, _number(asked, "vertex")))
 
-    return {
-        **{path: partial(_constant, _static(*found)) for path, found in _STATIC.items()},
-        "/plotly.js": partial(_constant, drawing),
-        "/api/about": partial(_constant, about),
-        "/api/mesh": lambda _: _as_json(view.mesh),
-        "/api/scores": scores,
-        "/api/painted": painted,
-        "/api/series": series,
-        "/api/targets": targets,
-    }
+    return (
+        *((path, partial(_constant, _static(*found))) for path, found in _STATIC.items()),
+        ("/plotly.js", partial(_constant, drawing)),
+        ("/api/about", partial(_constant, about)),
+        ("/api/mesh", lambda _: _as_json(view.mesh)),
+        ("/api/scores", scores),
+        ("/api/painted", painted),
+        ("/api/series", series),
+        ("/api/targets", targets),
+    )
 
 
 def _plotly() -> str:
@@ -162,9 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "brainaligner", ""
 
-    def __init__(
-        self, routes: Mapping[str, Callable[[Mapping[str, list[str]]], Answer]], *args: Any
-    ) -> None:
+    def __init__(self, routes: Mapping[str, _Answering], *args: Any) -> None:
         self.routes = routes
         super().__init__(*args)
 
