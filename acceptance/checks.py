@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from acceptance import calibration, clusters, exporting, fetching, frontier, planted, published
+from acceptance import (
+    calibration,
+    clusters,
+    exploring,
+    exporting,
+    fetching,
+    frontier,
+    planted,
+    published,
+)
 from acceptance.runs import DATA, run_command
 
 Result = dict[str, Any]
@@ -230,4 +239,5 @@ CHECKS = {
     "planted": planted.planted,
     **exporting.CHECKS,
     **clusters.CHECKS,
+    **exploring.CHECKS,
 }

@@ -19,6 +19,7 @@ from brainaligner.study import (
     _embed_command,
     _export_command,
     _fetch_command,
+    _init_command,
     _recipe_command,
     _view_command,
 )
@@ -58,6 +59,7 @@ add_place_commands(data_app)
 add_data_commands(data_app)
 studies_app = typer.Typer(help="The packaged studies.", invoke_without_command=True)
 app.add_typer(studies_app, name="studies")
+app.command("init", epilog=_init_command.EXAMPLES)(_init_command.init)
 app.command("fetch", epilog=_fetch_command.EXAMPLES)(_fetch_command.fetch)
 app.command("audit", epilog=EXAMPLES)(audit_command)
 app.command("compare", epilog=_compare_command.EXAMPLES)(_compare_command.compare)

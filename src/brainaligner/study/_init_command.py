@@ -1,0 +1,202 @@
+"""``brainaligner init``: a commented study file after a few questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from brainaligner.core import InputError, unknown_name
+from brainaligner.study._printing import EXIT_CODES
+
+EXAMPLES = (
+    "Examples:\n\n  brainaligner init\n\n"
+    "  brainaligner init mine.yaml --reader folder --data ~/mydata --aim tune --yes\n\n"
+    + EXIT_CODES
+)
+Reader = Literal["folder", "lebel2023", "lebel2023-pcs", "alice2016"]
+Aim = Literal["layers", "tune"]
+_READERS = "folder (your own data), lebel2023, lebel2023-pcs, alice2016"
+_SPLITS = {
+    "folder": "  counts: [7, 1, 2]   # training, validation, test: stories or shares\n  seed: 0",
+    "lebel2023": "  counts: [60, 8, 16]  # training, validation, test: stories or shares\n"
+    "  seed: 0",
+    "lebel2023-pcs": "  file: split.json     # the division that comes with the data",
+    "alice2016": "  folds: 5             # one story only: contiguous parts of it\n"
+    "  gap: 10              # rows left out between parts",
+}
+_HEAD = """\
+# {title}
+#
+#   brainaligner run {file} --plan         what it would take; nothing runs
+#   brainaligner run {file} --validation   compare ideas so: no response to a test story is read
+#   brainaligner run {file}                once, at the end
+#
+# Every key: docs/study-file.md. `brainaligner studies` lists packaged studies to copy from.
+name: {name}
+title: {title}
+
+dataset:
+  reader: {reader}
+  folder: {folder}  # --data goes before it
+
+# No story may stand on two sides. Settings are chosen on validation stories, scores are of test
+# stories.
+split:
+{split}
+
+"""
+_LAYERS = """\
+# One row of model states per TR. Ten TRs of left context: no word that comes later is read.
+features:
+  middle: {{model: {model}, text: &words {{layer: {middle}, context_rows: 10}}}}
+  last: {{model: {model}, text: {{<<: *words, layer: -1}}}}
+
+# Delays of one to four TRs for the haemodynamic response; the nuisance block Z holds onsets, word
+# rate and place in the story.
+defaults:
+  design: {{delays: [1, 2, 3, 4], nuisance: with}}
+
+arms:
+  nuisance-alone: {{features: [middle], design: {{nuisance: alone}}}}  # knows no word's meaning
+  middle: {{features: [middle]}}
+  last: {{features: [last]}}
+"""
+_TUNE = """\
+# One row of model states per TR. Ten TRs of left context: no word that comes later is read.
+features:
+  plain: {{model: {model}, text: &words {{layer: {middle}, clock: previous, context_rows: 10}}}}
+  tuned: {{tuning: tuned, text: *words}}
+  text: {{tuning: text, text: *words}}
+  shifted: {{tuning: shifted, text: *words}}
+
+brains:
+  all: {{encoder: {{kind: all}}}}
+  shifted: {{encoder: {{kind: all, shift: true}}}}  # the control: the same brain, moved in time
+
+# Two layers, up to the one that is read, learn to predict all listeners. Cross-fitted: each
+# training story is read by a model that never saw it. `text` is the same training without a brain.
+tunings:
+  tuned: &tuned
+    model: {model}
+    brain: all
+    subjects: all
+    clock: previous
+    context_rows: 10
+    validation_stories: {stop}
+    seeds: [0, 1, 2]
+    cross_fit: 5
+    objectives: &settings
+      predict: {{loss: correlation}}
+      heads: {{kind: cross_fitted}}
+      read_layers: [{middle}]
+      trained_layers: 2
+      learning_rate: 1.0e-3
+  shifted: {{<<: *tuned, brain: shifted}}
+  text:
+    <<: *tuned
+    brain: null
+    objectives: {{<<: *settings, predict: null, language: {{}}, learning_rate: 3.0e-4}}
+
+defaults:
+  design: {{delays: [1, 2, 3, 4], nuisance: with}}
+
+arms:
+  nuisance-alone: {{features: [plain], design: {{nuisance: alone}}}}  # knows no word's meaning
+  plain: {{features: [plain]}}
+  tuned: {{features: [tuned]}}      # believe a gain only where text and shifted fail to have it
+  text: {{features: [text]}}
+  shifted: {{features: [shifted]}}
+"""
+
+
+def init(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="New study file; asked for if left out.")
+    ] = None,
+    reader: Annotated[Reader | None, typer.Option("--reader", help="Which kind of data.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Folder of the data.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="embedded, a folder, or a name on the hub.")
+    ] = None,
+    aim: Annotated[
+        Aim | None, typer.Option("--aim", help="Compare layers, or tune on brain activity.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Ask nothing: take the default of what is not given.")
+    ] = False,
+) -> None:
+    """Write a commented study file, after a few questions."""
+    path = file or Path(_asked("File to write", "study.yaml", yes))
+    if path.suffix not in (".yaml", ".yml"):
+        path = path.with_name(f"{path.name}.yaml")
+    if path.exists():
+        raise InputError(
+            str(path), got="a file that exists", wanted="a new file", do="Name another, or move it."
+        )
+    kind = reader or _asked(f"Data: {_READERS}", "folder", yes)
+    _check_choice("--reader", kind, _SPLITS)
+    folder = data or _asked("Folder of the data", "data", yes)
+    name = model or _asked("Language model: embedded, a folder, or a hub name", "embedded", yes)
+    wanted = aim or _asked(
+        "Aim: layers (compare layers) or tune (on brain activity)", "layers", yes
+    )
+    _check_choice("--aim", wanted, ("layers", "tune"))
+    if wanted == "tune" and kind == "alice2016":
+        raise InputError(
+            "--aim",
+            got="tune, on a dataset of one story",
+            wanted="stories to tune on, others to choose by, and others to score",
+            do="Compare layers, or tune on another dataset and read the exported model here.",
+        )
+    text = study_text(path, kind, folder, name, wanted)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    print(f"{path} is written. Next: brainaligner run {path} --plan")
+
+
+def study_text(path: Path, reader: str, folder: str, model: str, aim: str) -> str:
+    """Write a study as commented YAML.
+
+    Parameters
+    ----------
+    path : Path
+        Where it will lie; names the study.
+    reader, folder, model : str
+    aim : {"layers", "tune"}
+
+    Raises
+    ------
+    InputError
+        If there is no such model: its number of layers is asked for.
+    """
+    from brainaligner.text import model_info
+
+    middle = max(2, round(model_info(model).n_layers * 2 / 3))
+    titles = {
+        "layers": "A middle layer and the last one, beside what words do without their meaning",
+        "tune": "A model tuned to predict the listeners, beside its controls",
+    }
+    head = _HEAD.format(
+        file=path,
+        name=path.stem,
+        title=titles[aim],
+        reader=reader,
+        folder=json.dumps(folder),
+        split=_SPLITS[reader],
+    )
+    body = _LAYERS if aim == "layers" else _TUNE
+    stop = 1 if reader == "folder" else 5
+    return head + body.format(model=json.dumps(model), middle=middle, stop=stop)
+
+
+def _asked(question: str, default: str, yes: bool) -> str:
+    return default if yes else str(typer.prompt(question, default=default, err=True))
+
+
+def _check_choice(where: str, got: str, allowed: Iterable[str]) -> None:
+    if got not in (names := tuple(allowed)):
+        raise unknown_name(where, "choice", got, names)
