@@ -7,7 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from brainaligner.study._printing import EXIT_CODES, NOT_VALID_CODE, AsJson, print_json
+from brainaligner.study._printing import (
+    EXIT_CODES,
+    NOT_VALID_CODE,
+    AsJson,
+    DataAgain,
+    StoreBeside,
+    print_json,
+)
 
 EXAMPLES = (
     "Examples:\n\n  brainaligner compare runs/demo --arms layer4 last\n\n"
@@ -35,13 +42,8 @@ def compare(
         typer.Option("--group", help="Stories: test (validation), or a repeated story."),
     ] = None,
     cut: Annotated[int, typer.Option("--cut", help="Rows dropped at each end of a story.")] = 0,
-    data: Annotated[
-        str | None, typer.Option("--data", help="Folder of the data, to be read again.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder that holds the store; default: the folder beside."),
-    ] = None,
+    data: DataAgain = None,
+    out: StoreBeside = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare arms of a finished run with the first of them, on the same stories.

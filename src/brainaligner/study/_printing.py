@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -25,6 +26,13 @@ Set = Annotated[
         metavar="KEY=VALUE",
         help="Change one setting of the study: --set split.seed=1. May be given several times.",
     ),
+]
+DataAgain = Annotated[
+    str | None, typer.Option("--data", help="Folder of the data, to be read again.")
+]
+StoreBeside = Annotated[
+    Path | None,
+    typer.Option("--out", help="Folder that holds the store; default: the folder beside."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 

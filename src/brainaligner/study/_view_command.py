@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from brainaligner.study._printing import EXIT_CODES, stoppable
+from brainaligner.study._printing import EXIT_CODES, DataAgain, StoreBeside, stoppable
 
 EXAMPLES = (
     "Examples:\n\n  brainaligner view runs/demo\n\n"
@@ -22,13 +22,8 @@ EXAMPLES = (
 
 def view(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    data: Annotated[
-        str | None, typer.Option("--data", help="Folder of the data, to be read again.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder that holds the store; default: the folder beside."),
-    ] = None,
+    data: DataAgain = None,
+    out: StoreBeside = None,
     port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 0,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
