@@ -37,7 +37,7 @@ SIDES = {"train": 16, "stop": 3, "test": 12}
 N_ROWS, N_TARGETS, DELAYS = 80, 12, (1, 2, 3)
 SUBJECTS = ("S1", "S2")
 LEVEL = 0.95
-N_NULL = 400
+N_NULL = 200
 FIRST_NULL = 1000  # apart from the null runs that this check was first tried on
 READING = TextSettings(layer=2, max_tokens=40)
 TUNING = ObjectiveSettings(
