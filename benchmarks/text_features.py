@@ -10,8 +10,9 @@ words, as many as a TR of 2 s holds. By turns, in one process and in CPU seconds
 ``full``    transformers' own model on batches of 4,096 tokens without padding, all texts of the
             mean length: what the model itself needs for as many tokens.
 
-``padded_to_ours`` is wanted to be 20 at least with a BERT-large shape, ``ours_to_full`` 1.3 at most,
-``difference`` (largest, from the padded states) 1e-4 in float32. JSON goes to stdout. Linux only.
+``padded_to_ours`` is wanted to be 20 at least with a BERT-large shape, ``ours_to_full`` 1.3 at
+most, ``difference`` (largest, from the padded states) 1e-4 in float32. JSON goes to stdout. Linux
+only.
 """
 
 from __future__ import annotations
