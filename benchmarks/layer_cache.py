@@ -1,9 +1,9 @@
 """What an epoch of tuning costs with and without the states below the trained layers kept.
 
 ``python benchmarks/layer_cache.py [--shape minilm|bert-large] [--trained 2] [--rows 256]
-[--turns 3]`` draws a model of that shape and stories of rows with 1 to 14 words and ten rows of left
-context. Two epochs of `align` are run in one process and by turns, in CPU seconds, with the top
-layers trained in float32:
+[--turns 3]`` draws a model of that shape and stories of rows with 1 to 14 words and ten rows of
+left context. Two epochs of `align` are run in one process and by turns, in CPU seconds, with the
+top layers trained in float32:
 
 ``cached``     states of the frozen layers are read from the disk;
 ``recomputed`` each batch passes all layers.
