@@ -44,7 +44,7 @@ def test_a_stage_inside_another_counts_for_itself(turned: Turned) -> None:
     assert clock.seconds == {"decomposition": 100.0, "readout": 15.0}
     assert clock.made == {"decomposition": 1, "readout": 1}
     turned.now += 5
-    assert clock.summary() == "took 2 min: decomposition 100 s, readout 15 s"
+    assert clock.summary() == "took 2 min (decomposition 100 s, readout 15 s)"
 
 
 def test_parts_of_a_shared_pass_are_counted_once(turned: Turned) -> None:
@@ -89,7 +89,7 @@ def test_what_is_long_is_announced_with_what_comes_after(turned: Turned) -> None
             turned.now += 1
     assert said(lines) == [
         "expected: about 11 min, good to a factor of two or three: "
-        "tuning 10 min (2), readout 40 s, features 1 s",
+        "tuning 10 min [2], readout 40 s, features 1 s",
         "tuning begins: 2 to make, about 10 min; then about 40 s",
         "readout begins: 1 to make, about 40 s",
     ]
@@ -106,7 +106,7 @@ def test_what_is_short_is_not_announced(turned: Turned) -> None:
 def test_a_run_sums_up_its_stages(cli: Cli, study_file: StudyFile, tmp_path: Path) -> None:
     first = cli("run", study_file(), "--out", tmp_path)
     assert first.code == 0, first.err
-    found = re.search(r"took .*: (.*)$", first.err, re.MULTILINE)
+    found = re.search(r"took .* \((.*)\)$", first.err, re.MULTILINE)
     assert found
     assert "features" in found[1] or "readout" in found[1] or "report" in found[1]
     again = cli("run", study_file(), "--out", tmp_path)

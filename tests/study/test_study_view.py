@@ -324,7 +324,7 @@ def raw(port: int, request: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("request_line", "status"),
     [
-        ("GET //[ HTTP/1.1", b"400"),
+        ("GET //[ HTTP/1.1", b"404"),
         ("GET http://[::1/ HTTP/1.1", b"400"),
         ("GET /api/about HTTP/1.1", b"200"),
         ("GET /api/../api/about HTTP/1.1", b"404"),

@@ -99,12 +99,12 @@ class StageClock:
         whole = f"took {duration(time.monotonic() - self._began)}"
         if not self.seconds:
             return f"{whole}: all stages were in the store"
-        return f"{whole}: {_longest(self.seconds, self.made)}"
+        return f"{whole} ({_longest(self.seconds, self.made)})"
 
 
 def _longest(seconds: Mapping[str, float], counts: Mapping[str, int]) -> str:
-    """The longest kinds, each with how many there are where it is more than one."""
+    """The longest kinds, with how many there are in brackets where it is more than one."""
     kinds = sorted(seconds, key=lambda kind: -seconds[kind])[:_MOST_NAMED]
     named = [kind for kind in kinds if seconds[kind] >= _NAMED_S] or kinds[:1]
-    many = {kind: f" ({counts[kind]})" if counts[kind] > 1 else "" for kind in named}
+    many = {kind: f" [{counts[kind]}]" if counts[kind] > 1 else "" for kind in named}
     return ", ".join(f"{kind} {duration(seconds[kind])}{many[kind]}" for kind in named)
