@@ -173,6 +173,10 @@ def _new_file(named: Path) -> Path:
     from brainaligner.study._dataset_config import STORE, check_name
 
     path = named.expanduser()
+    if path.is_dir():
+        raise InputError(
+            str(path), got="a folder", wanted="a new file", do=f"Write {path / 'study.yaml'}."
+        )
     if path.suffix not in (".yaml", ".yml"):
         path = path.parent / f"{path.name}.yaml"
     check_name("name of the study file, which names the study", path.stem)
