@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from brainaligner.study._embed_reading import EmbedSettings
     from brainaligner.study._export import ExportedModel, export_models
     from brainaligner.study._export_choice import ModelChoice
-    from brainaligner.study._files import load_study, preset_names, study_yaml
+    from brainaligner.study._files import load_study, study_yaml
     from brainaligner.study._listener_config import ListenersConfig
     from brainaligner.study._options import RunOptions
+    from brainaligner.study._presets import preset_names
     from brainaligner.study._region_files import RegionsConfig
     from brainaligner.study._run import run_study
     from brainaligner.study._store import Recipe, Store
@@ -99,7 +100,7 @@ _MODULES = {
     "embed_text": "_embed",
     "export_models": "_export",
     "load_study": "_files",
-    "preset_names": "_files",
+    "preset_names": "_presets",
     "run_study": "_run",
     "save_vectors": "_embed_files",
     "study_yaml": "_files",

@@ -38,9 +38,18 @@ _MEASURED_S = 0.3
 _KEPT_DESIGNS = 2**30
 
 
-def price(plan: Plan, store: Store) -> list[PricedStage]:
-    """Price each artifact of a study, in the order in which they are made."""
-    seen: set[str] = set()
+def price(plan: Plan, store: Store, seen: set[str] | None = None) -> list[PricedStage]:
+    """Price each artifact of a study, in the order in which they are made.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : Store
+    seen : set of str, optional
+        Keys of artifacts that another plan was priced with: they are left out, and those of
+        this plan are added.
+    """
+    seen = set() if seen is None else seen
     stages = []
     counts = TokenCounts(plan.prepared.division.stimuli)
     for recipe, priced in _stages(plan, store, counts):
