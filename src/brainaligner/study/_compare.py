@@ -21,6 +21,11 @@ from brainaligner.evaluation import (
     replication,
 )
 from brainaligner.study._arms import ArmRun
+from brainaligner.study._compare_words import (
+    comparison_html,
+    comparison_lines,
+    comparison_record,
+)
 from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._ledger import record_look
 from brainaligner.study._plan import Plan
@@ -31,7 +36,7 @@ from brainaligner.study._scoring import test_rows
 from brainaligner.study._store import Store
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunComparison:
     """All comparisons of arms of one run with a reference.
 
@@ -72,6 +77,12 @@ class RunComparison:
     def replication(self, position: int) -> Replication:
         """Count the subjects in which an arm came out better or worse than the reference."""
         return replication(list(self.of_arm(position).values()))
+
+    def __repr__(self) -> str:
+        return "\n".join(comparison_lines(comparison_record(self)))
+
+    def _repr_html_(self) -> str:
+        return comparison_html(self)
 
 
 def compare_run(
