@@ -9,6 +9,7 @@ from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from brainaligner.core import html_table
+from brainaligner.study._record import without_nan
 
 if TYPE_CHECKING:
     from brainaligner.evaluation import Comparison
@@ -57,8 +58,8 @@ def _record(one: Comparison, alpha: float) -> dict[str, Any]:
     record |= {"equivalence": asdict(one.equivalence), "targets": _target_shares(one, alpha)}
     record["seeds"] = _seeds(one.seed_means)
     record["reference_seeds"] = _seeds(one.reference_seed_means)
-    without_nan: dict[str, Any] = _without_nan(record)
-    return without_nan
+    found: dict[str, Any] = without_nan(record)
+    return found
 
 
 def _target_shares(one: Comparison, alpha: float) -> dict[str, float]:
@@ -73,14 +74,6 @@ def _seeds(means: tuple[float, ...]) -> dict[str, Any]:
 
 def _spread(means: tuple[float, ...]) -> float:
     return stdev(means) if len(means) > 1 else math.nan
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def comparison_lines(record: Mapping[str, Any]) -> list[str]:

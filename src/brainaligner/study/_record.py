@@ -64,7 +64,7 @@ def run_record(
         "results": [_result_record(result) for result in report.results],
         "other_listeners": [_result_record(result) for result in report.listeners],
         "regions": {subject: dict(region_digests(found)) for subject, found in regions.items()},
-        "tunings": [_without_nan(asdict(facts)) for facts in tunings],
+        "tunings": [without_nan(asdict(facts)) for facts in tunings],
         "recipes": dict(report.recipes),
     }
 
@@ -77,15 +77,15 @@ def _result_record(result: Result) -> Any:
         "ceiling": None if ceiling is None else asdict(ceiling) | {"share": ceiling.share},
         "regions": [asdict(one) for one in result.regions],
     }
-    return _without_nan(asdict(result.summary) | beside)
+    return without_nan(asdict(result.summary) | beside)
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON has no NaN: null stands for it."""
     if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
+        return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
+        return [without_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
