@@ -86,7 +86,7 @@ class RunComparison:
 
 
 def compare_run(
-    folder: Path,
+    folder: str | Path,
     arms: Sequence[str],
     *,
     group: str | None = None,
@@ -100,7 +100,7 @@ def compare_run(
 
     Parameters
     ----------
-    folder : Path
+    folder : str or Path
         Of the run, such as ``runs/demo``.
     arms : sequence of str
         Two or more: an entry of the study's ``arms``, with all its seeds, or one seed of it
@@ -126,8 +126,9 @@ def compare_run(
         store does not hold what the study file and the data ask for.
     """
     _check_request(arms, cut)
+    place = Path(folder)
     with reporting() as reporter:
-        plan, store = reopen_run(folder, data=data, out=out, reporter=reporter)
+        plan, store = reopen_run(place, data=data, out=out, reporter=reporter)
         named = group or plan.prepared.config.scored_on
         runs = {name: named_runs(plan.runs, name) for name in arms}
         splits = plan.prepared.division.splits
