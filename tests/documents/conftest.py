@@ -61,7 +61,7 @@ def desk_study(model: str) -> dict[str, Any]:
     return {
         "name": "my-study",
         "dataset": {"reader": "folder", "folder": "FOLDER", "subjects": ["UTS01"]},
-        "split": {"counts": [4, 2, 2]},
+        "split": {"counts": [10, 2, 2]},
         "features": {
             "plain": {"model": model, "text": text},
             "es": {"tuning": "es", "text": text},

@@ -47,6 +47,8 @@ PRINTED = {
 """What each python block of a document prints."""
 
 LOADED = {
+    "example": "label files of regions, which are not on the desk",
+    "tuned": "more training stories than are on the desk",
     "regions": "label files of ds003020",
     "voxels": "recordings of ds003020",
 }
