@@ -85,7 +85,8 @@ def desk_study(model: str) -> dict[str, Any]:
 def save_texts(folder: Path) -> None:
     """Write the texts that `embed` reads."""
     (folder / "sentences.txt").write_text("we walked along the river\nshe laughed\n")
-    (folder / "words.csv").write_text("word,onset_s,offset_s\nthe,0.2,0.3\nriver,0.9,1.3\n")
+    lines = [line.partition(",")[2] for line in word_lines(["tale"], n_rows=6)]
+    (folder / "words.csv").write_text("\n".join(["word,onset_s,offset_s", *lines]) + "\n")
     (folder / "story.TextGrid").write_text(textgrid(["we", "walked", "along"]))
 
 
