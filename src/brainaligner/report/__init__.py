@@ -24,16 +24,19 @@ from brainaligner.report._table import (
     Column,
     Table,
     exact_cells,
+    mean_cell,
     results_table,
     table_tsv,
     tsv_text,
 )
 from brainaligner.report._trace import RecipeNote, Traced, recipe_anchor
-from brainaligner.report._words import headline, span
+from brainaligner.report._words import MISSING, SIMULATED, headline, percent, rows_cut, span
 
 __all__ = [
     "ABOUT_NEEDED",
+    "MISSING",
     "NOT_VALID",
+    "SIMULATED",
     "CardScore",
     "Column",
     "CortexMesh",
@@ -62,8 +65,10 @@ __all__ = [
     "headline",
     "listener_table",
     "map_limits",
+    "mean_cell",
     "no_map_reason",
     "on_vertices",
+    "percent",
     "published_numbers",
     "published_table",
     "pycortex_pixels",
@@ -75,6 +80,7 @@ __all__ = [
     "render_card",
     "render_page",
     "results_table",
+    "rows_cut",
     "score_tables",
     "span",
     "table_tsv",

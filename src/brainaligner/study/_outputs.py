@@ -22,7 +22,7 @@ from brainaligner.study._ledger import looks_words, openings_words
 from brainaligner.study._methods import study_methods
 from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
-from brainaligner.study._record import run_record
+from brainaligner.study._record import run_record, without_nan
 from brainaligner.study._region_files import region_digests
 from brainaligner.study._run_report import known_findings, run_report
 from brainaligner.study._scoring import base_name
@@ -93,7 +93,7 @@ def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings, looks
         "compared": [
             [one.when, one.study, *one.arms, one.group, one.rows_cut] for one in looks.compared
         ],
-        "foresight": plain(fitted.foresight),
+        "foresight": without_nan(plain(fitted.foresight)),
         "regions": {
             subject: region_digests(regions) for subject, regions in prepared.regions.items()
         },

@@ -111,9 +111,9 @@ def read_run(folder: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lacking = {"title", "label", "simulated", "findings", "results"} - set(content)
     except (OSError, ValueError, TypeError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged_record(path, str(error)) from error
     if lacking:
-        raise _damaged(path, f"no {sorted(lacking)[0]!r}")
+        raise damaged_record(path, f"no {sorted(lacking)[0]!r}")
     return content
 
 
@@ -126,7 +126,8 @@ def _other_run(folder: Path) -> str:
     return "Give a folder such as runs/demo, or run the study to its end first."
 
 
-def _damaged(path: Path, fault: str) -> InputError:
+def damaged_record(path: Path, fault: str) -> InputError:
+    """The error for a run.json that is not what a run writes."""
     return InputError(
         str(path),
         got=f"a damaged file ({fault})",
