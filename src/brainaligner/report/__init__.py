@@ -2,21 +2,23 @@
 
 from brainaligner.report._beside import ceiling_table, region_table, regions_tsv
 from brainaligner.report._card import CardScore, ModelCard, render_card, score_tables
-from brainaligner.report._cortex import (
-    CortexMesh,
-    cortex_figure,
-    cortex_mesh,
-    fsaverage5_coordinates,
-    fsaverage5_sphere,
-    no_map_reason,
-    on_vertices,
-)
+from brainaligner.report._cortex import cortex_figure, no_map_reason
+from brainaligner.report._curves import curve_figure
 from brainaligner.report._diagnostic_rows import DiagnosticRow, diagnostic_rows, verdict_counts
+from brainaligner.report._difference_figures import difference_figure, story_figure
+from brainaligner.report._figure_inputs import Curve, Difference, Line
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._flat_pixels import FlatHemisphere, FlatPixels, flat_pixels
 from brainaligner.report._inputs import ABOUT_NEEDED, NOT_VALID, Result, RunReport
 from brainaligner.report._listeners import listener_table
 from brainaligner.report._maps import MapSettings, flatmap_image, fsaverage5_image, map_limits
+from brainaligner.report._mesh import (
+    CortexMesh,
+    cortex_mesh,
+    fsaverage5_coordinates,
+    fsaverage5_sphere,
+    on_vertices,
+)
 from brainaligner.report._page import render_page
 from brainaligner.report._published import PublishedLayout, published_numbers, published_table
 from brainaligner.report._pycortex import pycortex_pixels, pycortex_version
@@ -40,9 +42,12 @@ __all__ = [
     "CardScore",
     "Column",
     "CortexMesh",
+    "Curve",
     "DiagnosticRow",
+    "Difference",
     "FlatHemisphere",
     "FlatPixels",
+    "Line",
     "MapSettings",
     "ModelCard",
     "PublishedLayout",
@@ -55,7 +60,9 @@ __all__ = [
     "ceiling_table",
     "cortex_figure",
     "cortex_mesh",
+    "curve_figure",
     "diagnostic_rows",
+    "difference_figure",
     "exact_cells",
     "flat_pixels",
     "flatmap_image",
@@ -83,6 +90,7 @@ __all__ = [
     "rows_cut",
     "score_tables",
     "span",
+    "story_figure",
     "table_tsv",
     "tsv_text",
     "verdict_counts",

@@ -5,13 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from brainaligner.core import StoryGroup
+import numpy as np
+
+from brainaligner.core import Scores, StoryGroup
+from brainaligner.report._figure_inputs import Difference, Line
 from brainaligner.report._inputs import NOT_VALID, Result, RunReport
 
 SIMULATED = "SIMULATED DATA"
 MISSING = "n/a"
+ARM_CAPTION = "Mean r of each arm, with its interval; one mark for each subject."
+DIFFERENCE_HEADING = "Arms less the reference, and stories one by one"
+DIFFERENCE_CAPTION = (
+    "Mean r of each arm less that of the reference arm: of the arms that read language models as "
+    "they come, the best on validation stories. Paired intervals, one mark for each subject. All "
+    "arms are shown, and no correction is made for their number."
+)
+DIFFERENCE_LABEL = "difference in Pearson r"
+CURVE_HEADINGS = {
+    "layer": "By layer",
+    "context": "By left context",
+    "lag": "By delay",
+    "alpha": "Choice of the penalty",
+    "training": "Training",
+}
+"""By kind of curve, in the order of the page."""
 NAMED_STORIES = 20
 NAMED_SUBJECTS = 6
+MOST_POINTS = 16
 
 
 def plain(text: str) -> str:
@@ -150,3 +170,101 @@ def _each_subject(report: RunReport, arm: str) -> str:
 
 def _quoted(name: str) -> str:
     return f'"{plain(name)}"'
+
+
+def line_words(line: Line) -> str:
+    """A line of a figure in numbers: all of them where they are few."""
+    points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
+    if not points:
+        return f"{plain(line.name)}: no value"
+    if len(points) > MOST_POINTS:
+        (x0, y0), (x1, y1) = points[0], points[-1]
+        said = f"from {number(y0)} at {x0:.4g} to {number(y1)} at {x1:.4g}, {len(points)} points"
+    else:
+        said = ", ".join(f"{number(y)} at {x:.4g}" for x, y in points)
+    chosen = f", chosen {line.marked:.4g}" if line.marked is not None else ""
+    dashed = " (dashed)" if line.faint else ""
+    return f"{plain(line.name)}{dashed}: {said}{chosen}"
+
+
+def difference_words(one: Difference) -> str:
+    """A paired difference in one subject."""
+    return (
+        f"{plain(one.arm)} in {plain(one.subject)}: {number(one.mean, 4)} "
+        f"[{number(one.interval.low, 4)}, {number(one.interval.high, 4)}], {one.direction}"
+    )
+
+
+def distribution_caption(report: RunReport, subject: str, group: str) -> str:
+    """Caption of a distribution; a group that is not the first one is named."""
+    where = "" if group == report.groups[0].name else f", {plain(group)}"
+    return f"{plain(subject)}{where}: distribution of r over {report.targets}."
+
+
+def story_caption(one: Difference) -> str:
+    """Caption of the stories one by one."""
+    return (
+        f"Mean r of each story by itself: {plain(one.arm)} (filled) and the reference arm "
+        f"{plain(one.reference)} (hollow). The data hold all arms."
+    )
+
+
+def map_caption(scores: Scores) -> str:
+    """Caption of a map of r."""
+    vertices = scores.space.vertices
+    on_surface = 0 if vertices is None else int((vertices >= 0).sum())
+    return (
+        f"{plain(scores.subject)}: {on_surface:,} of {scores.space.size:,} {scores.space.kind} "
+        "lie on the surface."
+    )
+
+
+def map_words(result: Result, limits: tuple[float, float]) -> str:
+    """What a map of r shows, for those who cannot see it."""
+    scores = result.scores
+    return (
+        f"Cortex map of r in {plain(scores.subject)}, {plain(scores.arm)}: lateral and medial "
+        f"views of both hemispheres, mean r {number(result.summary.mean)} over "
+        f"{scores.space.size:,} {scores.space.kind}, colours from {number(limits[0], 2)} to "
+        f"{number(limits[1], 2)}."
+    )
+
+
+def difference_map_note(report: RunReport) -> str:
+    """What all maps of differences are; empty where the report has no difference."""
+    if not report.compared:
+        return ""
+    first = report.compared[0]
+    return (
+        f"An arm less {plain(first.reference)}, target by target, on the same stories. A line "
+        "surrounds places where at least half of the targets differ significantly: paired test of "
+        "each target by its spread between stories (between blocks of rows where stories are fewer "
+        f"than 8), two-sided, false discoveries at most {first.q_bound:g} by Benjamini-Hochberg."
+    )
+
+
+def difference_map_caption(one: Difference) -> str:
+    """Caption of a map of differences."""
+    better, worse, tested = significant_counts(one)
+    return (
+        f"{plain(one.subject)}, {plain(one.arm)} less {plain(one.reference)}: {better:,} of "
+        f"{tested:,} targets are significantly better, {worse:,} worse."
+    )
+
+
+def difference_map_words(one: Difference, top: float) -> str:
+    """What a map of differences shows, for those who cannot see it."""
+    return (
+        "Cortex map of a difference in r, lateral and medial views of both hemispheres. "
+        f"{difference_map_caption(one)} Mean difference {number(one.mean, 4)}, colours from "
+        f"{number(-top)} (blue) over 0 (white) to {number(top)} (red); significant places are "
+        "outlined."
+    )
+
+
+def significant_counts(one: Difference) -> tuple[int, int, int]:
+    """Targets that are significantly better, worse, and all that were tested."""
+    found = one.q <= one.q_bound
+    better = int(np.count_nonzero(found & (one.values > 0)))
+    worse = int(np.count_nonzero(found & (one.values < 0)))
+    return better, worse, int(np.isfinite(one.q).sum())

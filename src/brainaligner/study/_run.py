@@ -13,6 +13,7 @@ from brainaligner.study._audit import Auditor
 from brainaligner.study._audit_words import audit_diagnostics
 from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
+from brainaligner.study._contrasts import ensure_contrasts
 from brainaligner.study._controls import with_controls
 from brainaligner.study._dataset_config import STORE
 from brainaligner.study._diagnose import in_order, judge_after, judge_before, say_edges
@@ -105,7 +106,9 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         fitted = _fit_all(plan, whole, store, options, reporter)
         store.drop_shared()
         tested = ensure_significances(plan, store=store, options=options, reporter=reporter)
-        fitted = replace(fitted, significance=tested)
+        reference = fitted.foresight.reference
+        contrasts = ensure_contrasts(plan, reference, store=store, reporter=reporter)
+        fitted = replace(fitted, significance=tested, contrasts=contrasts)
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
         with clock.making("audit"):
             audit = Auditor(plan, store, device=options.device).audit(reporter)
