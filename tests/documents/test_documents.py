@@ -31,10 +31,10 @@ from brainaligner.study._cluster_jobs import job_scripts
 from brainaligner.study._search_space import read_space
 
 PRINTED = {
-    "README.md": (r"mean r 0\.[2-9]\d over 300 voxels, alpha 1?\d\d",),
+    "README.md": (r"mean r 0\.[2-9]\d over 300 voxels, alpha \d+",),
     "comparing.md": (r"0\.0162",),
     "notebook.md": (
-        r"mean r 0\.[2-9]\d \[0\.\d\d, 0\.\d\d\] over 300 voxels, alpha",
+        r"mean r 0\.[2-9]\d \[0\.\d\d, 0\.\d\d\] over 300 voxels, alpha \d+",
         r"group validation",
         r"test: 0\.\d\d, tale: 0\.\d\d",
         r"es, UTS01: -?0\.\d\d\d over 6 voxels",
