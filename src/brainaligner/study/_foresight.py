@@ -14,7 +14,11 @@ from brainaligner.study._plan import Plan
 from brainaligner.study._readout import readout_recipe
 from brainaligner.study._store import Store
 from brainaligner.study._story_scores import StoryScores, read_story_scores, story_recipe
-from brainaligner.study._validation import has_validation_stories, validation_plan
+from brainaligner.study._validation import (
+    has_validation_stories,
+    validation_plan,
+    validation_view,
+)
 
 Cell = tuple[str, str]
 """Arm (as it runs) and subject."""
@@ -109,14 +113,26 @@ def stored_foresight(plan: Plan, store: Store) -> Foresight:
     """The same from what an earlier run left in the store; nothing is made."""
     if not has_validation_stories(plan.prepared):
         return Foresight(lacking=NO_STORIES)
-    view = validation_plan(plan)
+    found = _stored_stories(validation_plan(plan), store)
+    return Foresight(lacking=NOT_SCORED) if found is None else foresee(plan, found)
+
+
+def stored_reference(plan: Plan, store: Store) -> str:
+    """The arm that others are compared with, if the store has what tells it; else the first."""
+    view = validation_view(plan)
+    found = None if view is None else _stored_stories(view, store)
+    return _reference(plan, found or {}, min(plan.prepared.config.evaluation.cuts))
+
+
+def _stored_stories(view: Plan, store: Store) -> dict[Cell, StoryScores] | None:
+    """Scores of validation stories of every arm and subject; None where some are not there."""
     found: dict[Cell, StoryScores] = {}
     for cell, tasks in view.tasks.items():
         recipe = story_recipe(view, cell[1], [readout_recipe(task) for task in tasks])
         if not store.has(recipe):
-            return Foresight(lacking=NOT_SCORED)
+            return None
         found[cell] = read_story_scores(store.path(recipe))
-    return foresee(plan, found)
+    return found
 
 
 def foresight_record(foresight: Foresight) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._designs import word_design
 from brainaligner.study._features import FeatureSpace
 from brainaligner.study._fold_features import CrossFittedSpace, FoldModel
-from brainaligner.study._foresight import stored_foresight
+from brainaligner.study._foresight import stored_reference
 from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._plan import Plan
 from brainaligner.study._pricing_checks import Cost, costs_after, costs_before
@@ -97,10 +97,8 @@ def _stages(
             place = f"{LISTENERS}, {subject}"
             yield decomposition_recipe(task), partial(_of_decomposition, task, place, store)
             yield readout_recipe(task), partial(_of_readout, task, place, store)
-    yield from (
-        _of_check(cost, store)
-        for cost in costs_after(plan, stored_foresight(plan, store).reference)
-    )
+    reference = stored_reference(plan, store)
+    yield from (_of_check(cost, store) for cost in costs_after(plan, reference))
 
 
 def _of_view(plan: Plan, store: Store) -> Iterator[tuple[Recipe, Callable[[], PricedStage]]]:

@@ -81,18 +81,17 @@ def costs_before(plan: Plan) -> Iterator[Cost]:
         yield Cost(lag_recipe(task, train), f"{arm_name}, {subject}", flop)
 
 
-def costs_after(plan: Plan, reference: str = "") -> Iterator[Cost]:
+def costs_after(plan: Plan, reference: str) -> Iterator[Cost]:
     """What finished readouts are put through.
 
     Parameters
     ----------
     plan : Plan
     reference : str
-        The arm that the others are compared with; the first where validation stories have not
-        chosen one yet, which costs the same.
+        The arm that the others are compared with.
     """
     yield from map(_significance, significance_tasks(plan))
-    yield from map(_contrast, contrast_tasks(plan, reference or plan.runs[0].name))
+    yield from map(_contrast, contrast_tasks(plan, reference))
     for run in plan.runs:
         for subject in plan.prepared.division.splits:
             yield _test_checks(plan, run.name, subject)
