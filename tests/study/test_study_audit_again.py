@@ -100,6 +100,8 @@ def _artifacts(run: Path, stage: str, arm: str) -> list[Path]:
         key = waiting.pop()
         for path in () if key in seen else store.glob(f"*/{key}/recipe.json"):
             recipe = json.loads(path.read_text(encoding="utf-8"))
+            if recipe["stage"] == "contrast":
+                continue  # it comes from two arms
             waiting += recipe["inputs"].values()
             found += [path.parent] if recipe["stage"] == stage else []
         seen.add(key)

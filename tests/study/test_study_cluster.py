@@ -5,11 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -19,9 +17,10 @@ from study_trees import Cli, artifacts, command, environment, merged, run_proces
 from tuning_trees import save_listeners, tuned_study, tuning
 
 from brainaligner.core import InputError
-from brainaligner.study import RunOptions, load_study
+from brainaligner.study import RunOptions, _cluster_start, load_study
 from brainaligner.study._cluster_config import read_cluster
 from brainaligner.study._cluster_jobs import job_scripts, worker_specs
+from brainaligner.study._progress import SilentReporter
 from brainaligner.study._run import lay_out_study
 from brainaligner.study._units import study_units
 
@@ -212,20 +211,25 @@ def test_a_scheduler_that_runs_already(study: Path, alone: Path, tmp_path: Path)
     _assert_same(tmp_path / "out", alone)
 
 
-def test_a_job_that_ended_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from brainaligner.study import _cluster_start
-
-    monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.01)
-    done, called = threading.Event(), []
-    started = SimpleNamespace(worker_spec={"cpu-0": "a"}, _correct_state="correct")
-
-    def add_callback(what: str) -> None:
-        called.append((what, dict(started.worker_spec)))
-        done.set()
-
-    started.loop = SimpleNamespace(add_callback=add_callback)
-    _cluster_start._refill(started, {"cpu-0": "a", "cpu-1": "b"}, done)
-    assert called == [("correct", {"cpu-0": "a", "cpu-1": "b"})]
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_worker_that_ended_is_started_again(
+    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether Dask keeps the closed worker, as where a nanny gives up, or drops it."""
+    monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.2)
+    local = read_cluster(_cluster(tmp_path, "kind: local\ncpu: {workers: 1}\n"))
+    with _cluster_start.cluster_client(local, SilentReporter()) as (client, _):
+        (name,) = client.cluster.workers
+        nanny = client.cluster.workers[name]
+        client.cluster.sync(nanny.close)
+        if not kept:
+            client.cluster.workers.pop(name, None)
+        asked = client.submit(sum, [1, 2], resources={"CPU": 1})
+        assert asked.result(timeout=120) == 3
+        until = time.monotonic() + 60
+        while client.cluster.workers.get(name) in (None, nanny) and time.monotonic() < until:
+            time.sleep(0.1)  # it works before it is in the list
+        assert client.cluster.workers[name] is not nanny
 
 
 def test_a_folder_of_relative_paths_serves_workers_too(

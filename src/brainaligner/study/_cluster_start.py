@@ -88,12 +88,28 @@ def _started(cluster: ClusterConfig) -> Iterator[Any]:
 
 
 def _refill(started: Any, specs: Mapping[str, Any], done: threading.Event) -> None:
-    """Send a new job for each one that has ended: Dask forgets workers that it has lost."""
+    """Start again each worker that has ended: Dask drops it, or keeps it as a closed one.
+
+    A nanny restarts the worker that it has lost, but closes for good where that one dies too
+    before it has said its name.
+    """
     while not done.wait(_REFILL_S):
-        lost = {name: spec for name, spec in specs.items() if name not in started.worker_spec}
-        if lost:
-            started.worker_spec.update(lost)
-            started.loop.add_callback(started._correct_state)
+        if any(_ended(started.workers.get(name)) for name in specs):
+            started.loop.add_callback(_open_again, started, specs)
+
+
+def _open_again(started: Any, specs: Mapping[str, Any]) -> Any:
+    for name in specs:
+        if _ended(started.workers.get(name)):
+            started.workers.pop(name, None)
+    started.worker_spec.update(specs)
+    return started._correct_state()
+
+
+def _ended(worker: Any) -> bool:
+    from distributed import Status
+
+    return worker is None or worker.status in (Status.closed, Status.failed)
 
 
 def _scheduler(cluster: ClusterConfig) -> dict[str, Any]:

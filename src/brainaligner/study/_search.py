@@ -180,6 +180,8 @@ def plan_search(search: Search, options: RunOptions) -> SearchPlan:
         bench = open_bench(search, options, reporter)
         checked = check_search(bench)
     plan = scored_plan(checked.plan)
-    checks = {cost.recipe.stage for cost in (*costs_before(plan), *costs_after(plan, plan.runs[0].name))}
+    checks = {
+        cost.recipe.stage for cost in (*costs_before(plan), *costs_after(plan, plan.runs[0].name))
+    }
     stages = tuple(one for one in price(plan, bench.store) if one.stage not in checks)
     return SearchPlan(checked, stages, SHARE_OF_PEAK * operations_per_second(options.device))
