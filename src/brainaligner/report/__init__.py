@@ -28,11 +28,13 @@ from brainaligner.report._table import (
     table_tsv,
     tsv_text,
 )
+from brainaligner.report._texts import LANGUAGES, Texts, page_texts
 from brainaligner.report._trace import RecipeNote, Traced, recipe_anchor
 from brainaligner.report._words import headline, span
 
 __all__ = [
     "ABOUT_NEEDED",
+    "LANGUAGES",
     "NOT_VALID",
     "CardScore",
     "Column",
@@ -47,6 +49,7 @@ __all__ = [
     "Result",
     "RunReport",
     "Table",
+    "Texts",
     "Traced",
     "arm_figure",
     "ceiling_table",
@@ -64,6 +67,7 @@ __all__ = [
     "map_limits",
     "no_map_reason",
     "on_vertices",
+    "page_texts",
     "published_numbers",
     "published_table",
     "pycortex_pixels",

@@ -20,6 +20,7 @@ from brainaligner.report._svg import (
     write_above,
     write_legend,
 )
+from brainaligner.report._texts import Texts, page_texts
 from brainaligner.report._words import banners, number, plain, rows_cut
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "m
 
 
 def r_distribution_figure(
-    report: RunReport, subject: str, *, group: str | None = None, cut: int | None = None
+    report: RunReport,
+    subject: str,
+    *,
+    group: str | None = None,
+    cut: int | None = None,
+    texts: Texts | None = None,
 ) -> str:
     """Draw how r is distributed over targets, one row for each arm.
 
@@ -48,6 +54,8 @@ def r_distribution_figure(
         Name of the stories; the first group by default.
     cut : int, optional
         Rows cut; the smallest number by default.
+    texts : Texts, optional
+        Of the page's language; English by default.
 
     Returns
     -------
@@ -59,6 +67,7 @@ def r_distribution_figure(
     InputError
         If the subject or the group is unknown, or nothing was scored there.
     """
+    texts = page_texts() if texts is None else texts
     if subject not in report.subjects:
         raise unknown_name("distribution figure", "subject", subject, report.subjects)
     shown, cut = _group_and_cut(report, group, cut)
@@ -67,17 +76,24 @@ def r_distribution_figure(
     figure, axes = row_canvas(len(results))
     edges = _bin_edges(report, shown.name, cut)
     axes.set_xlim(edges[0], edges[-1])
-    _label_axis(axes, report, f"Pearson r ({report.targets})")
+    targets = texts.told(report.targets)
+    _label_axis(axes, report, texts("figure.r", targets=targets), texts)
     for row, result in enumerate(results):
         _draw_histogram(axes, row, result, edges)
-        _draw_marks(axes, row, result)
-    _write_key(figure)
-    title = f"Distribution of r over {report.targets}, {plain(subject)}"
-    said = "; ".join(_distribution_words(result) for result in results)
-    return svg_text(figure, title, f"{plain(shown.name)}, {rows_cut(cut)}. {said}.")
+        _draw_marks(axes, row, result, texts)
+    _write_key(figure, texts)
+    title = texts("figure.distribution", targets=targets, subject=plain(subject))
+    said = [_distribution_words(result, texts) for result in results]
+    return svg_text(figure, title, _description(shown, cut, said, texts))
 
 
-def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None = None) -> str:
+def arm_figure(
+    report: RunReport,
+    *,
+    group: str | None = None,
+    cut: int | None = None,
+    texts: Texts | None = None,
+) -> str:
     """Draw each arm's mean r and interval, one mark for each subject.
 
     A reference number, where there is one, is a hollow mark at the same height.
@@ -89,6 +105,8 @@ def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None =
         Name of the stories; the first group by default.
     cut : int, optional
         Rows cut; the smallest number by default.
+    texts : Texts, optional
+        Of the page's language; English by default.
 
     Returns
     -------
@@ -100,11 +118,13 @@ def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None =
     InputError
         If the group is unknown, or nothing was scored there.
     """
+    texts = page_texts() if texts is None else texts
     shown, cut = _group_and_cut(report, group, cut)
     band = math.ceil(len(report.subjects) / CROWD)
     figure, axes = row_canvas(len(report.arms), band=band, names=report.subjects)
     axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    _label_axis(axes, report, f"mean r over {report.targets}")
+    targets = texts.told(report.targets)
+    _label_axis(axes, report, texts("figure.mean_r", targets=targets), texts)
     said = []
     for row, arm in enumerate(report.arms):
         write_above(axes, row * band, arm)
@@ -113,10 +133,10 @@ def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None =
             result = report.find(arm, subject, shown.name, cut)
             if result is not None:
                 _draw_dot(axes, heights[i], result, (row, i))
-                said.append(_mean_words(result))
-    _write_subjects(figure, report)
-    title = f"Mean r of each arm and subject over {report.targets}"
-    return svg_text(figure, title, f"{plain(shown.name)}, {rows_cut(cut)}. {'; '.join(said)}.")
+                said.append(_mean_words(result, texts))
+    _write_subjects(figure, report, texts)
+    title = texts("figure.arms", targets=targets)
+    return svg_text(figure, title, _description(shown, cut, said, texts))
 
 
 def _group_and_cut(report: RunReport, group: str | None, cut: int | None) -> tuple[StoryGroup, int]:
@@ -135,24 +155,38 @@ def _group_and_cut(report: RunReport, group: str | None, cut: int | None) -> tup
     return by_name[name], chosen
 
 
-def _label_axis(axes: Axes, report: RunReport, text: str) -> None:
+def _description(group: StoryGroup, cut: int, said: list[str], texts: Texts) -> str:
+    """What a figure shows, for those who cannot see it."""
+    place = texts("separator.comma").join([plain(group.name), texts.told(rows_cut(cut))])
+    return texts("figure.described", place=place, said=texts("separator.semicolon").join(said))
+
+
+def _label_axis(axes: Axes, report: RunReport, text: str, texts: Texts) -> None:
     """Name the axis, and say here too what must be known of a figure that travels alone."""
-    axes.set_xlabel(", ".join([text, *banners(report)]), color=INK)
+    signs = (texts.told(banner.partition(":")[0]) for banner in banners(report))
+    axes.set_xlabel(texts("separator.comma").join([text, *signs]), color=INK)
 
 
-def _mean_words(result: Result) -> str:
+def _mean_words(result: Result, texts: Texts) -> str:
     scores, interval = result.scores, result.summary.interval
-    return (
-        f"{plain(scores.arm)} in {plain(scores.subject)}: mean r {number(result.summary.mean)} "
-        f"[{number(interval.low)}, {number(interval.high)}]"
+    return texts(
+        "figure.arm_words",
+        arm=plain(scores.arm),
+        subject=plain(scores.subject),
+        mean=number(result.summary.mean),
+        low=number(interval.low),
+        high=number(interval.high),
     )
 
 
-def _distribution_words(result: Result) -> str:
+def _distribution_words(result: Result, texts: Texts) -> str:
     summary = result.summary
-    return (
-        f"{plain(result.scores.arm)}: mean {number(summary.mean)}, "
-        f"median {number(summary.median)}, null mean {number(summary.null_mean)}"
+    return texts(
+        "figure.distribution_words",
+        arm=plain(result.scores.arm),
+        mean=number(summary.mean),
+        median=number(summary.median),
+        null=number(summary.null_mean),
     )
 
 
@@ -177,7 +211,7 @@ def _draw_histogram(axes: Axes, row: int, result: Result, edges: Float[np.ndarra
     axes.hlines(floor, edges[0], edges[-1], color=FAINT, linewidth=0.8, zorder=1)
 
 
-def _draw_marks(axes: Axes, row: int, result: Result) -> None:
+def _draw_marks(axes: Axes, row: int, result: Result, texts: Texts) -> None:
     summary = result.summary
     top, floor = row + TOP, row + FLOOR
     if np.isfinite(summary.mean):
@@ -185,7 +219,8 @@ def _draw_marks(axes: Axes, row: int, result: Result) -> None:
         axes.plot(summary.median, (top + floor) / 2, "o", gid=f"median-{row}", **HOLLOW)
     if np.isfinite(summary.null_mean):
         axes.plot(summary.null_mean, floor - 0.05, "^", gid=f"null-{row}", **HOLLOW)
-    numbers = f"mean {number(summary.mean)}, median {number(summary.median)}"
+    mean, median = number(summary.mean), number(summary.median)
+    numbers = texts("figure.numbers", mean=mean, median=median)
     write_above(axes, row, result.scores.arm, numbers)
 
 
@@ -213,15 +248,16 @@ def _draw_dot(axes: Axes, height: float, result: Result, place: tuple[int, int])
         axes.plot(result.reference, height, marker, gid=f"reference-{name}", **look)
 
 
-def _write_key(figure: Figure) -> None:
+def _write_key(figure: Figure, texts: Texts) -> None:
     from matplotlib.lines import Line2D
 
     marks = [Line2D([], [], linestyle="none", marker=marker, **HOLLOW) for marker in "o^"]
     keys = [Line2D([], [], color=INK), *marks]
-    write_legend(figure, keys, ["mean", "median", "mean of the null"])
+    names = ("figure.mean", "figure.median", "figure.null")
+    write_legend(figure, keys, [texts(name) for name in names])
 
 
-def _write_subjects(figure: Figure, report: RunReport) -> None:
+def _write_subjects(figure: Figure, report: RunReport, texts: Texts) -> None:
     from matplotlib.lines import Line2D
 
     looks = [_look(i) for i in range(len(report.subjects))]
@@ -229,5 +265,5 @@ def _write_subjects(figure: Figure, report: RunReport) -> None:
     names = list(report.subjects)
     if any(result.reference is not None for result in report.results):
         keys.append(Line2D([], [], linestyle="none", marker="o", **HOLLOW))
-        names.append("reference")
+        names.append(texts("figure.reference"))
     write_legend(figure, keys, names)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from brainaligner.core import Scores
 from brainaligner.evaluation import Finding
 from brainaligner.report._beside import ceiling_table, region_table
@@ -18,6 +20,7 @@ from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._inputs import Result, RunReport
 from brainaligner.report._listeners import listener_table
 from brainaligner.report._table import Table, results_table
+from brainaligner.report._texts import Texts, page_texts
 from brainaligner.report._trace import STUDY_FILE, input_sets, mean_anchor
 from brainaligner.report._words import banners, headline, number, plain, ranked_arms, rows_cut
 
@@ -34,7 +37,13 @@ class _CortexMap:
     caption: str
 
 
-def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) -> str:
+def render_page(
+    report: RunReport,
+    *,
+    more: Sequence[tuple[str, Table]] = (),
+    language: str = "en",
+    unfolded: bool = False,
+) -> str:
     """Write the report as one HTML page.
 
     The page loads nothing from anywhere: style and figures stand in it, and a content
@@ -46,6 +55,10 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
     report : RunReport
     more : sequence of (name, Table)
         Further tables, below those of all scores.
+    language : str
+        Key of `LANGUAGES`. Names, numbers, methods and settings are the same in all of them.
+    unfolded : bool
+        Whether what is folded away is open, as print needs it; recipes stay folded.
 
     Returns
     -------
@@ -53,6 +66,11 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
         HTML, in this order: banners, findings by severity, diagnostics, the result in
         a sentence, what was run, tables (with noise ceilings and regions where there are any),
         figures, maps, settings and recipe keys.
+
+    Raises
+    ------
+    InputError
+        If the language is unknown.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -63,33 +81,55 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters["plain"] = plain
+    texts = page_texts(language).knowing(_names(report))
+    pages.filters |= {
+        "plain": plain,
+        "told": texts.told_html,
+        "opened": texts.opened_html,
+        "heading": texts.heading,
+        "together": lambda places: texts.html("separator.semicolon").join(
+            map(texts.told_html, places)
+        ),
+    }
     arm, results = _mapped(report)
     of_recipe, every_input = input_sets(report.chain)
     return pages.get_template("report.html.j2").render(
         report=report,
+        texts=texts,
+        t=texts.html,
+        unfolded=" open" if unfolded else "",
+        english="" if language == "en" else Markup(' lang="en"'),
         banners=banners(report),
         findings=_by_severity(report.findings),
         notes_shown=NOTES_SHOWN,
         diagnostic_rows=diagnostic_rows(report.diagnostics),
         verdict_counts=verdict_counts(report.diagnostics),
         places_shown=PLACES_SHOWN,
-        headline=headline(report),
+        headline=headline(report, texts=texts),
         tables=[
             *((rows_cut(cut), *_tables(report, cut)) for cut in report.cuts),
             *((name, [table], None) for name, table in more),
         ],
         shown=f"{report.groups[0].name}, {rows_cut(report.cuts[0])}",
-        arms=arm_figure(report),
-        distributions=[(s, r_distribution_figure(report, s)) for s in _shown_subjects(report)],
+        arms=arm_figure(report, texts=texts),
+        distributions=[
+            (s, r_distribution_figure(report, s, texts=texts)) for s in _shown_subjects(report)
+        ],
         mapped_arm=arm,
-        maps=_maps(report, results),
+        maps=_maps(report, results, texts),
         input_sets=of_recipe,
         every_input=every_input,
         mean_notes=_mean_notes(report),
         anchors=_anchors(report),
-        obstacles=_obstacles(results),
+        obstacles=_obstacles(results, texts),
     )
+
+
+def _names(report: RunReport) -> set[str]:
+    """All that goes by a name of the user's or the dataset's."""
+    own = {*report.arms, *report.subjects, *report.regions, report.title, report.study}
+    stories = (story for group in report.groups for story in (group.name, *group.stories))
+    return {plain(name) for name in (*own, *stories)}
 
 
 def _mean_notes(report: RunReport) -> list[tuple[str, str, list[tuple[str, str]]]]:
@@ -144,47 +184,59 @@ def _mapped(report: RunReport) -> tuple[str, list[Result]]:
     return arm, [result for result in found if result is not None]
 
 
-def _maps(report: RunReport, results: list[Result]) -> list[_CortexMap]:
+def _maps(report: RunReport, results: list[Result], texts: Texts) -> list[_CortexMap]:
     """One map for each subject that can have one, all with the same colours."""
     drawable = [r for r in results if no_map_reason(r.scores.space) is None]
     if not drawable:
         return []
     limits = colour_limits(*(result.scores.r for result in drawable))
     signs = tuple(banner.partition(":")[0] for banner in banners(report))
-    return [_map(result, limits, signs) for result in drawable]
+    return [_map(result, limits, signs, texts) for result in drawable]
 
 
-def _map(result: Result, limits: tuple[float, float], signs: tuple[str, ...]) -> _CortexMap:
+def _map(
+    result: Result, limits: tuple[float, float], signs: tuple[str, ...], texts: Texts
+) -> _CortexMap:
     scores = result.scores
     title = ", ".join([scores.subject, *signs])
     image = cortex_figure(scores.space, scores.r, title=title, limits=limits)
-    return _CortexMap(image, _map_words(result, limits), _map_caption(scores))
+    return _CortexMap(image, _map_words(result, limits, texts), _map_caption(scores, texts))
 
 
-def _map_caption(scores: Scores) -> str:
+def _map_caption(scores: Scores, texts: Texts) -> str:
     vertices = scores.space.vertices
     on_surface = 0 if vertices is None else int((vertices >= 0).sum())
-    return (
-        f"{plain(scores.subject)}: {on_surface:,} of {scores.space.size:,} {scores.space.kind} "
-        "lie on the surface."
+    return texts(
+        "maps.caption",
+        subject=plain(scores.subject),
+        n=f"{on_surface:,}",
+        size=f"{scores.space.size:,}",
+        targets=texts.told(scores.space.kind),
     )
 
 
-def _map_words(result: Result, limits: tuple[float, float]) -> str:
+def _map_words(result: Result, limits: tuple[float, float], texts: Texts) -> str:
     scores = result.scores
-    return (
-        f"Cortex map of r in {plain(scores.subject)}, {plain(scores.arm)}: lateral and medial "
-        f"views of both hemispheres, mean r {number(result.summary.mean)} over "
-        f"{scores.space.size:,} {scores.space.kind}, colours from {number(limits[0], 2)} to "
-        f"{number(limits[1], 2)}."
+    return texts(
+        "maps.words",
+        subject=plain(scores.subject),
+        arm=plain(scores.arm),
+        mean=number(result.summary.mean),
+        size=f"{scores.space.size:,}",
+        targets=texts.told(scores.space.kind),
+        low=number(limits[0], 2),
+        high=number(limits[1], 2),
     )
 
 
-def _obstacles(results: list[Result]) -> list[str]:
+def _obstacles(results: list[Result], texts: Texts) -> list[str]:
     """Why subjects have no map; subjects with the same reason share one sentence."""
     subjects: dict[str, list[str]] = {}
     for result in results:
         reason = no_map_reason(result.scores.space)
         if reason is not None:
             subjects.setdefault(reason, []).append(plain(result.scores.subject))
-    return [f"No cortex map of {', '.join(names)}. {why}" for why, names in subjects.items()]
+    return [
+        texts("maps.none", names=texts("separator.comma").join(names), why=texts.told(why))
+        for why, names in subjects.items()
+    ]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from brainaligner.core import StoryGroup
 from brainaligner.report._inputs import NOT_VALID, Result, RunReport
+from brainaligner.report._texts import Texts, page_texts
 
 SIMULATED = "SIMULATED DATA"
 MISSING = "n/a"
@@ -120,33 +121,37 @@ def ranked_arms(report: RunReport) -> list[tuple[str, float]]:
     return sorted((pair for pair in means if math.isfinite(pair[1])), key=lambda pair: -pair[1])
 
 
-def headline(report: RunReport) -> str:
+def headline(report: RunReport, *, texts: Texts | None = None) -> str:
     """The result in one plain sentence: the highest mean r, and how far the next one is.
 
     It reports an order and claims no difference, for it has no interval of one.
     """
+    texts = page_texts() if texts is None else texts
     group, ranked = report.groups[0], ranked_arms(report)
     if not ranked:
-        return f"No arm has a mean r for every subject on {plain(group.name)}."
-    arm, best = ranked[0]
-    rest = f"; next comes {_quoted(ranked[1][0])} with {number(ranked[1][1])}" if ranked[1:] else ""
-    return (
-        f"{'In simulated data, t' if report.simulated else 'T'}he arm with the highest mean r "
-        f"over {report.targets} is {_quoted(arm)}: {number(best)} ({_each_subject(report, arm)}) "
-        f"on the group {_quoted(group.name)}, {report.label}{rest}."
+        return texts("headline.none", group=plain(group.name))
+    (arm, best), runner_up = ranked[0], ranked[1:2]
+    rest = [texts("headline.next", arm=plain(name), mean=number(r)) for name, r in runner_up]
+    return texts(
+        "headline.simulated" if report.simulated else "headline.best",
+        targets=texts.told(report.targets),
+        arm=plain(arm),
+        mean=number(best),
+        subjects=_each_subject(report, arm, texts),
+        group=plain(group.name),
+        label=texts.told(report.label),
+        rest="".join(rest),
     )
 
 
-def _each_subject(report: RunReport, arm: str) -> str:
+def _each_subject(report: RunReport, arm: str, texts: Texts) -> str:
     """Mean r of each subject, or from the lowest to the highest where they are many."""
     group, cut = report.groups[0].name, report.cuts[0]
     found = [report.find(arm, subject, group, cut) for subject in report.subjects]
     means = [(r.scores.subject, r.summary.mean) for r in found if r is not None]
     if len(means) <= NAMED_SUBJECTS:
-        return ", ".join(f"{plain(subject)} {number(mean)}" for subject, mean in means)
+        named = (f"{plain(subject)} {number(mean)}" for subject, mean in means)
+        return texts("separator.comma").join(named)
     values = [mean for _, mean in means]
-    return f"{len(values)} subjects, {number(min(values))} to {number(max(values))}"
-
-
-def _quoted(name: str) -> str:
-    return f'"{plain(name)}"'
+    low, high = number(min(values)), number(max(values))
+    return texts("headline.subjects", n=len(values), low=low, high=high)
