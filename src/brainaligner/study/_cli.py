@@ -20,6 +20,7 @@ from brainaligner.study import (
     _export_command,
     _fetch_command,
     _init_command,
+    _page_command,
     _recipe_command,
     _view_command,
 )
@@ -34,6 +35,7 @@ from brainaligner.study._place_commands import add_place_commands
 from brainaligner.study._printing import (
     EXIT_CODES,
     AsJson,
+    Language,
     Set,
     print_json,
     print_table,
@@ -65,6 +67,7 @@ app.command("audit", epilog=EXAMPLES)(audit_command)
 app.command("compare", epilog=_compare_command.EXAMPLES)(_compare_command.compare)
 app.command("export", epilog=_export_command.EXAMPLES)(_export_command.export)
 app.command("view", epilog=_view_command.EXAMPLES)(_view_command.view)
+app.command("page", epilog=_page_command.EXAMPLES)(_page_command.page)
 app.command("embed", epilog=_embed_command.EXAMPLES)(_embed_command.embed)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of results and of the store.")]
@@ -151,6 +154,7 @@ def run(
             "--cluster", metavar="FILE", help="Run on many workers or a queue (docs/cluster.md)."
         ),
     ] = None,
+    language: Language = "en",
     as_json: AsJson = False,
 ) -> None:
     """Run a study: tuned models, features, ridge, scores, table and page.
@@ -160,7 +164,7 @@ def run(
     """
     from brainaligner.study._options import RunOptions
 
-    options = RunOptions(out, data, device, threads, batch_tokens, target_block)
+    options = RunOptions(out, data, device, threads, batch_tokens, target_block, language)
     changes = [*(overrides or []), *(["nulls=true"] if nulls else [])]
     if confirm and validation:
         raise InputError(
@@ -265,11 +269,17 @@ app.command("search", epilog=SEARCH_EXAMPLES)(search)
 
 
 @app.command(epilog="Example:\n\n  brainaligner demo\n\n" + EXIT_CODES)
-def demo(out: Out = DEFAULT_OUT, device: Device = "cpu", threads: Threads = None) -> None:
+def demo(
+    out: Out = DEFAULT_OUT,
+    device: Device = "cpu",
+    threads: Threads = None,
+    language: Language = "en",
+) -> None:
     """Run the packaged demo: SIMULATED listeners, the real loader and language model."""
     from brainaligner.study._options import RunOptions
 
-    _run_and_show("demo", RunOptions(out, None, device, threads), [], as_json=False)
+    options = RunOptions(out, None, device, threads, language=language)
+    _run_and_show("demo", options, [], as_json=False)
 
 
 def _job_scripts(cluster: Path | None) -> dict[str, str]:

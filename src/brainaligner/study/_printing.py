@@ -34,6 +34,15 @@ StoreBeside = Annotated[
     Path | None,
     typer.Option("--out", help="Folder that holds the store; default: the folder beside."),
 ]
+Language = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        envvar="BRAINALIGNER_LANGUAGE",
+        metavar="LANG",
+        help="Language of the page: en (English) or ja (Japanese).",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 

@@ -109,13 +109,14 @@ def read_run(folder: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lacking = {"title", "label", "simulated", "findings", "results"} - set(content)
     except (OSError, ValueError, TypeError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     if lacking:
-        raise _damaged(path, f"no {sorted(lacking)[0]!r}")
+        raise damaged(path, f"no {sorted(lacking)[0]!r}")
     return content
 
 
-def _damaged(path: Path, fault: str) -> InputError:
+def damaged(path: Path, fault: str) -> InputError:
+    """What to say of a damaged file of a run: a run writes it anew."""
     return InputError(
         str(path),
         got=f"a damaged file ({fault})",

@@ -108,7 +108,15 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         audited = [judged(diagnostic, scored) for diagnostic in audit_diagnostics(audit)]
         judgements = in_order((*before, *after, *audited))
         looked_at = Looks(judgements, tables, audit, seen_by(plan, store), looks_at(plan, store))
-        write_outputs(plan, fitted, ceilings, looked_at, store=store, folder=folder)
+        write_outputs(
+            plan,
+            fitted,
+            ceilings,
+            looked_at,
+            store=store,
+            folder=folder,
+            language=options.language,
+        )
         reporter.line(f"results: {folder}")
     return folder
 
