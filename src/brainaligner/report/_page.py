@@ -58,7 +58,8 @@ def render_page(
     language : str
         Key of `LANGUAGES`. Names, numbers, methods and settings are the same in all of them.
     unfolded : bool
-        Whether what is folded away is open, as print needs it; recipes stay folded.
+        Whether what is folded away is open, as print needs it; settings, recipes and lists of
+        places stay folded.
 
     Returns
     -------

@@ -18,6 +18,7 @@ LANGUAGES = {"en": "English", "ja": "日本語"}
 """Languages of the page, each by its own name."""
 
 SEPARATORS = {"; ": "separator.semicolon", ": ": "separator.colon", ", ": "separator.comma"}
+FIRM = 4  # letters from which on a sentence is looked for before a text is taken apart
 SENTENCE = 3  # words side by side from which on a text is one, and not a name or a sign
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _PART = re.compile(r"[;:,()]")
@@ -33,7 +34,7 @@ class Sentence:
     ----------
     english, own : str
         As `str.format` takes them, with the same fields. A field ``n`` or ``n_...`` holds
-        numbers alone.
+        numbers alone, any other no semicolon.
     """
 
     english: str
@@ -56,7 +57,7 @@ def _pattern_parts(template: str) -> Iterator[str]:
     for text, name, _, _ in string.Formatter().parse(template):
         yield re.escape(text)
         if name is not None:
-            inside = _NUMBERS if name == "n" or name.startswith("n_") else ".+?"
+            inside = _NUMBERS if name == "n" or name.startswith("n_") else "[^;]+?"
             yield f"(?P={name})" if name in seen else f"(?P<{name}>{inside})"
             seen.add(name)
 
@@ -142,13 +143,9 @@ class Texts:
         return {one.english: one.own for one in self.sentences if one.pattern.groups == 0}
 
     @functools.cached_property
-    def _worded(self) -> tuple[Sentence, ...]:
-        gapped = (one for one in self.sentences if one.pattern.groups and one.letters)
+    def _gapped(self) -> tuple[Sentence, ...]:
+        gapped = (one for one in self.sentences if one.pattern.groups)
         return tuple(sorted(gapped, key=lambda one: -one.letters))
-
-    @functools.cached_property
-    def _wordless(self) -> tuple[Sentence, ...]:
-        return tuple(one for one in self.sentences if not one.letters)
 
     @functools.cached_property
     def _known(self) -> Callable[[str], str | None]:
@@ -159,12 +156,13 @@ class Texts:
             return text
         if text in self._exact:
             return self._exact[text]
-        return self._matched(text, self._worded) or self._parted(text)
+        firm = self._matched(text, firm=True)
+        return firm or self._parted(text) or self._matched(text, firm=False)
 
-    def _matched(self, text: str, sentences: Iterable[Sentence]) -> str | None:
-        for sentence in sentences:
-            match = sentence.pattern.fullmatch(text)
-            fields = match and self._together(match.groupdict())
+    def _matched(self, text: str, *, firm: bool) -> str | None:
+        for sentence in self._gapped:
+            match = (sentence.letters >= FIRM) is firm and sentence.pattern.fullmatch(text)
+            fields = self._together(match.groupdict()) if match else None
             if fields:
                 return sentence.own.format(**fields)
         return None
@@ -175,7 +173,7 @@ class Texts:
             found = self._together(parts) if len(parts) > 1 else None
             if found is not None:
                 return text if found == parts else self.page[key].join(found.values())
-        return self._matched(text, self._wordless)
+        return None
 
     def _together(self, parts: Mapping[str, str]) -> dict[str, str] | None:
         """Say some parts; None where one is a sentence that is not known."""

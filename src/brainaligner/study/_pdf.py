@@ -36,7 +36,7 @@ def find_browser(named: Path | None = None) -> str:
         If there is none.
     """
     if named is not None:
-        found = shutil.which(named.expanduser())
+        found = shutil.which(str(named.expanduser()))
         if found is None:
             raise InputError(
                 "--browser",
