@@ -37,7 +37,8 @@ SIDES = {"train": 16, "stop": 3, "test": 12}
 N_ROWS, N_TARGETS, DELAYS = 80, 12, (1, 2, 3)
 SUBJECTS = ("S1", "S2")
 LEVEL = 0.95
-N_NULL = 100
+N_NULL = 200
+FIRST_NULL = 1000  # apart from the null runs that this check was first tried on
 READING = TextSettings(layer=2, max_tokens=40)
 TUNING = ObjectiveSettings(
     predict=PredictSettings(),
@@ -82,8 +83,10 @@ def planted(scratch: Path) -> Result:
     mean kind of the words, through a response function, with autocorrelated noise.
     """
     model = _tiny_model(scratch / "model")
-    true = _each(scratch / "planted", 5, partial(_compare, model, "planted"))
-    null = _each(scratch / "null", N_NULL, partial(_compare, model, "null"))
+    true = _each(scratch / "planted", range(5), partial(_compare, model, "planted"))
+    null = _each(
+        scratch / "null", range(FIRST_NULL, FIRST_NULL + N_NULL), partial(_compare, model, "null")
+    )
     arms = ("predict", "language", "shifted")
     gains = {arm: [run[arm]["gain"] for run in true] for arm in arms}
     claims = {arm: float(np.mean([run[arm]["low"] > 0 for run in null])) for arm in arms}
@@ -103,11 +106,11 @@ def planted(scratch: Path) -> Result:
     }
 
 
-def _each(folder: Path, n_runs: int, run: Callable[[int], Result]) -> list[Result]:
+def _each(folder: Path, seeds: range, run: Callable[[int], Result]) -> list[Result]:
     """Results of every run; those that are there are not made again."""
     folder.mkdir(parents=True, exist_ok=True)
     found = []
-    for seed in range(n_runs):
+    for seed in seeds:
         path = folder / f"{seed}.json"
         if not path.exists():
             made = path.with_suffix(".part")

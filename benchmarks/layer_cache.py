@@ -1,9 +1,9 @@
 """What an epoch of tuning costs with and without the states below the trained layers kept.
 
-``python benchmarks/layer_cache.py [--shape minilm|bert-large] [--rows 256] [--turns 3]`` draws a
-model of that shape and stories of rows with 1 to 14 words and ten rows of left context. Two epochs
-of `align` are run in one process and by turns, in CPU seconds, with the top two layers trained in
-float32:
+``python benchmarks/layer_cache.py [--shape minilm|bert-large] [--trained 2] [--rows 256]
+[--turns 3]`` draws a model of that shape and stories of rows with 1 to 14 words and ten rows of
+left context. Two epochs of `align` are run in one process and by turns, in CPU seconds, with the
+top layers trained in float32:
 
 ``cached``     states of the frozen layers are read from the disk;
 ``recomputed`` each batch passes all layers.
@@ -72,7 +72,9 @@ def _rows(n_rows: int, rng: np.random.Generator) -> list[RowText]:
 
 
 def epoch_seconds(
-    aligner: BrainAligner, sides: tuple[StoryMaterial, StoryMaterial], cache: str
+    aligner: BrainAligner,
+    sides: tuple[StoryMaterial, StoryMaterial],
+    settings: ObjectiveSettings,
 ) -> tuple[dict[str, float], Aligned]:
     """CPU seconds of the second epoch, and of all before the first step; and what was tuned."""
     steps: list[float] = []
@@ -84,8 +86,7 @@ def epoch_seconds(
 
     with tempfile.TemporaryDirectory() as folder:
         done = align(
-            aligner, *sides, settings=replace(SETTINGS, cache=cache), folder=Path(folder),
-            progress=note,
+            aligner, *sides, settings=settings, folder=Path(folder), progress=note,
         )  # fmt: skip
     half = len(steps) // 2
     return {"epoch": steps[-1] - steps[half - 1], "before": steps[0] - begun}, done
@@ -103,6 +104,7 @@ def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, default="minilm")
+    parser.add_argument("--trained", type=int, default=2, help="how many of the top layers")
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -117,12 +119,14 @@ def main() -> None:
     for turn in range(given.turns):
         for cache in found:
             print(f"turn {turn + 1}: cache {cache}", file=sys.stderr)
-            seconds, tuned[cache] = epoch_seconds(aligner, sides, cache)
+            settings = replace(SETTINGS, trained_layers=given.trained, cache=cache)
+            seconds, tuned[cache] = epoch_seconds(aligner, sides, settings)
             found[cache].append(seconds)
     epochs = {c: statistics.median(s["epoch"] for s in all_of) for c, all_of in found.items()}
     before = {c: statistics.median(s["before"] for s in all_of) for c, all_of in found.items()}
     result: dict[str, Any] = {
         "shape": given.shape,
+        "trained_layers": given.trained,
         "rows": given.rows * N_STORIES,
         "turns": given.turns,
         "threads": given.threads,

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -66,15 +67,26 @@ def test_the_site_asks_nothing_of_other_machines(site: Path) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")  # typer hands commands a Context of another class
-def test_the_page_of_commands_holds_what_help_prints(pages: ModuleType) -> None:
+def test_the_page_of_commands_holds_what_help_prints_of_each(pages: ModuleType) -> None:
     page = pages.commands_page()
-    for words in ([], ["run"], ["data", "simulate"], ["studies", "show"]):
-        shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"})
-        assert shown.exit_code == 0
-        said = re.sub(r"Usage: \S+", "Usage: brainaligner", shown.output).strip()
+    found = dict(helps())
+    assert {("data", "simulate"), ("studies", "show"), ("init",), ("view",)} <= found.keys()
+    for words, output in found.items():
         title = " ".join(["brainaligner", *words])
+        said = re.sub(r"Usage: \S+", "Usage: brainaligner", output).strip()
         assert f"## {title}\n" in page
         assert said in page
+    assert page.count("\n## ") == len(found)
+
+
+def helps(words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What --help prints of a command, and of each command that it names below "Commands:"."""
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"})
+    assert shown.exit_code == 0
+    yield words, shown.output
+    _, _, listed = shown.output.partition("\nCommands:\n")
+    for name in re.findall(r"^  ([a-z]\S*)", listed.partition("\n\n")[0], re.MULTILINE):
+        yield from helps((*words, name))
 
 
 def test_public_functions_are_on_the_page_of_their_room(site: Path) -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from brainaligner.core import Scores, Space, StoryGroup
 from brainaligner.evaluation import QUANTILES, Diagnostic, Finding, Interval, Summary
-from brainaligner.report import Result, RunReport, fsaverage5_coordinates
+from brainaligner.report import (
+    Curve,
+    Difference,
+    Line,
+    Result,
+    RunReport,
+    fsaverage5_coordinates,
+)
 
 SUBJECTS = ("UTS01", "UTS02", "UTS03")
 ARMS = {
@@ -113,6 +122,85 @@ def made_scores(space: Space, arm: str, subject: str, group: StoryGroup, cut: in
     return Scores(arm, subject, group, space, np.clip(r, -1, 1), n_rows, cut)
 
 
+def made_difference(report: RunReport, arm: str, subject: str) -> Difference:
+    """An arm less the nuisance block; targets that differ by .05 or more are significant."""
+    reference = next(iter(ARMS))
+    ours, theirs = (report.find(name, subject, "test", 0) for name in (arm, reference))
+    values = ours.scores.r - theirs.scores.r
+    mean = float(values.mean())
+    interval = Interval(mean - 0.004, mean + 0.005, 0.95, "studentised bootstrap", 8, False)
+    stories = {
+        story: (theirs.summary.mean + i / 500, ours.summary.mean + i / 400)
+        for i, story in enumerate(SINGLE.stories)
+    }
+    q = np.where(np.abs(values) > 0.05, 0.01, 0.5)
+    return Difference(
+        arm, reference, subject, "test", 0, mean, interval, values, q, 0.05, stories, "d" * 32
+    )
+
+
+def made_curves() -> tuple[Curve, ...]:
+    """One of each kind, worded as a study words it; r falls off beside 2."""
+    x = (0.0, 1.0, 2.0, 3.0)
+    ends = {"low": (0.03, 0.06, 0.08, 0.05), "high": (0.05, 0.08, 0.10, 0.07)}
+    lines = tuple(
+        Line(s, x, tuple(y + i / 100 for y in (0.04, 0.07, 0.09, 0.06)), **ends)
+        for i, s in enumerate(SUBJECTS)
+    )
+    alphas = tuple(10.0**i for i in range(6))
+    losses = (
+        Line("seed 0", (0.5, 1.0), (0.93, 0.91)),
+        Line("seed 0", (0.25, 0.5, 0.75), (0.95, 0.93, 0.92), faint=True),
+    )
+    grid = Line("layer 4", alphas, (0.04, 0.05, 0.07, 0.08, 0.06, 0.02), marked=1e3)
+    of_arms = "The arms a, b differ in nothing else. Bars are the intervals of the table."
+    return (
+        Curve(
+            "layer",
+            "Mean r by layer, MiniLM, untrained, layer0 to layer3",
+            "layer",
+            "mean r",
+            lines,
+            of_arms,
+            ("e" * 32,),
+        ),
+        Curve(
+            "context",
+            "Mean r by rows of left context (TRs), MiniLM after the tuning es, seed 0, c0 to c3",
+            "rows of left context (TRs)",
+            "mean r",
+            lines,
+            of_arms,
+        ),
+        Curve(
+            "lag",
+            f"Mean r by delay, {next(iter(ARMS))}",
+            "delay in rows, on the row's own clock",
+            "mean r, validation stories",
+            lines,
+            "Each delay by itself, at its best alpha of the grid; 200 targets at most.",
+        ),
+        Curve(
+            "alpha",
+            "Mean r by alpha, UTS01",
+            "alpha, the penalty being alpha ||W||^2",
+            "mean r where alpha was chosen",
+            (grid,),
+            "Mean over targets. Where targets share an alpha, a ring is around it.",
+            logarithmic=True,
+        ),
+        Curve(
+            "training",
+            "Loss by epoch, tuning tuned, all subjects",
+            "epoch",
+            "loss",
+            losses,
+            "On the aligner's own validation stories, and dashed on its training batches. "
+            "Every line is a model; those of one seed look alike.",
+        ),
+    )
+
+
 def made_report(kind: str = "components", n_targets: int = 200) -> RunReport:
     """A whole report of made-up numbers."""
     space = made_space(kind, n_targets)
@@ -123,7 +211,7 @@ def made_report(kind: str = "components", n_targets: int = 200) -> RunReport:
         for arm in ARMS
         for subject in SUBJECTS
     ]
-    return RunReport(
+    made = RunReport(
         title="Does context help MiniLM predict the brain?",
         study="minilm-context",
         about=ABOUT,
@@ -133,4 +221,8 @@ def made_report(kind: str = "components", n_targets: int = 200) -> RunReport:
         findings=FINDINGS,
         settings_text="study: minilm-context\nencoding:\n  alphas: [1.0, 10.0]\n",
         recipes=(("features", "3f" * 32), ("scores", "a9" * 32)),
+        curves=made_curves(),
     )
+    others = [(arm, subject) for arm in [*ARMS][1:] for subject in SUBJECTS]
+    differences = tuple(made_difference(made, *place) for place in others)
+    return replace(made, differences=differences)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,10 +76,49 @@ def test_every_drawing_has_words(opened: Visit) -> None:
         svg.getAttribute('aria-labelledby').split(' ')
            .map(id => document.getElementById(id).textContent).join(' '))"""
     )
-    assert len(words) == 4
-    assert all("mean" in text for text in words)
+    assert len(words) == 11
+    assert all(re.search(r"\d\.\d{3}", text) for text in words)
+    titles = ("Mean r of each arm and subject", "Distribution of r", "paired", "each story",
+              "by layer", "left context", "by delay", "by alpha", "Loss by epoch")  # fmt: skip
+    assert all(any(title in text for text in words) for title in titles)
     figures = opened.page.locator("figure")
+    assert figures.count() == len(words) + images.count()
     assert figures.count() == opened.page.locator("figure figcaption").count()
+
+
+def test_every_figure_hands_out_its_data(opened: Visit) -> None:
+    links = opened.page.locator("figure a[download]")
+    assert links.count() == opened.page.locator("figure").count()
+    names = [links.nth(i).get_attribute("download") for i in range(links.count())]
+    assert len(names) == len(set(names))
+    for i in (0, links.count() - 1):
+        with opened.page.expect_download() as saved:
+            links.nth(i).click()
+        assert saved.value.suggested_filename == names[i]
+        content = saved.value.path().read_bytes()
+        packed = str(names[i]).endswith(".gz")
+        lines = (gzip.decompress(content) if packed else content).decode().splitlines()
+        assert len(lines) > 3
+        assert len({line.count("\t") for line in lines}) == 1
+    assert "\t".join(("arm", "subject")) in _data(opened.page, "mean-r.tsv")
+    assert "dashed" in _data(opened.page, "Loss-by-epoch-tuning-tuned-all-subjects.tsv")
+
+
+def _data(page: Page, name: str) -> str:
+    address = page.locator(f'a[download="{name}"]').get_attribute("href")
+    assert address is not None
+    return base64.b64decode(address.partition("base64,")[2]).decode()
+
+
+def test_differences_between_arms_are_mapped_where_targets_have_places(opened: Visit) -> None:
+    words = opened.page.evaluate("[...document.images].map(image => image.alt)")
+    if not words:
+        assert "No cortex map" in opened.page.locator("#maps ~ p").first.inner_text()
+        return
+    assert len(words) == 6
+    of_differences = [text for text in words if "difference in r" in text]
+    assert len(of_differences) == 3
+    assert all("outlined" in text and "significantly better" in text for text in of_differences)
 
 
 def test_no_serious_accessibility_finding(opened: Visit) -> None:

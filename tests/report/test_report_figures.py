@@ -36,8 +36,8 @@ def ids(svg: str, kind: str) -> list[str]:
 def pixels(address: str) -> np.ndarray:
     from matplotlib.image import imread
 
-    data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
-    return np.asarray(imread(io.BytesIO(data), format="png"))[..., :3]
+    data = base64.b64decode(address.removeprefix("data:image/webp;base64,"))
+    return np.asarray(imread(io.BytesIO(data), format="webp"))[..., :3] / 255.0
 
 
 def of_one_subject(report: RunReport) -> RunReport:

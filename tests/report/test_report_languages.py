@@ -18,6 +18,8 @@ from brainaligner.core import InputError
 from brainaligner.evaluation import Diagnostic, Finding
 from brainaligner.report import (
     LANGUAGES,
+    Curve,
+    Line,
     PublishedLayout,
     RunReport,
     Texts,
@@ -223,6 +225,47 @@ def test_every_number_and_name_of_a_table_is_the_same_in_both(
     assert english == japanese
     for name in (*told[kind].arms, *told[kind].subjects):
         assert all(name in page for page in pages)
+
+
+@pytest.mark.parametrize("kind", ["components", "voxels"])
+def test_every_figure_hands_out_the_same_data_in_both(
+    told: dict[str, RunReport], kind: str
+) -> None:
+    link = re.compile(r'<a download="([^"]+)" href="([^"]+)">')
+    english, japanese = (
+        link.findall(render_page(told[kind], language=language)) for language in ("en", "ja")
+    )
+    assert len(english) >= 11
+    assert english == japanese
+
+
+def test_figures_say_in_japanese_what_they_say_in_english(told: dict[str, RunReport]) -> None:
+    page = render_page(told["voxels"], language="ja")
+    layer = "層ごとの平均 r、MiniLM（未訓練）、layer0 から layer3 まで"
+    context = (
+        "左文脈の行数 (TR) ごとの平均 r、チューニング es 後の MiniLM、シード 0、c0 から c3 まで"
+    )
+    losses = "エポックごとの損失、チューニング tuned、全参加者"
+    for title in (layer, context, losses):
+        assert re.search(f"<title id=[^>]*>{re.escape(title)}</title>", page), title
+        assert f"<figcaption>{title}。" in page, title
+    assert "層に対する平均 r：UTS01：0 で 0.040、1 で 0.070、2 で 0.090、3 で 0.060；" in page
+    assert "シード 0（破線）：0.25 で 0.950" in page
+    assert "、選ばれた値 1000。" in page
+    one = told["voxels"].differences[0]
+    assert f"{one.arm}、{one.subject}：{one.mean:.4f} [" in page
+    assert "]、高い" in page
+    assert "個で有意に低くなっています。差の平均は" in page
+    assert '<span class="unseen">：差のマップ UTS01</span>' in page
+
+
+def test_a_curve_that_nobody_translated_is_marked() -> None:
+    curve = Curve("lag", "Said by <nobody> before", "x", "y", (Line("a", (0.0,), (0.1,)),),
+                  "Nobody translated this note.")  # fmt: skip
+    page = render_page(replace(made_report(), curves=(curve,)), language="ja")
+    assert (
+        'Said by &lt;nobody&gt; before。<span lang="en">Nobody translated this note.</span></figcap'
+    ) in page
 
 
 def test_what_nobody_translated_is_marked_on_the_page() -> None:

@@ -170,6 +170,7 @@ def artifacts(out: Path) -> dict[str, int]:
 
 DIAGNOSTIC_STAGES = {
     "checks",
+    "contrast",
     "lag_curve",
     "null_again",
     "null_refit",

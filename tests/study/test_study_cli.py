@@ -93,7 +93,7 @@ def test_data_check_of_a_sound_folder(cli: Cli, sound_data: Path) -> None:
     done = cli("data", "check", sound_data)
     assert done.code == 0
     assert "P1: 6 stories, 288 rows, 6 voxels" in done.out
-    assert json.loads(cli("data", "check", sound_data, "--json").out) == []
+    assert json.loads(cli("data", "check", sound_data, "--json").out)["problems"] == []
     assert "lebel2023" in cli("data", "readers").out
 
 
@@ -107,7 +107,7 @@ def test_data_check_of_a_faulty_folder_says_all_at_once(cli: Cli, data: Path) ->
     assert done.lines[-1].startswith("error: ")
     found = cli("data", "check", data, "--json")
     assert found.code == 2
-    assert {row["severity"] for row in json.loads(found.out)} >= {"error"}
+    assert {row["severity"] for row in json.loads(found.out)["problems"]} >= {"error"}
 
 
 def test_a_damaged_artifact_says_which_and_what_to_do(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -98,6 +99,55 @@ def test_what_cannot_be_is_refused_and_nothing_written(
     assert done.code == 2
     assert says in done.err
     assert not (tmp_path / "x.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["my study.yaml", ".yaml", ".", "store", "Store.yml", "-x.yaml", "été.yaml", "a:b"]
+)
+def test_a_name_that_no_study_may_have_is_refused(
+    cli: Cli, checkpoint: Path, tmp_path: Path, name: str
+) -> None:
+    done = cli("init", f"{tmp_path}/{name}", "--model", checkpoint, "--yes")
+    assert done.code == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["yes", "null", "123", "1e3", "2026-01-01"])
+def test_a_name_that_yaml_takes_for_something_else_stays_a_name(
+    cli: Cli, checkpoint: Path, tmp_path: Path, name: str
+) -> None:
+    assert cli("init", tmp_path / name, "--model", checkpoint, "--yes").code == 0
+    assert load_study(str(tmp_path / f"{name}.yaml")).name == name
+
+
+def test_folders_may_have_any_letters(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
+    odd = 'données: #1 \U0001f600 "x"'
+    model = shutil.copytree(checkpoint, tmp_path / odd)
+    path = tmp_path / "x.yaml"
+    assert cli("init", path, "--data", odd, "--model", model, "--yes").code == 0
+    config = load_study(str(path))
+    assert config.dataset.folder == odd
+    assert config.features["middle"].model == str(model)
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line(
+    cli: Cli, checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = cli("init", tmp_path / "file" / "x.yaml", "--model", checkpoint, "--yes")
+    assert done.code == 2
+    assert len(done.lines) == 1
+
+
+def test_the_middle_layer_is_not_the_last(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
+    """Two thirds of two layers: the first, which is all that can be tuned below it."""
+    for aim in ("layers", "tune"):
+        path = tmp_path / f"{aim}.yaml"
+        assert cli("init", path, "--model", checkpoint, "--aim", aim, "--yes").code == 0
+    assert load_study(str(tmp_path / "layers.yaml")).features["middle"].text.layer == 1
+    tuned = load_study(str(tmp_path / "tune.yaml")).tunings["tuned"].objectives
+    assert tuned is not None
+    assert (tuned.read_layers, tuned.trained_layers) == ((1,), 1)
 
 
 def test_no_file_is_overwritten(cli: Cli, tmp_path: Path) -> None:

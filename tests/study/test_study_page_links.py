@@ -29,7 +29,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         self.ids += [str(found["id"])] if "id" in found else []
-        if tag == "a":
+        if tag == "a" and "download" not in found:
             self.links.append(str(found["href"]))
             self._link = str(found["href"]) if self._inside == "td" else ""
         if tag in ("td", "caption"):
@@ -96,7 +96,8 @@ def test_recipes_on_the_page_are_those_of_the_store(page: Page, finished: Path) 
             assert f'href="#recipe-{value}"' in text
         others = [v for v in recipe["inputs"].values() if v not in artifacts]
         assert all(value.rpartition("/")[2][:12] in text for value in others)
-    assert stages == {"scores", "story_scores", "readout", "features"}
+    of_tables = {"scores", "story_scores", "readout", "features"}
+    assert stages == of_tables | {"contrast", "lag_curve", "reduced"}  # and of figures
 
 
 def test_the_command_on_the_page_prints_the_chain(page: Page, cli: Cli, finished: Path) -> None:

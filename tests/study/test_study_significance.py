@@ -253,9 +253,10 @@ def test_checks_are_priced_with_what_they_check(
 
     plain, nulls, off = planned(), planned("--nulls"), planned("--set", "significance=null")
     checks = {"significance", "test_checks", "null_refit", "lag_curve", "reduced",
-              "story_likeness", "simulation_check"}  # fmt: skip
+              "story_likeness", "simulation_check", "contrast"}  # fmt: skip
     assert checks <= set(plain)
     assert len(plain["significance"]) == 4 * 2  # first, two controls without words, untrained
+    assert len(plain["contrast"]) == 3 * 2  # all arms but one
     assert "significance" not in off
     assert len(nulls["null_refit"]) == len(plain["null_refit"]) + 2 * 2 * 2
     assert len(nulls["other_refit"]) == 2 * 2

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from study_trees import (
+    STORIES,
     Cli,
     StudyFile,
     artifacts,
@@ -25,6 +26,7 @@ from study_trees import (
 
 from brainaligner.core import InputError, Split, ValidationSplit
 from brainaligner.data import open_dataset
+from brainaligner.study import RunOptions, load_study, run_study
 from brainaligner.study._ledger import Ledger
 from brainaligner.study._ranking import ranking
 
@@ -336,3 +338,20 @@ def test_the_stories_that_choose_are_those_that_are_scored() -> None:
     assert fold.validation == fold.test
     assert [piece.story for piece in fold.test] == ["c"]
     assert found.stories == ("a", "b", "c")
+
+
+def test_a_reference_that_predicts_nothing_leaves_a_run_without_a_margin(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """Mirrored validation responses mirror r: in one of both listeners it is not above 0."""
+    data = save_own_data(tmp_path / "data")
+    arrays = dict(np.load(data / "P1.npz"))
+    train, chosen, tested = STORIES[:2], STORIES[2:4], STORIES[4:]
+    np.savez(data / "P2.npz", **(arrays | {story: -arrays[story] for story in chosen}))
+    study = tiny_study(checkpoint, data)
+    study["split"] = {"train": [*train], "validation": [*chosen], "test": [*tested]}
+    study["defaults"]["ridge"] = {"alphas": [100]}
+    path = save_study(tmp_path / "study.yaml", study)
+    folder = run_study(load_study(str(path)), RunOptions(tmp_path / "out", threads=1))
+    planned = run_json(folder)["foresight"]["planned"]
+    assert {one["subject"] for one in planned if one["margin"] is None} in ({"P1"}, {"P2"})

@@ -7,6 +7,8 @@ import json
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -309,6 +311,212 @@ def test_the_command_serves_until_it_is_stopped(placed: Path) -> None:
     assert json.loads(body)["study"] == "tiny"
     assert process.returncode == 0, said
     assert "Traceback" not in said
+
+
+def raw(port: int, request: bytes) -> bytes:
+    """What comes back for bytes that no client library would send."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET //[ HTTP/1.1", b"404"),
+        ("GET http://[::1/ HTTP/1.1", b"400"),
+        ("GET /api/about HTTP/1.1", b"200"),
+        ("GET /api/../api/about HTTP/1.1", b"404"),
+        ("GET /%2e%2e/study.yaml HTTP/1.1", b"404"),
+        ("GET /api/about%00 HTTP/1.1", b"404"),
+        ("POST /api/about HTTP/1.1", b"501"),
+        ("GET /" + "a" * 70_000 + " HTTP/1.1", b"414"),
+    ],
+)
+def test_strange_requests_are_answered_and_leave_the_server_up(
+    port: int, request_line: str, status: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = f"Host: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    answer = raw(port, f"{request_line}\r\n{host}".encode())
+    assert answer.split(b" ", 2)[1] == status
+    assert asked(port, "/api/about")[0] == 200
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "host", ["", "127.0.0.1.evil.example", "evil.example:80", "127.0.0.1@evil.example", "[::1]"]
+)
+def test_no_other_name_is_answered_to(port: int, host: str) -> None:
+    answer = raw(
+        port, f"GET /api/about HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    )
+    assert answer.split(b" ", 2)[1] == b"403"
+    assert b"SIM01" not in answer
+
+
+def test_what_breaks_inside_is_said_to_the_page(
+    view: RunView, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A disk that went away, say, while the explorer was open."""
+
+    def gone(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "recordings")
+
+    monkeypatch.setattr(RunView, "series", gone)
+    story = stories_of(view, "SIM01", "test")[0]
+    status, body = asked(port, "/api/series", subject="SIM01", story=story, target=0)
+    assert status == 500
+    assert "No such file" in json.loads(body)["error"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_browser_that_leaves_prints_no_traceback(
+    port: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(
+                f"GET /plotly.js HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+            )
+            linger = struct.pack("ii", 1, 0)  # a reset in place of a farewell
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    assert asked(port, "/api/about")[0] == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_arm_asked_for_many_times_is_read_once(
+    view: RunView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    predicted = RunView._predicted
+
+    def counted(self: RunView, arm: str, *where: Any) -> Any:
+        read.append(arm)
+        return predicted(self, arm, *where)
+
+    monkeypatch.setattr(RunView, "_predicted", counted)
+    story = stories_of(view, "SIM01", "test")[0]
+    found = view.series("SIM01", story, 0, ["first"] * 1000)
+    assert read == ["first"]
+    assert list(found["predicted"]) == ["first"]
+
+
+def reopened(folder: Path) -> RunView:
+    with reporting() as reporter:
+        plan, store = reopen_run(folder, data=None, out=None, reporter=reporter)
+    return RunView(folder, plan, store)
+
+
+def test_a_run_of_an_earlier_version_is_shown_without_its_audit(out: Path) -> None:
+    path = out / "tiny" / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("audit", "study"):
+        del record[key]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    about = reopened(out / "tiny").about()
+    assert (about["audit"], about["study"]) == ("not judged", "tiny")
+
+
+def test_scores_of_other_data_are_refused(out: Path) -> None:
+    opened = reopened(out / "tiny")
+    with np.load(out / "tiny" / "scores.npz", allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    arrays["first/P1/test/cut0"] = arrays["first/P1/test/cut0"][:-1]
+    write_npz(out / "tiny" / "scores.npz", arrays)
+    with pytest.raises(InputError, match="5 scores, and data of 6 targets"):
+        opened.scores("first", "P1", "test")
+
+
+def test_a_run_that_was_moved_alone_is_refused_and_nothing_is_made(
+    cli: Cli, placed: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(placed, tmp_path / "elsewhere" / "tiny")
+    done = cli("view", moved, "--no-browser")
+    assert done.code == 2
+    assert "the store that the run was made in" in done.lines[-1]
+    assert [path.name for path in moved.parent.iterdir()] == ["tiny"]
+    with reporting() as reporter:
+        plan, store = reopen_run(moved, data=None, out=placed.parent, reporter=reporter)
+    assert RunView(moved, plan, store).about()["study"] == "tiny"
+
+
+def test_data_that_went_away_are_named(cli: Cli, out: Path, tmp_path: Path) -> None:
+    done = cli("view", out / "tiny", "--no-browser", "--data", tmp_path / "gone")
+    assert done.code == 2
+    assert "gone" in done.lines[-1]
+
+
+def test_a_half_finished_run_is_refused(cli: Cli, out: Path) -> None:
+    (out / "tiny" / "run.json").unlink()
+    done = cli("view", out / "tiny", "--no-browser")
+    assert done.code == 2
+    assert "no run.json" in done.lines[-1]
+
+
+def test_a_taken_port_is_one_clear_line(cli: Cli, placed: Path, port: int) -> None:
+    done = cli("view", placed, "--no-browser", "--port", str(port))
+    assert done.code == 2
+    assert "a port of this machine that is free" in done.lines[-1]
+
+
+HOSTILE = '<img src=x onerror="window.pwned=1"><a href="https://evil.example">&lt;'
+
+
+@pytest.fixture
+def hostile(browser: Browser, view: RunView, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """The page of a run with HTML for words and title, and scores of which most are NaN."""
+    about, words, scores = RunView.about, RunView.words, RunView.scores
+
+    def titled(self: RunView) -> dict[str, Any]:
+        return about(self) | {"title": HOSTILE, "study": HOSTILE}
+
+    def said(self: RunView, *where: Any) -> list[str]:
+        return [HOSTILE for _ in words(self, *where)]
+
+    def mostly_missing(self: RunView, *where: Any) -> np.ndarray:
+        found = scores(self, *where)
+        keep = 0 if where[1] == "SIM02" else 3
+        return np.where(np.arange(len(found)) < keep, found, np.nan).astype(np.float32)
+
+    monkeypatch.setattr(RunView, "about", titled)
+    monkeypatch.setattr(RunView, "words", said)
+    monkeypatch.setattr(RunView, "scores", mostly_missing)
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    with explorer_server(view) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.wait_for_selector("body[data-ready=yes]", timeout=60_000)
+        yield page
+        page.close()
+        server.shutdown()
+    assert errors == []
+
+
+def test_html_in_texts_stays_text(hostile: Page) -> None:
+    assert hostile.inner_text("#title") == HOSTILE
+    assert hostile.locator("#words span").first.inner_text() == HOSTILE
+    assert hostile.locator("main img, header img, main a[href*=evil]").count() == 0
+    hostile.evaluate("Plotly.Fx.hover('course', [{curveNumber: 0, pointNumber: 4}])")
+    hostile.wait_for_selector("#course .hovertext")
+    assert "<img" in (hostile.locator("#course .hovertext").first.text_content() or "")
+    assert hostile.locator("#course a").count() == 0
+    assert hostile.evaluate("window.pwned") is None
+
+
+def test_subjects_without_any_score_are_shown(hostile: Page) -> None:
+    hostile.fill("#rank", "9")
+    hostile.press("#rank", "Enter")
+    hostile.wait_for_function("document.getElementById('rank').value === '3'")
+    hostile.select_option("#subject", "SIM02")
+    hostile.wait_for_function(
+        "document.getElementById('target').max === '159' && state.order.length === 0"
+    )
+    hostile.fill("#rank", "2")
+    hostile.press("#rank", "Enter")
+    hostile.wait_for_function("document.getElementById('said').textContent.startsWith('Target 0,')")
 
 
 def test_a_run_without_its_predictions_says_what_to_do(

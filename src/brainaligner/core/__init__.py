@@ -4,6 +4,7 @@ from brainaligner.core._arrays import all_finite, array_digest, frozen_array, zs
 from brainaligner.core._clock import Clock
 from brainaligner.core._errors import BrainAlignerError, InputError, nearest_name, unknown_name
 from brainaligner.core._folds import story_folds
+from brainaligner.core._html import html_table
 from brainaligner.core._progress import Progress, no_progress
 from brainaligner.core._responses import Features, Responses
 from brainaligner.core._scores import Scores, StoryGroup
@@ -48,6 +49,7 @@ __all__ = [
     "array_digest",
     "draw_split",
     "frozen_array",
+    "html_table",
     "nearest_name",
     "no_progress",
     "no_witness",

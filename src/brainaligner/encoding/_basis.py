@@ -44,11 +44,6 @@ class Projected:
     values: Float64[torch.Tensor, "direction target"]
     mean: Float64[torch.Tensor, "target"]
 
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it holds."""
-        return self.values.numel() * self.values.element_size()
-
 
 class ProductSum:
     """``sum_i A_i' B_i`` over stories.
@@ -91,6 +86,11 @@ class Basis(abc.ABC):
     def device(self) -> torch.device:
         """Where it lives."""
         return self.vectors.device
+
+    @property
+    @abc.abstractmethod
+    def exact(self) -> torch.dtype:
+        """The least precision that holds projected responses without loss."""
 
     def shrinkage(self, alphas: Sequence[float]) -> Float64[torch.Tensor, "alpha direction"]:
         """``1 / (eigenvalues + alpha)`` for each alpha, and 0 where the eigenvalue is 0.
@@ -177,6 +177,11 @@ class Basis(abc.ABC):
 class PrimalBasis(Basis):
     """Eigenvectors over features; nothing is kept for each TR."""
 
+    @property
+    def exact(self) -> torch.dtype:
+        """That of the products: they are rounded to it before they are widened."""
+        return self.products
+
     def coordinates(self, designs: Designs) -> list[Matrix64]:
         """``X V`` of each story."""
         stories = range(len(designs))
@@ -214,6 +219,11 @@ class PrimalBasis(Basis):
 @dataclass(frozen=True, eq=False)
 class DualBasis(Basis):
     """Eigenvectors over training TRs; training designs are read again where needed."""
+
+    @property
+    def exact(self) -> torch.dtype:
+        """Its products are float64."""
+        return torch.float64
 
     def coordinates(self, designs: Designs) -> list[Matrix64]:
         """``X X_train' U`` of each story; reads each training design once."""

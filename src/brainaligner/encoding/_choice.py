@@ -128,6 +128,14 @@ def edge_warning(fit: Chosen) -> str | None:
     )
 
 
+def alpha_words(choice: AlphaChoice) -> str:
+    """Say which alpha was chosen: ``"1e+05 (shared)"``, or the range and median of many."""
+    if choice.shared:
+        return f"{choice.alpha[0]:.3g} (shared)"
+    low, high, median = choice.alpha.min(), choice.alpha.max(), np.median(choice.alpha)
+    return f"{low:.3g} to {high:.3g}, median {median:.3g} (per target)"
+
+
 def best_index(
     scores: Float[np.ndarray, "alpha target"], *, shared: bool
 ) -> Int64[np.ndarray, "target"]:

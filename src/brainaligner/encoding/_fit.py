@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Float64
 
-from brainaligner.core import InputError, frozen_array
-from brainaligner.encoding._choice import AlphaChoice, Edge
+from brainaligner.core import InputError, frozen_array, html_table
+from brainaligner.encoding._choice import AlphaChoice, Edge, alpha_words
 from brainaligner.encoding._device import compute_device
 
 
@@ -29,7 +29,7 @@ class LinearFit(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RidgeFit:
     """A fitted ridge: ``prediction = design @ weights + intercept``.
 
@@ -76,8 +76,25 @@ class RidgeFit:
         """How many targets' alphas lie there."""
         return self.choice.n_edge
 
+    def __repr__(self) -> str:
+        facts = "; ".join(f"{name}: {fact}" for name, fact in self._facts())
+        return f"{type(self).__name__}({facts})"
 
-@dataclass(frozen=True, eq=False)
+    def _repr_html_(self) -> str:
+        return html_table("Fitted ridge", ("what", "value"), self._facts())
+
+    def _facts(self) -> tuple[tuple[str, str], ...]:
+        n_features, n_targets = self.weights.shape
+        grid = f"{self.alphas[0]:.3g} to {self.alphas[-1]:.3g}, {len(self.alphas)} values"
+        return (
+            ("weights", f"{n_features} features x {n_targets} targets, {self.weights.dtype}"),
+            ("alpha", alpha_words(self.choice)),
+            ("grid", grid),
+            ("at the edge of the grid", f"{self.n_edge} targets"),
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class RidgeBlock(RidgeFit):
     """The fit of some consecutive targets, with their predictions.
 

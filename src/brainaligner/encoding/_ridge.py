@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from brainaligner.encoding._choice import AlphaChoice, best_index, join_choices
 from brainaligner.encoding._decompose import Decomposition, check_decomposition, decompose
 from brainaligner.encoding._device import compute_device
 from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
+from brainaligner.encoding._kept import ProjectedBlocks
 from brainaligner.encoding._select import (
     Scorer,
     leave_story_out_scorer,
@@ -108,6 +110,7 @@ def stream_ridge(
     device: str = "cpu",
     target_block: int = TARGET_BLOCK,
     keep_bytes: int = KEEP_BYTES,
+    scratch: Path | None = None,
     progress: Progress = no_progress,
     witness: Witness = no_witness,
 ) -> Iterator[RidgeBlock]:
@@ -116,8 +119,8 @@ def stream_ridge(
     Solves ``argmin_W ||Y - X W||_F^2 + alpha ||W||_F^2`` (the Huth-lab code penalises with
     ``alpha**2``: its alpha is the square root of ours). A shared alpha takes two passes over
     the responses: one to score all alphas on all targets, one to fit. Projected responses
-    of the first pass are kept for the second up to `keep_bytes` on the device, and computed
-    again beyond that.
+    of the first pass are kept for the second up to `keep_bytes` on the device, beyond that on disk,
+    and computed again where there is none.
 
     Parameters
     ----------
@@ -126,6 +129,9 @@ def stream_ridge(
     test : Designs, or sequence of float arrays (time, feature)
         What to predict; may be empty.
     keep_bytes : int
+    scratch : Path, optional
+        Folder for a temporary file of up to ``features x targets`` numbers, gone when the last
+        block is given.
     progress : Progress
     witness : Witness
         Shown the designs and responses of each side as they are read, in the roles ``"fit"``,
@@ -153,7 +159,8 @@ def stream_ridge(
     basis = basis_on(decomposition, train, products=_products(settings), device=on)
     scorer = _scorer(basis, validation, settings)
     blocks = target_blocks(train.n_targets, target_block)
-    return _fitted_blocks(_Task(basis, scorer, settings, progress), blocks, wanted, keep_bytes)
+    kept = ProjectedBlocks(basis, keep_bytes=keep_bytes, scratch=scratch)
+    return _fitted_blocks(_Task(basis, scorer, settings, progress), blocks, wanted, kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,26 +175,25 @@ class _Task:
 
 
 def _fitted_blocks(
-    task: _Task, blocks: list[slice], test: Designs, keep_bytes: int
+    task: _Task, blocks: list[slice], test: Designs, kept: ProjectedBlocks
 ) -> Iterator[RidgeBlock]:
     shared = task.settings.alpha == "shared" and len(task.settings.alphas) > 1
-    kept: dict[int, Projected] = {}
-    scores: dict[int, Float32[np.ndarray, "alpha target"]] = {}
+    scores: list[Float32[np.ndarray, "alpha target"]] = []
     index: Int64[np.ndarray, "target"] | None = None
-    if shared:
+    with kept:
+        if shared:
+            for b, targets in enumerate(blocks):
+                projected = task.basis.project(targets)
+                scores.append(task.score(projected))
+                kept.put(b, projected)
+                task.progress("scores of alphas", b + 1, len(blocks))
+            index = best_index(np.concatenate(scores, axis=1), shared=True)
         for b, targets in enumerate(blocks):
-            projected = task.basis.project(targets)
-            scores[b] = task.score(projected)
-            if sum(block.n_bytes for block in kept.values()) + projected.n_bytes <= keep_bytes:
-                kept[b] = projected
-            task.progress("scores of alphas", b + 1, len(blocks))
-        index = best_index(np.concatenate(list(scores.values()), axis=1), shared=True)
-    for b, targets in enumerate(blocks):
-        projected = kept.pop(b) if b in kept else task.basis.project(targets)
-        r = scores[b] if shared else task.score(projected)
-        best = best_index(r, shared=False) if index is None else index[targets]
-        yield _fitted(task, projected, (r, best), test)
-        task.progress("ridge weights", b + 1, len(blocks))
+            projected = kept.take(b, targets)
+            r = scores[b] if shared else task.score(projected)
+            best = best_index(r, shared=False) if index is None else index[targets]
+            yield _fitted(task, projected, (r, best), test)
+            task.progress("ridge weights", b + 1, len(blocks))
 
 
 def _fitted(

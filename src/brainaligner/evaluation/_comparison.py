@@ -101,6 +101,10 @@ class TargetTests:
         for field in fields(self):
             object.__setattr__(self, field.name, frozen_array(getattr(self, field.name)))
 
+    def __repr__(self) -> str:
+        tested = int(np.isfinite(self.p).sum())
+        return f"TargetTests({self.p.size} targets, {tested} tested)"
+
     def shares(self, alpha: float, *, under_any_dependence: bool = False) -> tuple[float, float]:
         """Shares of tested targets that are better and worse; NaN where none was tested."""
         q = self.q_by if under_any_dependence else self.q_bh

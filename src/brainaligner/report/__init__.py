@@ -2,21 +2,23 @@
 
 from brainaligner.report._beside import ceiling_table, region_table, regions_tsv
 from brainaligner.report._card import CardScore, ModelCard, render_card, score_tables
-from brainaligner.report._cortex import (
-    CortexMesh,
-    cortex_figure,
-    cortex_mesh,
-    fsaverage5_coordinates,
-    fsaverage5_sphere,
-    no_map_reason,
-    on_vertices,
-)
+from brainaligner.report._cortex import cortex_figure, no_map_reason
+from brainaligner.report._curves import curve_figure
 from brainaligner.report._diagnostic_rows import DiagnosticRow, diagnostic_rows, verdict_counts
+from brainaligner.report._difference_figures import difference_figure, story_figure
+from brainaligner.report._figure_inputs import Curve, Difference, Line
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._flat_pixels import FlatHemisphere, FlatPixels, flat_pixels
 from brainaligner.report._inputs import ABOUT_NEEDED, NOT_VALID, Result, RunReport
 from brainaligner.report._listeners import listener_table
 from brainaligner.report._maps import MapSettings, flatmap_image, fsaverage5_image, map_limits
+from brainaligner.report._mesh import (
+    CortexMesh,
+    cortex_mesh,
+    fsaverage5_coordinates,
+    fsaverage5_sphere,
+    on_vertices,
+)
 from brainaligner.report._page import render_page
 from brainaligner.report._published import PublishedLayout, published_numbers, published_table
 from brainaligner.report._pycortex import pycortex_pixels, pycortex_version
@@ -24,24 +26,30 @@ from brainaligner.report._table import (
     Column,
     Table,
     exact_cells,
+    mean_cell,
     results_table,
     table_tsv,
     tsv_text,
 )
 from brainaligner.report._texts import LANGUAGES, Texts, page_texts
 from brainaligner.report._trace import RecipeNote, Traced, recipe_anchor
-from brainaligner.report._words import headline, span
+from brainaligner.report._words import MISSING, SIMULATED, headline, percent, rows_cut, span
 
 __all__ = [
     "ABOUT_NEEDED",
     "LANGUAGES",
+    "MISSING",
     "NOT_VALID",
+    "SIMULATED",
     "CardScore",
     "Column",
     "CortexMesh",
+    "Curve",
     "DiagnosticRow",
+    "Difference",
     "FlatHemisphere",
     "FlatPixels",
+    "Line",
     "MapSettings",
     "ModelCard",
     "PublishedLayout",
@@ -55,7 +63,9 @@ __all__ = [
     "ceiling_table",
     "cortex_figure",
     "cortex_mesh",
+    "curve_figure",
     "diagnostic_rows",
+    "difference_figure",
     "exact_cells",
     "flat_pixels",
     "flatmap_image",
@@ -65,9 +75,11 @@ __all__ = [
     "headline",
     "listener_table",
     "map_limits",
+    "mean_cell",
     "no_map_reason",
     "on_vertices",
     "page_texts",
+    "percent",
     "published_numbers",
     "published_table",
     "pycortex_pixels",
@@ -79,8 +91,10 @@ __all__ = [
     "render_card",
     "render_page",
     "results_table",
+    "rows_cut",
     "score_tables",
     "span",
+    "story_figure",
     "table_tsv",
     "tsv_text",
     "verdict_counts",

@@ -14,14 +14,14 @@ from brainaligner.report._svg import (
     COLOURS,
     FAINT,
     INK,
-    MARKERS,
+    look,
     row_canvas,
     svg_text,
     write_above,
     write_legend,
 )
 from brainaligner.report._texts import Texts, page_texts
-from brainaligner.report._words import banners, number, plain, rows_cut
+from brainaligner.report._words import figure_signs, number, plain, rows_cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FEWEST_BINS, MOST_BINS = 20, 60
 CROWD = 6  # subjects that a band of height 1 has room for
+WITHIN_95 = 1.96  # standard deviations
 FLOOR, TOP = 0.93, 0.3  # of a row's band, counted downwards: below the row's name
 HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "markersize": 5.5}
 
@@ -44,7 +45,8 @@ def r_distribution_figure(
     """Draw how r is distributed over targets, one row for each arm.
 
     Each row is a histogram scaled to its own highest bin, with the mean, the median and
-    the mean of the null marked. Bins are the same for all arms and subjects.
+    the mean of the null marked (its bar holds the mean r under 95 % of shifts), and the mean
+    noise ceiling where there is one. Bins are the same for all arms and subjects.
 
     Parameters
     ----------
@@ -70,21 +72,22 @@ def r_distribution_figure(
     texts = page_texts() if texts is None else texts
     if subject not in report.subjects:
         raise unknown_name("distribution figure", "subject", subject, report.subjects)
-    shown, cut = _group_and_cut(report, group, cut)
+    shown, cut = group_and_cut(report, group, cut)
     found = [report.find(arm, subject, shown.name, cut) for arm in report.arms]
     results = [result for result in found if result is not None]
     figure, axes = row_canvas(len(results))
-    edges = _bin_edges(report, shown.name, cut)
-    axes.set_xlim(edges[0], edges[-1])
+    edges = bin_edges(report, shown.name, cut)
+    ceilings = [r.ceiling.cc_max for r in results if r.ceiling is not None]
+    axes.set_xlim(edges[0], max([edges[-1], *(1.03 * c for c in ceilings if np.isfinite(c))]))
     targets = texts.told(report.targets)
-    _label_axis(axes, report, texts("figure.r", targets=targets), texts)
+    label_axis(axes, report, texts("figure.r", targets=targets), texts)
     for row, result in enumerate(results):
         _draw_histogram(axes, row, result, edges)
         _draw_marks(axes, row, result, texts)
-    _write_key(figure, texts)
+    _write_key(figure, texts, with_ceiling=bool(ceilings))
     title = texts("figure.distribution", targets=targets, subject=plain(subject))
     said = [_distribution_words(result, texts) for result in results]
-    return svg_text(figure, title, _description(shown, cut, said, texts))
+    return svg_text(figure, title, described(shown.name, cut, said, texts))
 
 
 def arm_figure(
@@ -119,27 +122,29 @@ def arm_figure(
         If the group is unknown, or nothing was scored there.
     """
     texts = page_texts() if texts is None else texts
-    shown, cut = _group_and_cut(report, group, cut)
+    shown, cut = group_and_cut(report, group, cut)
     band = math.ceil(len(report.subjects) / CROWD)
     figure, axes = row_canvas(len(report.arms), band=band, names=report.subjects)
     axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
     targets = texts.told(report.targets)
-    _label_axis(axes, report, texts("figure.mean_r", targets=targets), texts)
+    label_axis(axes, report, texts("figure.mean_r", targets=targets), texts)
     said = []
     for row, arm in enumerate(report.arms):
         write_above(axes, row * band, arm)
-        heights = row * band + _heights(len(report.subjects), band)
+        heights = row * band + band_heights(len(report.subjects), band)
         for i, subject in enumerate(report.subjects):
             result = report.find(arm, subject, shown.name, cut)
             if result is not None:
                 _draw_dot(axes, heights[i], result, (row, i))
                 said.append(_mean_words(result, texts))
-    _write_subjects(figure, report, texts)
+    known = any(result.reference is not None for result in report.results)
+    write_subjects(figure, report, texts("figure.reference") if known else "")
     title = texts("figure.arms", targets=targets)
-    return svg_text(figure, title, _description(shown, cut, said, texts))
+    return svg_text(figure, title, described(shown.name, cut, said, texts))
 
 
-def _group_and_cut(report: RunReport, group: str | None, cut: int | None) -> tuple[StoryGroup, int]:
+def group_and_cut(report: RunReport, group: str | None, cut: int | None) -> tuple[StoryGroup, int]:
+    """Group and cut that a figure shows: the first group and the fewest rows by default."""
     by_name = {known.name: known for known in report.groups}
     name = report.groups[0].name if group is None else group
     if name not in by_name:
@@ -155,15 +160,15 @@ def _group_and_cut(report: RunReport, group: str | None, cut: int | None) -> tup
     return by_name[name], chosen
 
 
-def _description(group: StoryGroup, cut: int, said: list[str], texts: Texts) -> str:
+def described(group: str, cut: int, said: list[str], texts: Texts) -> str:
     """What a figure shows, for those who cannot see it."""
-    place = texts("separator.comma").join([plain(group.name), texts.told(rows_cut(cut))])
+    place = texts("separator.comma").join([plain(group), texts.told(rows_cut(cut))])
     return texts("figure.described", place=place, said=texts("separator.semicolon").join(said))
 
 
-def _label_axis(axes: Axes, report: RunReport, text: str, texts: Texts) -> None:
+def label_axis(axes: Axes, report: RunReport, text: str, texts: Texts) -> None:
     """Name the axis, and say here too what must be known of a figure that travels alone."""
-    signs = (texts.told(banner.partition(":")[0]) for banner in banners(report))
+    signs = figure_signs(report, texts)
     axes.set_xlabel(texts("separator.comma").join([text, *signs]), color=INK)
 
 
@@ -181,16 +186,19 @@ def _mean_words(result: Result, texts: Texts) -> str:
 
 def _distribution_words(result: Result, texts: Texts) -> str:
     summary = result.summary
-    return texts(
-        "figure.distribution_words",
-        arm=plain(result.scores.arm),
-        mean=number(summary.mean),
-        median=number(summary.median),
-        null=number(summary.null_mean),
-    )
+    numbers = {
+        "arm": plain(result.scores.arm),
+        "mean": number(summary.mean),
+        "median": number(summary.median),
+        "null": number(summary.null_mean),
+    }
+    if result.ceiling is None:
+        return texts("figure.distribution_words", **numbers)
+    ceiling = number(result.ceiling.cc_max)
+    return texts("figure.distribution_ceiling_words", ceiling=ceiling, **numbers)
 
 
-def _bin_edges(report: RunReport, group: str, cut: int) -> Float[np.ndarray, "edge"]:
+def bin_edges(report: RunReport, group: str, cut: int) -> Float[np.ndarray, "edge"]:
     """Bins over all finite r of all subjects, and over 0, with some room at both ends."""
     scores = [result.scores for result in report.results]
     shown = [s.r for s in scores if (s.group.name, s.rows_cut) == (group, cut)]
@@ -218,25 +226,25 @@ def _draw_marks(axes: Axes, row: int, result: Result, texts: Texts) -> None:
         axes.plot([summary.mean] * 2, [top, floor], color=INK, gid=f"mean-{row}")
         axes.plot(summary.median, (top + floor) / 2, "o", gid=f"median-{row}", **HOLLOW)
     if np.isfinite(summary.null_mean):
+        ends = summary.null_mean + np.array([-1.0, 1.0]) * WITHIN_95 * summary.null_sd
+        axes.plot(ends, [floor - 0.05] * 2, color=INK, linewidth=1)
         axes.plot(summary.null_mean, floor - 0.05, "^", gid=f"null-{row}", **HOLLOW)
+    if result.ceiling is not None and np.isfinite(result.ceiling.cc_max):
+        at = [result.ceiling.cc_max] * 2
+        axes.plot(at, [top, floor], "--", color=INK, linewidth=1.2, gid=f"ceiling-{row}")
     mean, median = number(summary.mean), number(summary.median)
     numbers = texts("figure.numbers", mean=mean, median=median)
     write_above(axes, row, result.scores.arm, numbers)
 
 
-def _heights(n: int, band: int) -> Float[np.ndarray, "subject"]:
+def band_heights(n: int, band: int) -> Float[np.ndarray, "subject"]:
     """Where each of `n` subjects stands in a row's band, below its name."""
     return 0.38 + (band - 0.5) * (np.arange(n) + 0.5) / n
 
 
-def _look(i: int) -> tuple[str, str]:
-    """Colour and marker of subject `i`: another pair for each of the first 49."""
-    return COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
-
-
 def _draw_dot(axes: Axes, height: float, result: Result, place: tuple[int, int]) -> None:
     summary, name = result.summary, "{}-{}".format(*place)
-    colour, marker = _look(place[1])
+    colour, marker = look(place[1])
     if not np.isfinite(summary.mean):
         return
     interval = summary.interval
@@ -244,26 +252,29 @@ def _draw_dot(axes: Axes, height: float, result: Result, place: tuple[int, int])
         axes.plot([interval.low, interval.high], [height] * 2, color=colour, linewidth=1.8)
     axes.plot(summary.mean, height, marker, color=colour, ms=6, gid=f"dot-{name}")
     if result.reference is not None:
-        look = {**HOLLOW, "markeredgecolor": colour}
-        axes.plot(result.reference, height, marker, gid=f"reference-{name}", **look)
+        hollow = {**HOLLOW, "markeredgecolor": colour}
+        axes.plot(result.reference, height, marker, gid=f"reference-{name}", **hollow)
 
 
-def _write_key(figure: Figure, texts: Texts) -> None:
+def _write_key(figure: Figure, texts: Texts, *, with_ceiling: bool) -> None:
     from matplotlib.lines import Line2D
 
     marks = [Line2D([], [], linestyle="none", marker=marker, **HOLLOW) for marker in "o^"]
-    keys = [Line2D([], [], color=INK), *marks]
-    names = ("figure.mean", "figure.median", "figure.null")
-    write_legend(figure, keys, [texts(name) for name in names])
+    keys, names = [Line2D([], [], color=INK), *marks], ["mean", "median", "null"]
+    if with_ceiling:
+        keys.append(Line2D([], [], color=INK, linestyle="--"))
+        names.append("ceiling")
+    write_legend(figure, keys, [texts(f"figure.{name}") for name in names])
 
 
-def _write_subjects(figure: Figure, report: RunReport, texts: Texts) -> None:
+def write_subjects(figure: Figure, report: RunReport, more: str = "") -> None:
+    """Write the legend of subjects; `more` names a hollow mark."""
     from matplotlib.lines import Line2D
 
-    looks = [_look(i) for i in range(len(report.subjects))]
+    looks = [look(i) for i in range(len(report.subjects))]
     keys = [Line2D([], [], color=colour, marker=marker) for colour, marker in looks]
     names = list(report.subjects)
-    if any(result.reference is not None for result in report.results):
+    if more:
         keys.append(Line2D([], [], linestyle="none", marker="o", **HOLLOW))
-        names.append(texts("figure.reference"))
+        names.append(more)
     write_legend(figure, keys, names)

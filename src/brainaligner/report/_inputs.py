@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from brainaligner.core import InputError, Scores, StoryGroup
 from brainaligner.evaluation import CeilingSummary, Diagnostic, Finding, RegionScore, Summary
+from brainaligner.report._figure_inputs import Curve, Difference
 from brainaligner.report._trace import RecipeNote
 
 NOT_VALID = "NOT VALID"
@@ -106,6 +107,9 @@ class RunReport:
         The methods in words, and `references`, a tuple of str, that they cite.
     chain : tuple of RecipeNote
         Recipes of the artifacts that results name and of all that they follow from.
+    differences : tuple of Difference
+        Arms less one reference arm, on the group and cut that figures show.
+    curves : tuple of Curve
 
     Raises
     ------
@@ -129,6 +133,8 @@ class RunReport:
     methods: tuple[tuple[str, str], ...] = ()
     references: tuple[str, ...] = ()
     chain: tuple[RecipeNote, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
     def __post_init__(self) -> None:
         _refuse_missing_facts(self.about)
@@ -165,6 +171,12 @@ class RunReport:
     def regions(self) -> tuple[str, ...]:
         """Regions of interest in the order of their first result."""
         return _in_order(one.region for result in self.results for one in result.regions)
+
+    @property
+    def compared(self) -> tuple[Difference, ...]:
+        """Differences of arms and subjects that have results."""
+        arms, subjects = self.arms, self.subjects
+        return tuple(d for d in self.differences if d.arm in arms and d.subject in subjects)
 
     @property
     def targets(self) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from brainaligner.core import InputError, Space, unknown_name
-from brainaligner.report._cortex import no_map_reason, on_vertices, surface_figure
+from brainaligner.report._cortex import no_map_reason, surface_figure
 from brainaligner.report._flat_pixels import FlatPixels
+from brainaligner.report._mesh import on_vertices
 from brainaligner.report._svg import INK, any_script, svg_text
 from brainaligner.report._words import plain
 

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from brainaligner.core import Scores
 from brainaligner.evaluation import Finding
 from brainaligner.report._beside import ceiling_table, region_table
-from brainaligner.report._cortex import colour_limits, cortex_figure, no_map_reason
 from brainaligner.report._diagnostic_rows import (
     PLACES_SHOWN,
     diagnostic_rows,
     verdict_counts,
 )
-from brainaligner.report._figures import arm_figure, r_distribution_figure
-from brainaligner.report._inputs import Result, RunReport
+from brainaligner.report._drawings import (
+    Drawing,
+    curve_drawings,
+    difference_drawings,
+    score_drawings,
+)
+from brainaligner.report._inputs import RunReport
 from brainaligner.report._listeners import listener_table
+from brainaligner.report._map_drawings import difference_maps, mapped, obstacles, score_maps
 from brainaligner.report._table import Table, results_table
 from brainaligner.report._texts import Texts, page_texts
-from brainaligner.report._trace import STUDY_FILE, input_sets, mean_anchor
-from brainaligner.report._words import banners, headline, number, plain, ranked_arms, rows_cut
+from brainaligner.report._trace import STUDY_FILE, input_sets, mean_anchor, shown_settings
+from brainaligner.report._words import (
+    banners,
+    difference_map_note,
+    headline,
+    plain,
+    rows_cut,
+)
 
 SEVERITIES = ("fail", "warn", "note")
 NOTES_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class _CortexMap:
-    """One subject's map, and what it shows for those who cannot see it."""
-
-    image: str | None
-    alternative: str
-    caption: str
 
 
 def render_page(
@@ -92,8 +92,9 @@ def render_page(
             map(texts.told_html, places)
         ),
     }
-    arm, results = _mapped(report)
+    arm, results = mapped(report)
     of_recipe, every_input = input_sets(report.chain)
+    settings_of, every_setting = shown_settings(report.chain)
     return pages.get_template("report.html.j2").render(
         report=report,
         texts=texts,
@@ -112,17 +113,20 @@ def render_page(
             *((name, [table], None) for name, table in more),
         ],
         shown=f"{report.groups[0].name}, {rows_cut(report.cuts[0])}",
-        arms=arm_figure(report, texts=texts),
-        distributions=[
-            (s, r_distribution_figure(report, s, texts=texts)) for s in _shown_subjects(report)
-        ],
+        drawings=score_drawings(report, texts),
+        more_drawings=_more_drawings(report, texts),
         mapped_arm=arm,
-        maps=_maps(report, results, texts),
+        maps=score_maps(report, results, texts),
+        difference_maps=difference_maps(report, texts),
+        difference_map_note=difference_map_note(report, texts),
+        stages={note.key: note.stage for note in report.chain},
         input_sets=of_recipe,
         every_input=every_input,
+        settings_of=settings_of,
+        every_setting=every_setting,
         mean_notes=_mean_notes(report),
         anchors=_anchors(report),
-        obstacles=_obstacles(results, texts),
+        obstacles=obstacles(results, texts),
     )
 
 
@@ -165,79 +169,8 @@ def _by_severity(findings: tuple[Finding, ...]) -> dict[str, dict[str, list[str]
     return found
 
 
-def _shown_subjects(report: RunReport) -> tuple[str, ...]:
-    """Subjects with scores in the group and cut that the figures show."""
-    place = (report.groups[0].name, report.cuts[0])
-    scored = {
-        r.scores.subject
-        for r in report.results
-        if (r.scores.group.name, r.scores.rows_cut) == place
-    }
-    return tuple(subject for subject in report.subjects if subject in scored)
-
-
-def _mapped(report: RunReport) -> tuple[str, list[Result]]:
-    """Choose the arm of the headline (or the first), and its results to paint."""
-    ranked = ranked_arms(report)
-    arm = ranked[0][0] if ranked else report.arms[0]
-    group, cut = report.groups[0].name, report.cuts[0]
-    found = [report.find(arm, subject, group, cut) for subject in report.subjects]
-    return arm, [result for result in found if result is not None]
-
-
-def _maps(report: RunReport, results: list[Result], texts: Texts) -> list[_CortexMap]:
-    """One map for each subject that can have one, all with the same colours."""
-    drawable = [r for r in results if no_map_reason(r.scores.space) is None]
-    if not drawable:
-        return []
-    limits = colour_limits(*(result.scores.r for result in drawable))
-    signs = tuple(banner.partition(":")[0] for banner in banners(report))
-    return [_map(result, limits, signs, texts) for result in drawable]
-
-
-def _map(
-    result: Result, limits: tuple[float, float], signs: tuple[str, ...], texts: Texts
-) -> _CortexMap:
-    scores = result.scores
-    title = ", ".join([scores.subject, *signs])
-    image = cortex_figure(scores.space, scores.r, title=title, limits=limits)
-    return _CortexMap(image, _map_words(result, limits, texts), _map_caption(scores, texts))
-
-
-def _map_caption(scores: Scores, texts: Texts) -> str:
-    vertices = scores.space.vertices
-    on_surface = 0 if vertices is None else int((vertices >= 0).sum())
-    return texts(
-        "maps.caption",
-        subject=plain(scores.subject),
-        n=f"{on_surface:,}",
-        size=f"{scores.space.size:,}",
-        targets=texts.told(scores.space.kind),
-    )
-
-
-def _map_words(result: Result, limits: tuple[float, float], texts: Texts) -> str:
-    scores = result.scores
-    return texts(
-        "maps.words",
-        subject=plain(scores.subject),
-        arm=plain(scores.arm),
-        mean=number(result.summary.mean),
-        size=f"{scores.space.size:,}",
-        targets=texts.told(scores.space.kind),
-        low=number(limits[0], 2),
-        high=number(limits[1], 2),
-    )
-
-
-def _obstacles(results: list[Result], texts: Texts) -> list[str]:
-    """Why subjects have no map; subjects with the same reason share one sentence."""
-    subjects: dict[str, list[str]] = {}
-    for result in results:
-        reason = no_map_reason(result.scores.space)
-        if reason is not None:
-            subjects.setdefault(reason, []).append(plain(result.scores.subject))
-    return [
-        texts("maps.none", names=texts("separator.comma").join(names), why=texts.told(why))
-        for why, names in subjects.items()
-    ]
+def _more_drawings(report: RunReport, texts: Texts) -> list[tuple[str, list[Drawing]]]:
+    """Figures under headings of their own."""
+    differences = difference_drawings(report, texts)
+    first = [(texts("figures.differences_heading"), differences)] if differences else []
+    return [*first, *curve_drawings(report, texts)]

@@ -26,6 +26,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 INK, FAINT = "#1f2933", "#d5dbe1"
 WIDTH, ROW, MARGIN, KEY = 4.8, 0.62, 0.95, 0.19  # inches: readable at the width of a phone
+CURVE = 3.1  # inches
 LINE = 325.0  # points that a row of words may take
 LETTERS = 400  # of a name are looked at, at the most
 MOST_KEYS = 4  # in a line of the legend
@@ -38,17 +39,8 @@ def row_canvas(n_rows: int, *, band: int = 1, names: Sequence[str] = ()) -> tupl
 
     `names` are those of the legend to come, which needs room below.
     """
-    from matplotlib.figure import Figure
-
-    height = MARGIN + ROW * n_rows * band + KEY * max(0, _legend_shape(names)[0] - 1)
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.patch.set_visible(False)
-    axes = figure.subplots()
-    axes.patch.set_visible(False)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(INK)
-    axes.tick_params(axis="x", colors=INK, labelsize=9)
+    figure, axes = _bare_canvas(MARGIN + ROW * n_rows * band, names)
+    axes.spines["left"].set_visible(False)
     axes.set_yticks([])
     axes.set_ylim(n_rows * band, 0)
     for row in range(1, n_rows):
@@ -56,6 +48,35 @@ def row_canvas(n_rows: int, *, band: int = 1, names: Sequence[str] = ()) -> tupl
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def curve_canvas(names: Sequence[str]) -> tuple[Figure, Axes]:
+    """Make a figure for lines; `names` are those of the legend to come."""
+    figure, axes = _bare_canvas(CURVE, names)
+    axes.spines["left"].set_color(INK)
+    axes.grid(color=FAINT, linewidth=0.7)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _bare_canvas(height: float, names: Sequence[str]) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    height += KEY * max(0, _legend_shape(names)[0] - 1)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.patch.set_visible(False)
+    axes = figure.subplots()
+    axes.patch.set_visible(False)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(INK)
+    axes.tick_params(colors=INK, labelsize=9)
+    return figure, axes
+
+
+def look(i: int) -> tuple[str, str]:
+    """Colour and marker of subject or line `i`: another pair for each of the first 49."""
+    return COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
 
 
 def write_above(axes: Axes, row: int, left: str, right: str = "") -> None:

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from brainaligner.core import InputError, StoryGroup
+from brainaligner.core import InputError, StoryGroup, html_table
 from brainaligner.evaluation import QUANTILES, Interval
 from brainaligner.report._inputs import Result, RunReport
 from brainaligner.report._trace import STUDY_FILE, Traced, mean_anchor, recipe_anchor
@@ -77,6 +77,12 @@ class Table:
     def caption(self) -> str:
         """Title and notes in one paragraph."""
         return " ".join([f"{self.title}.", *(f"{name}: {text}." for name, text in self.notes)])
+
+    def _repr_html_(self) -> str:
+        notes = self.caption.removeprefix(f"{self.title}.").strip()
+        return html_table(
+            self.title, [str(column) for column in self.columns], self.rows, note=notes
+        )
 
 
 def results_table(report: RunReport, *, cut: int = 0) -> Table:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 KEY_SHOWN = 12
+LONG_SETTING = 400
+"""Letters of a setting above which it stands on a page once, for all recipes that have it."""
 STUDY_FILE = "study-file"
 """Anchor of the study file, for numbers that stand in it."""
 
@@ -118,3 +121,54 @@ def _short(digest: str) -> str:
     """A digest's first digits, with the reader that gave it, where it names one."""
     reader, _, content = digest.rpartition("/")
     return f"{reader} {content[:KEY_SHOWN]}".strip()
+
+
+@dataclass(frozen=True)
+class LongSetting:
+    """One long setting, which many recipes share.
+
+    Parameters
+    ----------
+    anchor, name : str
+    value : str
+        As JSON.
+    """
+
+    anchor: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class ShownSettings:
+    """Settings of one recipe: the short ones as JSON, and links to the long ones."""
+
+    short: str
+    long: tuple[LongSetting, ...]
+
+
+def shown_settings(
+    notes: Iterable[RecipeNote],
+) -> tuple[dict[str, ShownSettings], tuple[LongSetting, ...]]:
+    """Settings of each recipe with each long value once: lists of stories are in hundreds of them.
+
+    Returns
+    -------
+    of_recipe : dict of key to ShownSettings
+    every : tuple of LongSetting
+        In the order of their first use.
+    """
+    known: dict[tuple[str, str], LongSetting] = {}
+    of_recipe = {}
+    for note in notes:
+        short, long = {}, []
+        for name, value in json.loads(note.settings).items():
+            text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+            if len(text) <= LONG_SETTING:
+                short[name] = value
+                continue
+            made = LongSetting(f"setting-{len(known)}", name, text)
+            long.append(known.setdefault((name, text), made))
+        text = json.dumps(short, ensure_ascii=False, sort_keys=True)
+        of_recipe[note.key] = ShownSettings(text, tuple(long))
+    return of_recipe, tuple(known.values())

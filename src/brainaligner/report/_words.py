@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from brainaligner.core import StoryGroup
+import numpy as np
+
+from brainaligner.core import Scores, StoryGroup
+from brainaligner.report._figure_inputs import Difference, Line
 from brainaligner.report._inputs import NOT_VALID, Result, RunReport
 from brainaligner.report._texts import Texts, page_texts
 
 SIMULATED = "SIMULATED DATA"
 MISSING = "n/a"
+DIFFERENCE_LABEL = "difference in Pearson r"  # inside a map, whose letters are English
 NAMED_STORIES = 20
 NAMED_SUBJECTS = 6
+MOST_POINTS = 16
 
 
 def plain(text: str) -> str:
@@ -43,6 +48,11 @@ def banners(report: RunReport) -> tuple[str, ...]:
     invalid = (report.audit,) if report.audit.startswith(NOT_VALID) else ()
     simulated = (*invalid, SIMULATED) if report.simulated else invalid
     return simulated + (() if report.label == "held-out stories" else (report.label,))
+
+
+def figure_signs(report: RunReport, texts: Texts) -> list[str]:
+    """The banners in short, for a figure that may travel alone."""
+    return [texts.told(banner.partition(":")[0]) for banner in banners(report)]
 
 
 def target_note(report: RunReport) -> str:
@@ -155,3 +165,116 @@ def _each_subject(report: RunReport, arm: str, texts: Texts) -> str:
     values = [mean for _, mean in means]
     low, high = number(min(values)), number(max(values))
     return texts("headline.subjects", n=len(values), low=low, high=high)
+
+
+def line_words(line: Line, texts: Texts) -> str:
+    """A line of a figure in numbers: all of them where they are few."""
+    points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
+    said = [texts("figure.point", y=number(y), x=f"{x:.4g}") for x, y in points]
+    if not said:
+        words = texts("figure.no_point")
+    elif len(said) > MOST_POINTS:
+        words = texts("figure.points", first=said[0], last=said[-1], n=len(said))
+    else:
+        words = texts("separator.comma").join(said)
+    if said and line.marked is not None:
+        words = texts("figure.line_chosen", said=words, x=f"{line.marked:.4g}")
+    name = texts.told(plain(line.name))
+    return texts(
+        "figure.line_dashed" if line.faint and said else "figure.line", name=name, said=words
+    )
+
+
+def difference_words(one: Difference, texts: Texts) -> str:
+    """A paired difference in one subject."""
+    return texts(
+        "figure.difference_words",
+        arm=plain(one.arm),
+        subject=plain(one.subject),
+        mean=number(one.mean, 4),
+        low=number(one.interval.low, 4),
+        high=number(one.interval.high, 4),
+        direction=texts(f"figure.{one.direction}"),
+    )
+
+
+def distribution_caption(report: RunReport, subject: str, group: str, texts: Texts) -> str:
+    """Caption of a distribution; a group that is not the first one is named."""
+    names = [subject] if group == report.groups[0].name else [subject, group]
+    where = texts("separator.comma").join(map(plain, names))
+    return texts("figures.distribution", subject=where, targets=texts.told(report.targets))
+
+
+def story_caption(one: Difference, texts: Texts) -> str:
+    """Caption of the stories one by one."""
+    return texts("figures.stories", arm=plain(one.arm), reference=plain(one.reference))
+
+
+def map_caption(scores: Scores, texts: Texts) -> str:
+    """Caption of a map of r."""
+    vertices = scores.space.vertices
+    on_surface = 0 if vertices is None else int((vertices >= 0).sum())
+    return texts(
+        "maps.caption",
+        subject=plain(scores.subject),
+        n=f"{on_surface:,}",
+        size=f"{scores.space.size:,}",
+        targets=texts.told(scores.space.kind),
+    )
+
+
+def map_words(result: Result, limits: tuple[float, float], texts: Texts) -> str:
+    """What a map of r shows, for those who cannot see it."""
+    scores = result.scores
+    return texts(
+        "maps.words",
+        subject=plain(scores.subject),
+        arm=plain(scores.arm),
+        mean=number(result.summary.mean),
+        size=f"{scores.space.size:,}",
+        targets=texts.told(scores.space.kind),
+        low=number(limits[0], 2),
+        high=number(limits[1], 2),
+    )
+
+
+def difference_map_note(report: RunReport, texts: Texts) -> str:
+    """What all maps of differences are; empty where the report has no difference."""
+    if not report.compared:
+        return ""
+    first = report.compared[0]
+    reference, bound = plain(first.reference), f"{first.q_bound:g}"
+    return texts("maps.difference_note", reference=reference, bound=bound)
+
+
+def difference_map_caption(one: Difference, texts: Texts) -> str:
+    """Caption of a map of differences."""
+    better, worse, tested = significant_counts(one)
+    return texts(
+        "maps.difference_caption",
+        subject=plain(one.subject),
+        arm=plain(one.arm),
+        reference=plain(one.reference),
+        better=f"{better:,}",
+        tested=f"{tested:,}",
+        worse=f"{worse:,}",
+    )
+
+
+def difference_map_words(one: Difference, top: float, texts: Texts) -> str:
+    """What a map of differences shows, for those who cannot see it."""
+    return texts(
+        "maps.difference_words",
+        caption=difference_map_caption(one, texts),
+        mean=number(one.mean, 4),
+        low=number(-top),
+        high=number(top),
+    )
+
+
+def significant_counts(one: Difference) -> tuple[int, int, int]:
+    """Targets that are significantly better, worse, and all that were tested."""
+    found = one.q <= one.q_bound
+    better = int(np.count_nonzero(found & (one.values > 0)))
+    worse = int(np.count_nonzero(found & (one.values < 0)))
+    return better, worse, int(np.isfinite(one.q).sum())

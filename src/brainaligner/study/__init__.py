@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from brainaligner.study._cli import app, main
 
 if TYPE_CHECKING:
+    from brainaligner.study._array_scores import ArrayScores, score_arrays
     from brainaligner.study._audit import audit_run
     from brainaligner.study._audit_plan import audit_study
     from brainaligner.study._audit_words import audit_diagnostics
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from brainaligner.study._embed_reading import EmbedSettings
     from brainaligner.study._export import ExportedModel, export_models
     from brainaligner.study._export_choice import ModelChoice
-    from brainaligner.study._files import load_study, preset_names, study_yaml
+    from brainaligner.study._files import load_study, study_yaml
+    from brainaligner.study._finished import FinishedRun, open_run
     from brainaligner.study._listener_config import ListenersConfig
     from brainaligner.study._options import RunOptions
+    from brainaligner.study._presets import preset_names
     from brainaligner.study._region_files import RegionsConfig
     from brainaligner.study._run import run_study
     from brainaligner.study._store import Recipe, Store
@@ -37,11 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArmConfig",
+    "ArrayScores",
     "BrainConfig",
     "DatasetConfig",
     "EmbedSettings",
     "ExportedModel",
     "FeatureConfig",
+    "FinishedRun",
     "HeadConfig",
     "ListenersConfig",
     "ModelChoice",
@@ -65,19 +70,23 @@ __all__ = [
     "export_models",
     "load_study",
     "main",
+    "open_run",
     "preset_names",
     "run_study",
     "save_vectors",
+    "score_arrays",
     "study_yaml",
 ]
 
 _MODULES = {
     "ArmConfig": "_config",
+    "ArrayScores": "_array_scores",
     "BrainConfig": "_tuning_config",
     "DatasetConfig": "_dataset_config",
     "EmbedSettings": "_embed_reading",
     "ExportedModel": "_export",
     "FeatureConfig": "_config",
+    "FinishedRun": "_finished",
     "HeadConfig": "_tuning_config",
     "ListenersConfig": "_listener_config",
     "ModelChoice": "_export_choice",
@@ -99,9 +108,11 @@ _MODULES = {
     "embed_text": "_embed",
     "export_models": "_export",
     "load_study": "_files",
-    "preset_names": "_files",
+    "open_run": "_finished",
+    "preset_names": "_presets",
     "run_study": "_run",
     "save_vectors": "_embed_files",
+    "score_arrays": "_array_scores",
     "study_yaml": "_files",
 }
 

@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brainaligner.core import InputError
+from brainaligner.study import _completion as complete
 from brainaligner.study._printing import (
-    EXIT_CODES,
     NOT_VALID_CODE,
     AsJson,
+    DataAgain,
     Set,
+    help_end,
     print_json,
 )
 
 if TYPE_CHECKING:
     from brainaligner.evaluation import Audit
 
-EXAMPLES = (
-    "Examples:\n\n  brainaligner audit runs/demo\n\n"
-    "  brainaligner audit my-study.yaml --data ~/data\n\n" + EXIT_CODES
-)
+EXAMPLES = help_end("audit runs/demo", "audit my-study.yaml --data ~/data")
 
 
 def audit_command(
@@ -30,12 +29,11 @@ def audit_command(
         str,
         typer.Argument(
             help="Folder of a finished run; or a YAML file, or the name of a packaged study, that "
-            "is to be judged before it runs."
+            "is to be judged before it runs.",
+            autocompletion=complete.runs_and_studies,
         ),
     ],
-    data: Annotated[
-        str | None, typer.Option("--data", help="Folder of the data, to be read again.")
-    ] = None,
+    data: DataAgain = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -71,7 +69,7 @@ def audit_command(
 
 def _is_study(named: str) -> bool:
     """Whether a study file or a packaged study is named, and no folder of that name is there."""
-    from brainaligner.study._files import preset_names
+    from brainaligner.study._presets import preset_names
 
     if Path(named).is_dir():
         return False

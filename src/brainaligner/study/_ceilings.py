@@ -131,31 +131,72 @@ def repeat_slices(
         reporter(f"ceilings of {subject}, {story}", start, size)
 
 
-def ceiling_summary(one: StoryCeiling) -> str:
-    """One line: how many targets have a ceiling, and the means."""
-    ceiling = one.ceiling
-    explainable = ceiling.explainable_variance[np.isfinite(ceiling.explainable_variance)]
-    text = (
-        f"{one.subject}, {one.story}: {ceiling.has_signal.sum()} of {ceiling.n_targets} targets "
-        f"have a ceiling from {ceiling.n_repeats} repeats"
-    )
-    if explainable.size:
-        text += f"; mean EV {explainable.mean():.4f} over all"
-    if ceiling.has_signal.any():
-        seen = ceiling.has_signal
-        text += (
-            f", {ceiling.explainable_variance[seen].mean():.4f} over those; "
-            f"mean CCmax {ceiling.cc_max[seen].mean():.3f} over those"
+@dataclass(frozen=True)
+class CeilingSummary:
+    """How many targets of one story have a ceiling, and the means.
+
+    Parameters
+    ----------
+    subject, story : str
+    targets, with_ceiling, repeats : int
+    explainable_variance : float, optional
+        Mean over all targets that have one; None where none has.
+    explainable_variance_seen, cc_max : float, optional
+        Means over the targets with a ceiling; None where there are none.
+    replaced : int
+        Values that were not finite, and count as 0.
+    """
+
+    subject: str
+    story: str
+    targets: int
+    with_ceiling: int
+    repeats: int
+    explainable_variance: float | None
+    explainable_variance_seen: float | None
+    cc_max: float | None
+    replaced: int
+
+    @property
+    def line(self) -> str:
+        """The same for a terminal."""
+        text = (
+            f"{self.subject}, {self.story}: {self.with_ceiling} of {self.targets} targets "
+            f"have a ceiling from {self.repeats} repeats"
         )
-    if one.replaced:
-        text += f"; {one.replaced} values that were not finite count as 0"
-    return text
+        if self.explainable_variance is not None:
+            text += f"; mean EV {self.explainable_variance:.4f} over all"
+        if self.cc_max is not None:
+            text += (
+                f", {self.explainable_variance_seen:.4f} over those; "
+                f"mean CCmax {self.cc_max:.3f} over those"
+            )
+        if self.replaced:
+            text += f"; {self.replaced} values that were not finite count as 0"
+        return text
+
+
+def ceiling_summary(one: StoryCeiling) -> CeilingSummary:
+    """Sum up the ceilings of one story."""
+    ceiling, seen = one.ceiling, one.ceiling.has_signal
+    explainable = ceiling.explainable_variance[np.isfinite(ceiling.explainable_variance)]
+    return CeilingSummary(
+        one.subject,
+        one.story,
+        ceiling.n_targets,
+        int(seen.sum()),
+        ceiling.n_repeats,
+        float(explainable.mean()) if explainable.size else None,
+        float(ceiling.explainable_variance[seen].mean()) if seen.any() else None,
+        float(ceiling.cc_max[seen].mean()) if seen.any() else None,
+        one.replaced,
+    )
 
 
 def save_ceilings(
     path: Path, dataset: Dataset, pairs: Sequence[tuple[str, str]], reporter: Reporter
-) -> list[str]:
-    """Write a row for each target of each pair; return a summary line for each pair.
+) -> list[CeilingSummary]:
+    """Write a row for each target of each pair; return a summary of each pair.
 
     One story at a time is in memory. NaN is ``nan``.
     """

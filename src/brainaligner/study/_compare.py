@@ -21,6 +21,11 @@ from brainaligner.evaluation import (
     replication,
 )
 from brainaligner.study._arms import ArmRun
+from brainaligner.study._compare_words import (
+    comparison_html,
+    comparison_lines,
+    comparison_record,
+)
 from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._ledger import record_look
 from brainaligner.study._plan import Plan
@@ -31,7 +36,7 @@ from brainaligner.study._scoring import test_rows
 from brainaligner.study._store import Store
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunComparison:
     """All comparisons of arms of one run with a reference.
 
@@ -73,9 +78,15 @@ class RunComparison:
         """Count the subjects in which an arm came out better or worse than the reference."""
         return replication(list(self.of_arm(position).values()))
 
+    def __repr__(self) -> str:
+        return "\n".join(comparison_lines(comparison_record(self)))
+
+    def _repr_html_(self) -> str:
+        return comparison_html(self)
+
 
 def compare_run(
-    folder: Path,
+    folder: str | Path,
     arms: Sequence[str],
     *,
     group: str | None = None,
@@ -89,7 +100,7 @@ def compare_run(
 
     Parameters
     ----------
-    folder : Path
+    folder : str or Path
         Of the run, such as ``runs/demo``.
     arms : sequence of str
         Two or more: an entry of the study's ``arms``, with all its seeds, or one seed of it
@@ -115,8 +126,9 @@ def compare_run(
         store does not hold what the study file and the data ask for.
     """
     _check_request(arms, cut)
+    place = Path(folder)
     with reporting() as reporter:
-        plan, store = reopen_run(folder, data=data, out=out, reporter=reporter)
+        plan, store = reopen_run(place, data=data, out=out, reporter=reporter)
         named = group or plan.prepared.config.scored_on
         runs = {name: named_runs(plan.runs, name) for name in arms}
         splits = plan.prepared.division.splits

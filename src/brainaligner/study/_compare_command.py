@@ -7,24 +7,25 @@ from typing import Annotated, Any
 
 import typer
 
+from brainaligner.study import _completion as complete
 from brainaligner.study._printing import (
-    EXIT_CODES,
     NOT_VALID_CODE,
     AsJson,
     DataAgain,
+    FinishedRun,
     StoreBeside,
+    help_end,
     print_json,
 )
 
-EXAMPLES = (
-    "Examples:\n\n  brainaligner compare runs/demo --arms layer4 last\n\n"
-    "  brainaligner compare runs/baseline --arms layer4-with-nuisance nuisance-alone --cut 10\n\n"
-    + EXIT_CODES
+EXAMPLES = help_end(
+    "compare runs/demo --arms layer4 last",
+    "compare runs/baseline --arms layer4-with-nuisance nuisance-alone --cut 10",
 )
 
 
 def compare(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: FinishedRun,
     arms: Annotated[
         list[str],
         typer.Option(
@@ -32,14 +33,22 @@ def compare(
             metavar="A B [C ...]",
             help="The reference, then the arms to compare with it; an arm with all its seeds, or "
             "one of them (es.s0).",
+            autocompletion=complete.arms,
         ),
     ],
     more: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARM]...", help="Further arms, behind --arms.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ARM]...", help="Further arms, behind --arms.", autocompletion=complete.arms
+        ),
     ] = None,
     group: Annotated[
         str | None,
-        typer.Option("--group", help="Stories: test (validation), or a repeated story."),
+        typer.Option(
+            "--group",
+            help="Stories: test (validation), or a repeated story.",
+            autocompletion=complete.groups,
+        ),
     ] = None,
     cut: Annotated[int, typer.Option("--cut", help="Rows dropped at each end of a story.")] = 0,
     data: DataAgain = None,

@@ -8,6 +8,9 @@ from dataclasses import asdict
 from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
+from brainaligner.core import html_table
+from brainaligner.study._record import without_nan
+
 if TYPE_CHECKING:
     from brainaligner.evaluation import Comparison
     from brainaligner.study._compare import RunComparison
@@ -55,8 +58,8 @@ def _record(one: Comparison, alpha: float) -> dict[str, Any]:
     record |= {"equivalence": asdict(one.equivalence), "targets": _target_shares(one, alpha)}
     record["seeds"] = _seeds(one.seed_means)
     record["reference_seeds"] = _seeds(one.reference_seed_means)
-    without_nan: dict[str, Any] = _without_nan(record)
-    return without_nan
+    found: dict[str, Any] = without_nan(record)
+    return found
 
 
 def _target_shares(one: Comparison, alpha: float) -> dict[str, float]:
@@ -71,14 +74,6 @@ def _seeds(means: tuple[float, ...]) -> dict[str, Any]:
 
 def _spread(means: tuple[float, ...]) -> float:
     return stdev(means) if len(means) > 1 else math.nan
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def comparison_lines(record: Mapping[str, Any]) -> list[str]:
@@ -101,6 +96,38 @@ def comparison_lines(record: Mapping[str, Any]) -> list[str]:
             f"{len(pairs)} different sets of arms (the ledger keeps each)",
         ]
     return lines
+
+
+def comparison_html(found: RunComparison) -> str:
+    """A comparison for a notebook: a row for each arm and subject."""
+    record = comparison_record(found)
+    stamp = "SIMULATED DATA. " if found.simulated else ""
+    caption = (
+        f"{stamp}{found.study}: mean r over {found.space_kind} less that of {found.arms[0]}, "
+        f"{found.label}, group {found.group}, {found.rows_cut} rows cut at each end"
+    )
+    columns = ("arm", "subject", "mean r", "reference", "difference", "direction", "equivalence")
+    rows = [
+        (arm["arm"], subject, *_cells(one))
+        for arm in record["arms"]
+        for subject, one in arm["subjects"].items()
+    ]
+    note = (
+        f"Brackets: intervals of the difference. Equivalence: no difference beyond "
+        f"{found.settings.margin:.1%} of the reference."
+    )
+    return html_table(caption, columns, rows, note=note)
+
+
+def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
+    interval = one["interval"]
+    return (
+        _r(one["mean"]),
+        _r(one["reference_mean"]),
+        f"{_signed(one['difference'])} [{_signed(interval['low'])}, {_signed(interval['high'])}]",
+        one["direction"],
+        one["equivalence"]["verdict"],
+    )
 
 
 def _subject_lines(one: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from brainaligner.core import InputError
-from brainaligner.study._printing import EXIT_CODES, AsJson, Set, print_json, print_table
+from brainaligner.study import _completion as complete
+from brainaligner.study._printing import (
+    AsJson,
+    ReaderName,
+    Set,
+    help_end,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from brainaligner.data import Dataset
@@ -18,20 +27,20 @@ def add_data_commands(data_app: typer.Typer) -> None:
     """Add ``check``, ``readers`` and ``simulate`` to the commands on data."""
     data_app.command(
         "check",
-        epilog="Examples:\n\n  brainaligner data check my-folder\n\n"
-        "  brainaligner data check ds003020 --reader lebel2023\n\n" + EXIT_CODES,
+        epilog=help_end("data check my-folder", "data check ds003020 --reader lebel2023"),
     )(data_check)
-    data_app.command("readers")(data_readers)
+    data_app.command("readers", epilog=help_end("data readers", "data readers --json"))(
+        data_readers
+    )
     data_app.command(
         "simulate",
-        epilog="Examples:\n\n  brainaligner data simulate my-tree\n\n"
-        "  brainaligner data simulate my-tree --anatomy",
+        epilog=help_end("data simulate my-tree", "data simulate my-tree --anatomy"),
     )(data_simulate)
 
 
 def data_check(
     folder: Annotated[Path, typer.Argument(help="Folder of the data.")],
-    reader: Annotated[str, typer.Option(help="How to read it.")] = "folder",
+    reader: ReaderName = "folder",
     as_json: AsJson = False,
 ) -> None:
     """Say all that is wrong with a data folder, at once."""
@@ -42,14 +51,21 @@ def data_check(
     with reporting() as reporter:
         problems = dataset.problems(progress=reporter)
     if as_json:
-        print_json([vars(problem) for problem in problems])
+        print_json(
+            {
+                "problems": [vars(problem) for problem in problems],
+                "subjects": [one._asdict() for one in _contents(dataset)],
+            }
+        )
     else:
         for problem in problems:
             print(
                 f"{problem.severity.upper()} {problem.where}: got {problem.got}; "
                 f"wanted {problem.wanted}. {problem.do}"
             )
-        _print_contents(dataset)
+        for one in _contents(dataset):
+            noun = "story" if one.stories == 1 else "stories"
+            print(f"{one.subject}: {one.stories} {noun}, {one.rows} rows, {one.targets} {one.kind}")
     n_errors = sum(problem.severity == "error" for problem in problems)
     if n_errors:
         raise InputError(
@@ -60,7 +76,17 @@ def data_check(
         )
 
 
-def _print_contents(dataset: Dataset) -> None:
+class _Contents(NamedTuple):
+    """What a data folder has of one subject."""
+
+    subject: str
+    stories: int
+    rows: int
+    targets: int
+    kind: str
+
+
+def _contents(dataset: Dataset) -> Iterator[_Contents]:
     for subject in dataset.subjects:
         try:
             stories = dataset.stories(subject)
@@ -68,31 +94,38 @@ def _print_contents(dataset: Dataset) -> None:
             space = dataset.space(subject)
         except InputError:
             continue  # it stands among the problems
-        noun = "story" if len(stories) == 1 else "stories"
-        print(f"{subject}: {len(stories)} {noun}, {rows} rows, {space.size} {space.kind}")
+        yield _Contents(subject, len(stories), rows, space.size, space.kind)
 
 
-def data_readers() -> None:
+def data_readers(as_json: AsJson = False) -> None:
     """List the readers and what each expects."""
     from brainaligner.data import READERS
 
-    rows = [
-        [name, (reader.__doc__ or "").strip().splitlines()[0]] for name, reader in READERS.items()
-    ]
-    print_table(["reader", "reads"], rows)
+    reads = {n: (reader.__doc__ or "").strip().splitlines()[0] for n, reader in READERS.items()}
+    if as_json:
+        print_json(reads)
+    else:
+        print_table(["reader", "reads"], list(reads.items()))
 
 
 def data_simulate(
     folder: Annotated[Path, typer.Argument(help="New folder for the tree.")],
-    study: Annotated[str, typer.Option(help="Study whose simulation is written.")] = "demo",
+    study: Annotated[
+        str,
+        typer.Option(help="Study whose simulation is written.", autocompletion=complete.studies),
+    ] = "demo",
     overrides: Set = None,
     anatomy: Annotated[
         bool, typer.Option("--anatomy", help="Add surfaces, transforms and FreeSurfer files.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the SIMULATED ds003020 tree of a study, with its truth, into a folder."""
     from brainaligner.study._run import write_simulation
 
     more = ["dataset.simulation.anatomy=true"] if anatomy else []
     write_simulation(study, [*(overrides or []), *more], folder)
-    print(f"simulated tree: {folder}")
+    if as_json:
+        print_json({"folder": str(folder), "study": study, "anatomy": anatomy})
+    else:
+        print(f"simulated tree: {folder}")

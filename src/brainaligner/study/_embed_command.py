@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brainaligner.core import InputError
-from brainaligner.study._printing import EXIT_CODES, NOT_VALID_CODE, AsJson, print_json, stoppable
+from brainaligner.study import _completion as complete
+from brainaligner.study._printing import (
+    NOT_VALID_CODE,
+    AsJson,
+    BatchTokens,
+    Device,
+    help_end,
+    print_json,
+    stoppable,
+)
 
 if TYPE_CHECKING:
     from brainaligner.study._embed import TextVectors
 
-EXAMPLES = (
-    "Examples:\n\n  brainaligner embed es-model sentences.txt --to sentences.npz\n\n"
-    "  brainaligner embed es-model story.TextGrid --to story.safetensors\n\n"
-    "  brainaligner embed embedded words.csv --to rows.csv --tr 1.5 --layer 4 --context-rows 10"
-    "\n\n" + EXIT_CODES
+EXAMPLES = help_end(
+    "embed es-model sentences.txt --to sentences.npz",
+    "embed es-model story.TextGrid --to story.safetensors",
+    "embed embedded words.csv --to rows.csv --tr 1.5 --layer 4 --context-rows 10",
 )
 
 
@@ -37,10 +45,20 @@ def embed(
         int | None, typer.Option("--layer", help="hidden_states[k]; negative from the end.")
     ] = None,
     pooling: Annotated[
-        str | None, typer.Option("--pooling", help="own: the TR's own tokens; or all.")
+        str | None,
+        typer.Option(
+            "--pooling",
+            help="own: the TR's own tokens; or all.",
+            autocompletion=complete.one_of("own", "all"),
+        ),
     ] = None,
     clock: Annotated[
-        str | None, typer.Option("--clock", help="own or previous: which TR's words a row has.")
+        str | None,
+        typer.Option(
+            "--clock",
+            help="own or previous: which TR's words a row has.",
+            autocompletion=complete.one_of("own", "previous"),
+        ),
     ] = None,
     context_rows: Annotated[
         int | None, typer.Option("--context-rows", help="TRs of left context.")
@@ -60,8 +78,8 @@ def embed(
             help="Any other setting of 'text' in a study file: --set special_tokens=pooled.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="Torch device.")] = "cpu",
-    batch_tokens: Annotated[int, typer.Option(help="Tokens in one batch.")] = 4_096,
+    device: Device = "cpu",
+    batch_tokens: BatchTokens = 4_096,
     as_json: AsJson = False,
 ) -> None:
     """Read text with a language model: one vector per line, or per TR of words with times.

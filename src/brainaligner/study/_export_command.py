@@ -7,23 +7,41 @@ from typing import Annotated
 
 import typer
 
-from brainaligner.study._printing import EXIT_CODES, NOT_VALID_CODE, AsJson, print_json
+from brainaligner.study import _completion as complete
+from brainaligner.study._printing import (
+    NOT_VALID_CODE,
+    AsJson,
+    FinishedRun,
+    StoreBeside,
+    help_end,
+    print_json,
+)
 
-EXAMPLES = (
-    "Examples:\n\n  brainaligner export runs/my-study --arm es --to es-model\n\n"
-    "  brainaligner export runs/my-study --arm es --subject UTS01 --seed 0 --fold 1 --to es-model"
-    "\n\n  brainaligner export runs/my-study --arm es --all --to es-models\n\n" + EXIT_CODES
+EXAMPLES = help_end(
+    "export runs/my-study --arm es --to es-model",
+    "export runs/my-study --arm es --subject UTS01 --seed 0 --fold 1 --to es-model",
+    "export runs/my-study --arm es --all --to es-models",
 )
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: FinishedRun,
     arm: Annotated[
-        str, typer.Option("--arm", help="An arm that reads a tuned model, or a seed of it (es.s0).")
+        str,
+        typer.Option(
+            "--arm",
+            help="An arm that reads a tuned model, or a seed of it (es.s0).",
+            autocompletion=complete.arms,
+        ),
     ],
     to: Annotated[Path, typer.Option("--to", help="New or empty folder for the model.")],
     subject: Annotated[
-        str | None, typer.Option("--subject", help="Whose features come from the model.")
+        str | None,
+        typer.Option(
+            "--subject",
+            help="Whose features come from the model.",
+            autocompletion=complete.subjects,
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the tuning.")] = None,
     fold: Annotated[
@@ -35,10 +53,7 @@ def export(
     every: Annotated[
         bool, typer.Option("--all", help="All models that fit, each in a subfolder.")
     ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder that holds the store; default: the folder beside."),
-    ] = None,
+    out: StoreBeside = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the tuned language model of an arm as a checkpoint that transformers loads alone.

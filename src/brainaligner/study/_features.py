@@ -209,11 +209,12 @@ def ensure_features(
         layers = sorted({space.layer for space in together})
         witness = WitnessBook(0)
         at = (store, options, reporter)
-        states = _states(together[0], layers, stimuli, at, witness)
-        for space in together:
-            write = partial(_write, states=states[space.layer], witness=witness)
-            store.ensure(space.recipe, write)
-            reporter.line(f"features {space.name}: layer {space.layer}")
+        with store.timed("features"):
+            states = _states(together[0], layers, stimuli, at, witness)
+            for space in together:
+                write = partial(_write, states=states[space.layer], witness=witness)
+                store.ensure(space.recipe, write)
+                reporter.line(f"features {space.name}: layer {space.layer}")
 
 
 def groups_by_pass(spaces: Iterable[FeatureSpace]) -> list[list[FeatureSpace]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,10 @@ import yaml
 
 from brainaligner.core import InputError, nearest_name, unknown_name
 from brainaligner.study._config import StudyConfig
+from brainaligner.study._presets import preset_names, preset_text
 from brainaligner.study._settings import canonical, settings_from_mapping
+
+_NAMED = ("features", "brains", "tunings", "arms")
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -38,21 +40,6 @@ def _mapping_without_repeats(loader: _StrictLoader, node: yaml.MappingNode) -> d
 _StrictLoader.add_constructor(yaml.resolver.Resolver.DEFAULT_MAPPING_TAG, _mapping_without_repeats)
 
 
-def preset_names() -> tuple[str, ...]:
-    """Names of the packaged studies, sorted."""
-    folder = resources.files(__package__) / "presets"
-    return tuple(
-        sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
-    )
-
-
-def preset_text(name: str) -> str:
-    """The YAML of a packaged study."""
-    if name not in preset_names():
-        raise unknown_name("study", "packaged study", name, preset_names())
-    return (resources.files(__package__) / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-
-
 def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
     """Read and validate a study.
 
@@ -69,11 +56,34 @@ def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
         For a missing file, bad YAML, an unknown key or a bad value.
     """
     mapping = _read_mapping(source)
+    written = {section: _names(mapping.get(section)) for section in _NAMED}
     for override in overrides:
         _set_value(mapping, override)
     _check_sections(mapping)
     mapping["arms"] = _with_defaults(mapping.get("arms"), mapping.pop("defaults", None))
-    return settings_from_mapping(StudyConfig, mapping, where="study")
+    try:
+        return settings_from_mapping(StudyConfig, mapping, where="study")
+    except InputError as error:
+        raise _misspelled(error, overrides, written) or error from None
+
+
+def _names(section: object) -> tuple[str, ...]:
+    return tuple(map(str, section)) if isinstance(section, Mapping) else ()
+
+
+def _misspelled(
+    error: InputError, overrides: Sequence[str], written: Mapping[str, Sequence[str]]
+) -> InputError | None:
+    """The better error where what is incomplete is an entry that an override made by a slip."""
+    for override in overrides:
+        section, name, *rest = [*override.partition("=")[0].split("."), ""]
+        known, made = (
+            written.get(section, ()),
+            rest and error.where.startswith(f"study.{section}.{name}."),
+        )
+        if made and name not in known and nearest_name(name, known):
+            return unknown_name(f"--set {override}", f"entry of {section}", name, known)
+    return None
 
 
 def study_from_text(text: str) -> StudyConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from brainaligner.report import Difference
 from brainaligner.study._ceiling_stage import StoryCeilings
 from brainaligner.study._foresight import Foresight
 from brainaligner.study._readout import Readout
@@ -53,6 +54,8 @@ class Fitted:
         Tests of each target, of all arms.
     foresight : Foresight
         What validation stories say of the comparisons to come.
+    contrasts : tuple of Difference
+        Arms less the reference arm.
     """
 
     cells: Mapping[tuple[str, str], Fit]
@@ -60,6 +63,7 @@ class Fitted:
     listeners: Mapping[str, Fit] = field(default_factory=dict)
     significance: tuple[ArmSignificance, ...] = ()
     foresight: Foresight = field(default_factory=Foresight)
+    contrasts: tuple[Difference, ...] = ()
 
 
 Ceilings = Mapping[tuple[str, str], StoryCeilings]

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brainaligner.core import InputError
+from brainaligner.study import _completion as complete
+from brainaligner.study._printing import AsJson, Subjects, help_end, print_json
 
 if TYPE_CHECKING:
     from brainaligner.report import MapSettings
     from brainaligner.study._map_values import VoxelValues
 
-EXAMPLES = (
-    "Examples:\n\n  brainaligner data flatmap ds003020 --values runs/my-study --to maps\n\n"
-    "  brainaligner data flatmap ds003020 --values weights.npy --subjects UTS03 --to maps "
-    "--label weight --limits=-1,1"
+EXAMPLES = help_end(
+    "data flatmap ds003020 --values runs/my-study --to maps",
+    "data flatmap ds003020 --values weights.npy --subjects UTS03 --to maps --label weight "
+    "--limits=-1,1",
 )
 
 
@@ -27,10 +29,7 @@ def flatmap(
         typer.Option(help="One value per voxel: folder of a finished run, .npz or .npy file."),
     ],
     to: Annotated[Path, typer.Option(metavar="DIR", help="Where the pictures go.")],
-    subjects: Annotated[
-        list[str] | None,
-        typer.Option(help="Which, as UTS01,UTS02 or given several times; default: all."),
-    ] = None,
+    subjects: Subjects = None,
     only: Annotated[
         str, typer.Option(metavar="PATTERN", help="Which arrays, such as 'layer4/*/cut0'.")
     ] = "*",
@@ -44,10 +43,18 @@ def flatmap(
             help="Ends of the colour bar; default: 0 and the 99th percentile of all maps.",
         ),
     ] = None,
-    form: Annotated[str, typer.Option("--format", help="png or svg.")] = "png",
+    form: Annotated[
+        str,
+        typer.Option("--format", help="png or svg.", autocompletion=complete.one_of("png", "svg")),
+    ] = "png",
     by: Annotated[
-        str, typer.Option(help="auto (the first that can be had), pycortex, flat, fsaverage5.")
+        str,
+        typer.Option(
+            help="auto (the first that can be had), pycortex, flat, fsaverage5.",
+            autocompletion=complete.one_of("auto", "pycortex", "flat", "fsaverage5"),
+        ),
     ] = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Draw one value per voxel on the flattened cortex of each subject of a ds003020 tree.
 
@@ -77,14 +84,25 @@ def flatmap(
     whose = tuple(dict.fromkeys(row.subject for row in rows))
     with reporting() as reporter:
         drawn, faults = of_each_subject(home, whose, draw, reporter, doing="drawing maps")
-    for subject, (how, paths) in zip((s for s in whose if s not in faults), drawn, strict=True):
+    _show(dict(zip((s for s in whose if s not in faults), drawn, strict=True)), faults, as_json)
+    if names and faults:
+        raise typer.Exit(1)
+
+
+def _show(drawn: dict[str, tuple[str, list[Path]]], faults: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        maps = [
+            {"subject": subject, "how": how, "files": [str(path) for path in paths]}
+            for subject, (how, paths) in drawn.items()
+        ]
+        print_json({"drawn": maps, "not_drawn": faults})
+        return
+    for subject, (how, paths) in drawn.items():
         print(f"{subject}: {how}")
         for path in paths:
             print(f"  {path}")
     for subject, fault in faults.items():
         print(f"{subject}: NOT DRAWN: {fault}")
-    if names and faults:
-        raise typer.Exit(1)
 
 
 def split_names(given: list[str] | None) -> tuple[str, ...]:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from brainaligner.core import InputError, unknown_name
-from brainaligner.study._printing import EXIT_CODES
+from brainaligner.study import _completion as complete
+from brainaligner.study._printing import AsJson, ask, help_end, print_json
 
-EXAMPLES = (
-    "Examples:\n\n  brainaligner init\n\n"
-    "  brainaligner init mine.yaml --reader folder --data ~/mydata --aim tune --yes\n\n"
-    + EXIT_CODES
-)
-Reader = Literal["folder", "lebel2023", "lebel2023-pcs", "alice2016"]
-Aim = Literal["layers", "tune"]
+EXAMPLES = help_end("init", "init mine.yaml --reader folder --data ~/mydata --aim tune --yes")
+AIMS = ("layers", "tune")
 _READERS = "folder (your own data), lebel2023, lebel2023-pcs, alice2016"
 _SPLITS = {
     "folder": "  counts: [7, 1, 2]   # training, validation, test: stories or shares\n  seed: 0",
@@ -77,7 +74,7 @@ brains:
   all: {{encoder: {{kind: all}}}}
   shifted: {{encoder: {{kind: all, shift: true}}}}  # the control: the same brain, moved in time
 
-# Two layers, up to the one that is read, learn to predict all listeners. Cross-fitted: each
+# The layers below the one that is read learn to predict all listeners. Cross-fitted: each
 # training story is read by a model that never saw it. `text` is the same training without a brain.
 tunings:
   tuned: &tuned
@@ -88,12 +85,12 @@ tunings:
     context_rows: 10
     validation_stories: {stop}
     seeds: [0, 1, 2]
-    cross_fit: 5
+    cross_fit: 5              # folds of the training stories; null for the plain protocol
     objectives: &settings
       predict: {{loss: correlation}}
       heads: {{kind: cross_fitted}}
       read_layers: [{middle}]
-      trained_layers: 2
+      trained_layers: {trained}
       learning_rate: 1.0e-3
   shifted: {{<<: *tuned, brain: shifted}}
   text:
@@ -117,26 +114,33 @@ def init(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="New study file; asked for if left out.")
     ] = None,
-    reader: Annotated[Reader | None, typer.Option("--reader", help="Which kind of data.")] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            "--reader", help=f"Kind of data: {_READERS}.", autocompletion=complete.readers
+        ),
+    ] = None,
     data: Annotated[str | None, typer.Option("--data", help="Folder of the data.")] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="embedded, a folder, or a name on the hub.")
     ] = None,
     aim: Annotated[
-        Aim | None, typer.Option("--aim", help="Compare layers, or tune on brain activity.")
+        str | None,
+        typer.Option(
+            "--aim",
+            help="layers (compare layers) or tune (on brain activity).",
+            autocompletion=complete.one_of(*AIMS),
+        ),
     ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Ask nothing: take the default of what is not given.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a commented study file, after a few questions."""
-    path = file or Path(_asked("File to write", "study.yaml", yes))
-    if path.suffix not in (".yaml", ".yml"):
-        path = path.with_name(f"{path.name}.yaml")
-    if path.exists():
-        raise InputError(
-            str(path), got="a file that exists", wanted="a new file", do="Name another, or move it."
-        )
+    from brainaligner.study._disk import writing_to
+
+    path = _new_file(file or Path(_asked("File to write", "study.yaml", yes)))
     kind = reader or _asked(f"Data: {_READERS}", "folder", yes)
     _check_choice("--reader", kind, _SPLITS)
     folder = data or _asked("Folder of the data", "data", yes)
@@ -144,7 +148,7 @@ def init(
     wanted = aim or _asked(
         "Aim: layers (compare layers) or tune (on brain activity)", "layers", yes
     )
-    _check_choice("--aim", wanted, ("layers", "tune"))
+    _check_choice("--aim", wanted, AIMS)
     if wanted == "tune" and kind == "alice2016":
         raise InputError(
             "--aim",
@@ -153,9 +157,33 @@ def init(
             do="Compare layers, or tune on another dataset and read the exported model here.",
         )
     text = study_text(path, kind, folder, name, wanted)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    print(f"{path} is written. Next: brainaligner run {path} --plan")
+    with writing_to(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as new:
+            new.write(text)
+    if as_json:
+        made = {"file": str(path), "study": path.stem, "reader": kind, "data": folder}
+        print_json(made | {"model": name, "aim": wanted})
+    else:
+        print(f"{path} is written. Next: brainaligner run {shlex.quote(str(path))} --plan")
+
+
+def _new_file(named: Path) -> Path:
+    """The file that will be written; its name has to be one that a study may have."""
+    from brainaligner.study._dataset_config import STORE, check_name
+
+    path = named.expanduser()
+    if path.is_dir():
+        raise InputError(
+            str(path), got="a folder", wanted="a new file", do=f"Write {path / 'study.yaml'}."
+        )
+    if path.suffix not in (".yaml", ".yml"):
+        path = path.parent / f"{path.name}.yaml"
+    check_name("name of the study file, which names the study", path.stem)
+    if path.stem.casefold() == STORE or path.exists():
+        got = "a file that exists" if path.exists() else "the name of the folder of finished stages"
+        raise InputError(str(path), got=got, wanted="a new file", do="Name another, or move it.")
+    return path
 
 
 def study_text(path: Path, reader: str, folder: str, model: str, aim: str) -> str:
@@ -175,26 +203,28 @@ def study_text(path: Path, reader: str, folder: str, model: str, aim: str) -> st
     """
     from brainaligner.text import model_info
 
-    middle = max(2, round(model_info(model).n_layers * 2 / 3))
+    middle = max(1, round(model_info(model).n_layers * 2 / 3))
     titles = {
         "layers": "A middle layer and the last one, beside what words do without their meaning",
         "tune": "A model tuned to predict the listeners, beside its controls",
     }
     head = _HEAD.format(
         file=path,
-        name=path.stem,
+        name=json.dumps(path.stem),
         title=titles[aim],
         reader=reader,
-        folder=json.dumps(folder),
+        folder=json.dumps(folder, ensure_ascii=False),
         split=_SPLITS[reader],
     )
     body = _LAYERS if aim == "layers" else _TUNE
     stop = 1 if reader == "folder" else 5
-    return head + body.format(model=json.dumps(model), middle=middle, stop=stop)
+    named = json.dumps(model, ensure_ascii=False)
+    trained = min(2, middle)
+    return head + body.format(model=named, middle=middle, stop=stop, trained=trained)
 
 
 def _asked(question: str, default: str, yes: bool) -> str:
-    return default if yes else str(typer.prompt(question, default=default, err=True))
+    return default if yes else ask(question, default=default).strip()
 
 
 def _check_choice(where: str, got: str, allowed: Iterable[str]) -> None:

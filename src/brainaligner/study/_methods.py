@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from brainaligner.aligner import AlignerSettings, ObjectiveSettings
@@ -54,8 +54,8 @@ def study_methods(prepared: Prepared) -> Methods:
         ("Data", _data(prepared)),
         ("Stories", _stories(prepared)),
         ("Features", _features(config)),
-        *([("Brain encoders", _encoders(config))] if config.brains else []),
-        *([("Tuning", _tunings(config))] if config.tunings else []),
+        *([("Brain encoders", _encoders(prepared))] if config.brains else []),
+        *([("Tuning", _tunings(prepared))] if config.tunings else []),
         ("Readout", _readouts(config)),
         ("Scores", _scores(config)),
     ]
@@ -114,11 +114,14 @@ def _source(config: StudyConfig, feature: FeatureConfig) -> str:
     return f"{feature.model} as it comes"
 
 
-def _encoders(config: StudyConfig) -> str:
-    return " ".join(f"{name}: {_encoder(brain)}" for name, brain in config.brains.items())
+def _encoders(prepared: Prepared) -> str:
+    widths = prepared.state_widths
+    return " ".join(
+        f"{name}: {_encoder(brain, widths)}" for name, brain in prepared.config.brains.items()
+    )
 
 
-def _encoder(brain: BrainConfig) -> str:
+def _encoder(brain: BrainConfig, widths: Mapping[str, int]) -> str:
     whose = "" if brain.subject == "own" else " Vectors are those of the study's next subject."
     if isinstance(brain.encoder, BrainSettings):
         plain = None if brain.features is None else (brain.features, brain.design)
@@ -130,25 +133,35 @@ def _encoder(brain: BrainConfig) -> str:
         f"samples of {settings.target_tr:g} s, by linear interpolation"
     )  # fmt: skip
     return (
-        f"BrainLM (Ortega Caro et al., 2024), {weights}; for each TR the state of layer "
-        f"{settings.layer} over a window of 200 samples that ends there ({every}), pooled over "
+        f"BrainLM (Ortega Caro et al., 2024), {weights}; for each TR the state "
+        f"({_state_width(brain, widths):,} numbers) of layer {settings.layer} over a window of "
+        f"200 samples that ends there ({every}), pooled over "
         f"{settings.pooling.replace('_', ' ')} ({settings.columns})." + whose
     )
 
 
-def _tunings(config: StudyConfig) -> str:
+def _state_width(brain: BrainConfig, widths: Mapping[str, int]) -> int:
+    """How many numbers a state of a brain encoder's fMRI foundation model has."""
+    if brain.checkpoint is not None:
+        return widths[brain.checkpoint]
+    assert brain.random is not None
+    return brain.random.hidden_size
+
+
+def _tunings(prepared: Prepared) -> str:
     said: dict[str, list[str]] = {}
-    for name, tuning in config.tunings.items():
-        said.setdefault(_tuning(tuning), []).append(f"{name} (brain: {tuning.brain or 'none'})")
+    for name, tuning in prepared.config.tunings.items():
+        words = _tuning(tuning, prepared.infos[tuning.model].width)
+        said.setdefault(words, []).append(f"{name} (brain: {tuning.brain or 'none'})")
     return " ".join(f"{listed(names)}: {words}" for words, names in said.items())
 
 
-def _tuning(tuning: TuningConfig) -> str:
+def _tuning(tuning: TuningConfig, width: int) -> str:
     settings: AlignerSettings | ObjectiveSettings = tuning.objectives or tuning.aligner
     how = (
         objective_words(settings)
         if isinstance(settings, ObjectiveSettings)
-        else aligner_words(settings, with_brain=tuning.brain is not None)
+        else aligner_words(settings, width=None if tuning.brain is None else width)
     )
     whose = {
         "own": "one model for each subject",

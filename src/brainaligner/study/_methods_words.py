@@ -42,6 +42,7 @@ REFERENCES = {
 """By the words of the text that cite them."""
 
 
+ALPHAS_NAMED = 8
 _LORA = " by low-rank updates (Hu et al., 2022)"
 Z = "the nuisance block Z (onset kernels, word rate and place in the story)"
 
@@ -108,18 +109,22 @@ def _selection(settings: BrainSettings, plain: tuple[str, DesignSettings] | None
     )
 
 
-def aligner_words(settings: AlignerSettings, *, with_brain: bool) -> str:
-    """The published masked language modelling, beside brain vectors or on text alone."""
-    return " ".join(_aligner_sentences(settings, with_brain=with_brain))
+def aligner_words(settings: AlignerSettings, *, width: int | None) -> str:
+    """The published masked language modelling, beside brain vectors or on text alone.
+
+    `width` is the model's, to which brain vectors are brought; None where there are none.
+    """
+    return " ".join(_aligner_sentences(settings, width))
 
 
-def _aligner_sentences(settings: AlignerSettings, *, with_brain: bool) -> Iterator[str]:
+def _aligner_sentences(settings: AlignerSettings, width: int | None) -> Iterator[str]:
     rest = 1.0 - settings.masked_share - settings.random_share
-    if with_brain:
+    if width is not None:
         learned = "a learned" if settings.train_projection else "a drawn, fixed"
         yield (
             f"Brain vectors of the TRs {listed(_str(settings.brain_rows, sign=True))} (counted "
-            f"from the text's), brought to the model's width by {learned} linear layer, stand "
+            f"from the text's), brought to the model's width ({width:,} numbers) by {learned} "
+            "linear layer, stand "
             f"{settings.brain_place} the text as input embeddings (segment "
             f"{settings.brain_segment}, positions {settings.brain_positions.replace('_', ' ')})."
         )
@@ -220,11 +225,21 @@ def readout_words(arm: ArmConfig) -> str:
              "alone": f"from {Z} alone"}[design.nuisance]  # fmt: skip
     length = ", word length in it" * design.word_length
     rank = arm.reduced_rank
-    grid = "" if rank is not None and rank.form == "one-stage" else f" (alpha: {grid_words(arm)})"
+    grid = "" if rank is not None and rank.form == "one-stage" else f" (alpha: {_grid(arm)})"
+    plain = "" if rank is not None or arm.banded is not None else "ridge regression with "
     return (
-        f"at delays {listed(_str(design.delays))} TRs, {block}{length}: {ridge_words(arm)}{grid}; "
+        f"at delays {listed(_str(design.delays))} TRs, {block}{length}: {plain}{ridge_words(arm)}"
+        f"{grid}; "
         "each target has its own weights."
     )
+
+
+def _grid(arm: ArmConfig) -> str:
+    """Each alpha where they are few."""
+    alphas = (arm.banded or arm.ridge).alphas
+    if len(alphas) > ALPHAS_NAMED:
+        return grid_words(arm)
+    return f"one of {', '.join(f'{alpha:g}' for alpha in alphas)}"
 
 
 def _str(values: Sequence[int], *, sign: bool = False) -> list[str]:

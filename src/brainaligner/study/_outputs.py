@@ -13,6 +13,8 @@ from brainaligner.core import array_digest
 from brainaligner.report import RunReport, regions_tsv, table_tsv
 from brainaligner.study._audit_words import audit_record
 from brainaligner.study._ceilings import MEASURES
+from brainaligner.study._contrasts import contrast_record
+from brainaligner.study._curves import study_curves
 from brainaligner.study._disk import replace_file, write_npz
 from brainaligner.study._files import study_yaml
 from brainaligner.study._fitted import Ceilings, Fitted
@@ -23,7 +25,7 @@ from brainaligner.study._methods import study_methods
 from brainaligner.study._page_record import PAGE_CONTENT, PageContent, page_arrays
 from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
-from brainaligner.study._record import run_record
+from brainaligner.study._record import run_record, without_nan
 from brainaligner.study._region_files import region_digests
 from brainaligner.study._run_report import known_findings, run_report
 from brainaligner.study._scoring import base_name
@@ -106,7 +108,7 @@ def _report_recipe(
         "compared": [
             [one.when, one.study, *one.arms, one.group, one.rows_cut] for one in looks.compared
         ],
-        "foresight": plain(fitted.foresight),
+        "foresight": without_nan(plain(fitted.foresight)),
         "regions": {
             subject: region_digests(regions) for subject, regions in prepared.regions.items()
         },
@@ -117,6 +119,7 @@ def _report_recipe(
     inputs |= {f"other-listeners/{s}": f.scores.recipe.key for s, f in fitted.listeners.items()}
     tested = [one.task for one in fitted.significance]
     inputs |= {f"significance/{t.run.name}/{t.subject}": t.recipe.key for t in tested}
+    inputs |= {f"contrast/{one.arm}/{one.subject}": one.key for one in fitted.contrasts}
     made = {f"ceilings/{s}/{story}": found.recipe.key for (s, story), found in ceilings.items()}
     return Recipe("report", VERSION, settings, inputs | made)
 
@@ -144,6 +147,7 @@ def _write_files(
 ) -> None:
     prepared, audit = plan.prepared, looks.audit
     report = run_report(plan, fitted, ceilings, audit)
+    report = replace(report, curves=study_curves(plan, fitted, store))
     report = replace(
         report,
         about=(*report.about, *openings_words(plan, looks.openings), *looks_words(looks.compared)),
@@ -161,6 +165,7 @@ def _write_files(
     ]
     record["foresight"] = foresight_record(fitted.foresight)
     record["significance"] = tested.records
+    record["contrasts"] = [contrast_record(one) for one in fitted.contrasts]
     record["diagnostics"] = [
         {**plain(one.diagnostic), "recipes": list(one.recipes)} for one in looks.diagnostics
     ]
@@ -193,7 +198,9 @@ def _write_files(
 def _shown_keys(report: RunReport, fitted: Fitted) -> list[str]:
     """Keys of all artifacts that the tables of a page have numbers from."""
     results = [key for one in (*report.results, *report.listeners) for key in one.keys.values()]
-    return results + [one.key for one in fitted.foresight.stories.values()]
+    drawn = [key for curve in report.curves for key in curve.keys]
+    drawn += [one.key for one in report.differences]
+    return [*results, *(one.key for one in fitted.foresight.stories.values()), *drawn]
 
 
 def _ceiling_arrays(ceilings: Ceilings) -> dict[str, np.ndarray]:

@@ -8,18 +8,25 @@ from typing import Annotated
 import typer
 
 from brainaligner.core import InputError
-from brainaligner.study._printing import EXIT_CODES, Language
+from brainaligner.study._printing import (
+    AsJson,
+    FinishedRun,
+    Language,
+    help_end,
+    print_json,
+    stoppable,
+)
 
-EXAMPLES = (
-    "Examples:\n\n  brainaligner page runs/demo --language ja\n\n"
-    "  brainaligner page runs/demo --language ja --to demo.ja.html --pdf demo.ja.pdf\n\n"
-    "  brainaligner page runs/baseline --pdf baseline.pdf --browser /opt/chrome/chrome\n\n"
-    + EXIT_CODES
+EXAMPLES = help_end(
+    "page runs/demo --language ja",
+    "page runs/demo --language ja --to demo.ja.html --pdf demo.ja.pdf",
+    "page runs/baseline --pdf baseline.pdf --browser /opt/chrome/chrome",
+    "page runs/baseline --language ja --json",
 )
 
 
 def page(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: FinishedRun,
     language: Language = "en",
     to: Annotated[
         Path | None,
@@ -40,6 +47,7 @@ def page(
             help="Chromium, Chrome or Edge, which prints; default: one that is installed.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make the page of a finished run again: in another language, or printed to PDF.
 
@@ -57,12 +65,18 @@ def page(
     _check_target("--pdf", pdf, (".pdf",), run)
     program = None if pdf is None else find_browser(browser)
     content = read_page(run)
-    if html is not None:
-        replace_file(html, content.html(language).encode())
-        print(f"page: {html}")
-    if pdf is not None and program is not None:
-        save_pdf(content.html(language, unfolded=True), pdf, browser=program)
-        print(f"pdf: {pdf}")
+    with stoppable():
+        if html is not None:
+            replace_file(html, content.html(language).encode())
+        if pdf is not None and program is not None:
+            save_pdf(content.html(language, unfolded=True), pdf, browser=program)
+    written = {"page": html, "pdf": pdf}
+    files = {what: str(path) for what, path in written.items() if path is not None}
+    if as_json:
+        print_json({"language": language, **files})
+        return
+    for what, path in files.items():
+        print(f"{what}: {path}")
 
 
 def _check_target(option: str, path: Path | None, endings: tuple[str, ...], run: Path) -> None:

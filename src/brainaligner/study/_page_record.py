@@ -19,9 +19,20 @@ from brainaligner.evaluation import (
     RegionScore,
     Summary,
 )
-from brainaligner.report import Column, RecipeNote, Result, RunReport, Table, Traced, render_page
+from brainaligner.report import (
+    Column,
+    Curve,
+    Difference,
+    Line,
+    RecipeNote,
+    Result,
+    RunReport,
+    Table,
+    Traced,
+    render_page,
+)
 from brainaligner.study._disk import read_npz
-from brainaligner.study._record import damaged, read_run
+from brainaligner.study._record import damaged_record, read_run
 
 PAGE_CONTENT = "page.npz"
 _CONTENT = "content"
@@ -30,6 +41,7 @@ _KINDS: Mapping[str, Any] = {
     for kind in (
         *(RunReport, Result, RecipeNote, Table, Column, Scores, StoryGroup, Space),
         *(Summary, Interval, RegionScore, CeilingSummary, Finding, Diagnostic),
+        *(Curve, Line, Difference),
     )
 }
 Tables = Sequence[tuple[str, Table]]
@@ -93,7 +105,7 @@ def read_page(folder: Path) -> PageContent:
         known = arrays | {array_digest(array): array for array in beside}
         report, more = _made(json.loads(text), known)
     except (BrainAlignerError, KeyError, TypeError, ValueError) as error:
-        raise damaged(path, " ".join(str(error).split())) from error
+        raise damaged_record(path, " ".join(str(error).split())) from error
     return PageContent(report, more)
 
 

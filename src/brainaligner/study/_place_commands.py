@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from brainaligner.study._flatmap_command import EXAMPLES, flatmap, split_names
+from brainaligner.study._printing import AsJson, ReaderName, Subjects, help_end, print_json
 
 if TYPE_CHECKING:
     from brainaligner.data import Parcellation
 
 MOST_NAMES = 10
+_NO_COORDINATES = "no table of coordinates (*.dat) beside the atlas: BrainLM will need one"
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the data.")]
-Subjects = Annotated[
-    list[str] | None,
-    typer.Option("--subjects", help="Which, as UTS01,UTS02 or given several times; default: all."),
-]
 
 
 def add_place_commands(data_app: typer.Typer) -> None:
     """Add ``place``, ``parcels``, ``ceiling`` and ``flatmap`` to the commands on data."""
-    data_app.command("place", epilog="Example:\n\n  brainaligner data place ds003020")(place)
+    data_app.command("place", epilog=help_end("data place ds003020"))(place)
     data_app.command(
         "parcels",
-        epilog="Example:\n\n  brainaligner data parcels ds003020 --atlas a424 --to parcels.npz",
+        epilog=help_end("data parcels ds003020 --atlas a424 --to parcels.npz"),
     )(parcels)
     data_app.command(
         "ceiling",
-        epilog="Example:\n\n"
-        "  brainaligner data ceiling ds003020 --reader lebel2023 --to ceiling.tsv",
+        epilog=help_end("data ceiling ds003020 --reader lebel2023 --to ceiling.tsv"),
     )(ceiling)
     data_app.command("flatmap", epilog=EXAMPLES)(flatmap)
 
 
-def place(
-    folder: Folder,
-    subjects: Subjects = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
-) -> None:
+def place(folder: Folder, subjects: Subjects = None, as_json: AsJson = False) -> None:
     """Place the voxels of a ds003020 tree on fsaverage5, so that pages draw maps.
 
     Writes pycortex-db/SUBJECT/fsaverage5_vertices.npy, which the reader lebel2023 takes up.
@@ -55,8 +48,7 @@ def place(
             home, names, lambda subject: place_subject(home, subject), reporter
         )
     if as_json:
-        content = {"placed": [vars(one) for one in placed], "not_placed": faults}
-        print(json.dumps(content, indent=1, allow_nan=False))
+        print_json({"placed": [vars(one) for one in placed], "not_placed": faults})
     else:
         for one in placed:
             print(
@@ -76,6 +68,7 @@ def parcels(
         Path | None, typer.Option(help="Left fsLR-32k sphere in fsaverage space (GIFTI).")
     ] = None,
     sphere_right: Annotated[Path | None, typer.Option(help="The right one.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Place the voxels of a ds003020 tree in the parcels of an atlas such as A424.
 
@@ -94,14 +87,21 @@ def parcels(
             home, names, lambda name: placing.place_parcels(home, name, labels, spheres), reporter
         )
     beside = placing.save_parcels(to, placed, coordinates)
-    for note in placed[0].notes:
-        print(f"note: {note}")
-    if coordinates is None:
-        print("note: no table of coordinates (*.dat) beside the atlas: BrainLM will need one")
-    for one in placed:
-        print(_coverage(one))
-    _print_faults(faults)
-    print(f"written: {to}, {beside}")
+    notes = [*placed[0].notes, *([_NO_COORDINATES] if coordinates is None else [])]
+    if as_json:
+        covered = [
+            {"subject": one.subject, "parcels": len(one.names), "missing": list(one.missing)}
+            for one in placed
+        ]
+        files = {"files": [str(to), str(beside)], "notes": notes}
+        print_json(files | {"placed": covered, "not_placed": faults})
+    else:
+        for note in notes:
+            print(f"note: {note}")
+        for one in placed:
+            print(_coverage(one))
+        _print_faults(faults)
+        print(f"written: {to}, {beside}")
     _stop_where_asked_for(names, faults)
 
 
@@ -117,11 +117,12 @@ def _coverage(one: Parcellation) -> str:
 def ceiling(
     folder: Folder,
     to: Annotated[Path, typer.Option(metavar="FILE.tsv", help="Where the table goes.")],
-    reader: Annotated[str, typer.Option(help="How to read the data.")] = "folder",
+    reader: ReaderName = "folder",
     subjects: Subjects = None,
     stories: Annotated[
         list[str] | None, typer.Option(help="Which; default: all with single presentations.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how much of each target repeats, and the best r that a model could reach.
 
@@ -137,9 +138,12 @@ def ceiling(
     dataset = open_dataset(reader, folder.expanduser())
     pairs = repeated_stories(dataset, split_names(subjects), split_names(stories))
     with reporting() as reporter:
-        lines = save_ceilings(to, dataset, pairs, reporter)
-    for line in lines:
-        print(line)
+        summaries = save_ceilings(to, dataset, pairs, reporter)
+    if as_json:
+        print_json({"file": str(to), "ceilings": [asdict(one) for one in summaries]})
+        return
+    for one in summaries:
+        print(one.line)
     print(f"written: {to}")
 
 

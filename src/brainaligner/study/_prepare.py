@@ -78,6 +78,8 @@ class Prepared:
         One for each subject and repeated test story.
     checkpoints : mapping of folder to str
         Content of the fMRI foundation models that brain encoders read.
+    state_widths : mapping of folder to int
+        How many numbers a state of these models has.
     """
 
     config: StudyConfig
@@ -88,6 +90,7 @@ class Prepared:
     regions: Mapping[str, Regions]
     ceilings: tuple[CeilingTask, ...]
     checkpoints: Mapping[str, str] = field(default_factory=dict)
+    state_widths: Mapping[str, int] = field(default_factory=dict)
 
 
 def model_infos(config: StudyConfig, *, device: str) -> dict[str, ModelInfo]:
@@ -152,11 +155,15 @@ def prepare(
         dataset = _without_test_responses(config, dataset, division)
     config = with_null_tunings(config, listeners_alike(division.splits))
     folders = {brain.checkpoint for brain in config.brains.values() if brain.checkpoint is not None}
-    checkpoints = {folder: brainlm_info(Path(folder).expanduser()).digest for folder in folders}
+    models = {folder: brainlm_info(Path(folder).expanduser()) for folder in folders}
+    checkpoints = {folder: info.digest for folder, info in models.items()}
+    widths = {folder: info.config.hidden_size for folder, info in models.items()}
     regions = study_regions(config.dataset.regions, dataset, tuple(division.splits))
     ceilings = _ceiling_tasks(config, dataset, division)
     digests = _response_digests(dataset, division.splits, progress)
-    return Prepared(config, dataset, division, infos, digests, regions, ceilings, checkpoints)
+    return Prepared(
+        config, dataset, division, infos, digests, regions, ceilings, checkpoints, widths
+    )
 
 
 def _without_test_responses(config: StudyConfig, dataset: Dataset, division: Division) -> Dataset:

@@ -14,6 +14,7 @@ from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._designs import word_design
 from brainaligner.study._features import FeatureSpace
 from brainaligner.study._fold_features import CrossFittedSpace, FoldModel
+from brainaligner.study._foresight import stored_foresight
 from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._plan import Plan
 from brainaligner.study._pricing_checks import Cost, costs_after, costs_before
@@ -38,9 +39,18 @@ _MEASURED_S = 0.3
 _KEPT_DESIGNS = 2**30
 
 
-def price(plan: Plan, store: Store) -> list[PricedStage]:
-    """Price each artifact of a study, in the order in which they are made."""
-    seen: set[str] = set()
+def price(plan: Plan, store: Store, seen: set[str] | None = None) -> list[PricedStage]:
+    """Price each artifact of a study, in the order in which they are made.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : Store
+    seen : set of str, optional
+        Keys of artifacts that another plan was priced with: they are left out, and those of
+        this plan are added.
+    """
+    seen = set() if seen is None else seen
     stages = []
     counts = TokenCounts(plan.prepared.division.stimuli)
     for recipe, priced in _stages(plan, store, counts):
@@ -87,7 +97,10 @@ def _stages(
             place = f"{LISTENERS}, {subject}"
             yield decomposition_recipe(task), partial(_of_decomposition, task, place, store)
             yield readout_recipe(task), partial(_of_readout, task, place, store)
-    yield from (_of_check(cost, store) for cost in costs_after(plan))
+    yield from (
+        _of_check(cost, store)
+        for cost in costs_after(plan, stored_foresight(plan, store).reference)
+    )
 
 
 def _of_view(plan: Plan, store: Store) -> Iterator[tuple[Recipe, Callable[[], PricedStage]]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from brainaligner.core import Split
 from brainaligner.evaluation import NULL_KINDS
+from brainaligner.study._contrasts import ContrastTask, contrast_tasks
 from brainaligner.study._designs import word_design
 from brainaligner.study._judged import MOST_TARGETS
 from brainaligner.study._lag_stage import OWN_DELAYS, lag_recipe, plain_arm, training_stories
@@ -80,9 +81,18 @@ def costs_before(plan: Plan) -> Iterator[Cost]:
         yield Cost(lag_recipe(task, train), f"{arm_name}, {subject}", flop)
 
 
-def costs_after(plan: Plan) -> Iterator[Cost]:
-    """What finished readouts are put through."""
+def costs_after(plan: Plan, reference: str = "") -> Iterator[Cost]:
+    """What finished readouts are put through.
+
+    Parameters
+    ----------
+    plan : Plan
+    reference : str
+        The arm that the others are compared with; the first where validation stories have not
+        chosen one yet, which costs the same.
+    """
     yield from map(_significance, significance_tasks(plan))
+    yield from map(_contrast, contrast_tasks(plan, reference or plan.runs[0].name))
     for run in plan.runs:
         for subject in plan.prepared.division.splits:
             yield _test_checks(plan, run.name, subject)
@@ -117,6 +127,16 @@ def _significance(task: SignificanceTask) -> Cost:
     sides = 3.0 if task.paired else 2.0
     at_once = min(targets, TARGETS_AT_ONCE)
     memory = sides * 4.0 * rows * at_once + 80.0 * at_once * max(rows / _SHORTEST_BLOCK, 1) / 10
+    return Cost(task.recipe, f"{task.run.name}, {task.subject}", flop, disk, memory)
+
+
+def _contrast(task: ContrastTask) -> Cost:
+    plan = task.plan
+    targets = plan.prepared.dataset.space(task.subject).size
+    rows = _rows(plan, task.subject, task.group.stories)
+    draws = plan.prepared.config.evaluation.n_bootstrap * len(task.group.stories)
+    flop = 2.0 * targets * (_PER_ROW * rows + _PER_MOVE * draws)
+    disk, memory = 16.0 * targets, 8.0 * rows * targets
     return Cost(task.recipe, f"{task.run.name}, {task.subject}", flop, disk, memory)
 
 

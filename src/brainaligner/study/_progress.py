@@ -20,6 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from brainaligner.study._printing import stderr_console
+
 _LINE_EVERY_S = 10.0
 
 
@@ -116,7 +118,7 @@ def reporting(log: Path | None = None, *, console: Console | None = None) -> Ite
 
     An error that ends the work is written to `log` too.
     """
-    console = console or Console(stderr=True)
+    console = console or stderr_console()
     if log is None:
         with _screen(console) as screen:
             yield screen
@@ -132,7 +134,7 @@ def reporting(log: Path | None = None, *, console: Console | None = None) -> Ite
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Reporter]:
-    if not console.is_terminal:
+    if not console.is_interactive:
         yield PlainReporter(partial(print, file=sys.stderr, flush=True))
         return
     columns = (

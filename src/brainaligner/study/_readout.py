@@ -43,6 +43,7 @@ from brainaligner.study._witness import WitnessBook
 DECOMPOSITION_VERSION = 1
 READOUT_VERSION = 2
 PREDICTIONS = "predictions.npz"
+_KEEP_BYTES = 1 << 28  # what is beyond goes to the disk: memory does not grow with the targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +210,8 @@ def _fit_ridge(
             decomposition=decomposition,
             device=options.ridge_device,
             target_block=options.target_block,
+            keep_bytes=_KEEP_BYTES,
+            scratch=folder,
             progress=reporter,
             witness=witness,
         ):

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from brainaligner.core import InputError
-from brainaligner.study._dataset_config import STORE
-from brainaligner.study._printing import EXIT_CODES, AsJson, print_json
+from brainaligner.core import InputError, nearest_name
+from brainaligner.study._printing import AsJson, FinishedRun, help_end, print_json
 
-EXAMPLES = (
-    "Examples:\n\n  brainaligner recipe runs/baseline\n\n"
-    '  brainaligner recipe runs/baseline "layer4-wide-grid, UTS01: scores"\n\n'
-    "  brainaligner recipe runs/baseline 62be4fb88a01\n\n" + EXIT_CODES
+EXAMPLES = help_end(
+    "recipe runs/baseline",
+    'recipe runs/baseline "layer4-wide-grid, UTS01: scores"',
+    "recipe runs/baseline 62be4fb88a01",
 )
 _SHOWN = 12  # digits of a key
 _FEWEST = 8
 
 
 def recipe(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    run: FinishedRun,
     what: Annotated[
         str,
         typer.Argument(help="Part of a number's name, or first digits of a key; else: list names."),
@@ -31,6 +31,7 @@ def recipe(
     as_json: AsJson = False,
 ) -> None:
     """Show the chain of recipes behind a number: stages, settings and digests of inputs."""
+    from brainaligner.study._dataset_config import STORE
     from brainaligner.study._record import read_run
 
     named = named_recipes(read_run(run))
@@ -41,11 +42,14 @@ def recipe(
     matching = matching or [keys_beginning(run.absolute().parent / STORE, what)]
     first = tuple(dict.fromkeys(key for keys in matching for key in keys))
     if not first:
+        parts = {part for name in named for part in re.split(r"[,:] ", name)}
+        nearest = nearest_name(what, parts | set(named))
         raise InputError(
             f"recipe of {what!r}",
             got="no number of that name",
             wanted=f"a part of one of {len(named)} names, such as {next(iter(named), 'none')!r}",
-            do=f"List them: brainaligner recipe {run}.",
+            do=(f"Did you mean {nearest!r}? " if nearest else "")
+            + f"List them: brainaligner recipe {run}.",
         )
     found = chain(run.absolute().parent / STORE, first)
     if as_json:

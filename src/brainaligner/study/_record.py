@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from brainaligner.core import InputError
+from brainaligner.core import InputError, nearest_name
 from brainaligner.report import (
     Result,
     RunReport,
@@ -20,6 +20,8 @@ from brainaligner.report import (
 )
 from brainaligner.study._region_files import Regions, region_digests
 from brainaligner.study._tuning import TuningFacts
+
+_RUN = "run.json"
 
 
 def run_record(
@@ -64,7 +66,7 @@ def run_record(
         "results": [_result_record(result) for result in report.results],
         "other_listeners": [_result_record(result) for result in report.listeners],
         "regions": {subject: dict(region_digests(found)) for subject, found in regions.items()},
-        "tunings": [_without_nan(asdict(facts)) for facts in tunings],
+        "tunings": [without_nan(asdict(facts)) for facts in tunings],
         "recipes": dict(report.recipes),
     }
 
@@ -77,15 +79,15 @@ def _result_record(result: Result) -> Any:
         "ceiling": None if ceiling is None else asdict(ceiling) | {"share": ceiling.share},
         "regions": [asdict(one) for one in result.regions],
     }
-    return _without_nan(asdict(result.summary) | beside)
+    return without_nan(asdict(result.summary) | beside)
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON has no NaN: null stands for it."""
     if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
+        return {key: without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(inner) for inner in value]
+        return [without_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -97,25 +99,34 @@ def read_run(folder: Path) -> dict[str, Any]:
     InputError
         If the folder holds no finished run, or its run.json is damaged.
     """
-    path = folder / "run.json"
+    path = folder / _RUN
     if not path.is_file():
         raise InputError(
             str(folder),
             got="no run.json in it",
             wanted="the folder of a finished run",
-            do="Give a folder such as runs/demo, or run the study to its end first.",
+            do=_other_run(folder),
         )
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lacking = {"title", "label", "simulated", "findings", "results"} - set(content)
     except (OSError, ValueError, TypeError) as error:
-        raise damaged(path, str(error)) from error
+        raise damaged_record(path, str(error)) from error
     if lacking:
-        raise damaged(path, f"no {sorted(lacking)[0]!r}")
+        raise damaged_record(path, f"no {sorted(lacking)[0]!r}")
     return content
 
 
-def damaged(path: Path, fault: str) -> InputError:
+def _other_run(folder: Path) -> str:
+    """What to do where a folder holds no run: the run beside it whose name is most like its."""
+    beside = {str(path.parent) for path in folder.parent.glob(f"*/{_RUN}")}
+    nearest = nearest_name(str(folder), beside)
+    if nearest:
+        return f"Did you mean {nearest!r}?"
+    return "Give a folder such as runs/demo, or run the study to its end first."
+
+
+def damaged_record(path: Path, fault: str) -> InputError:
     """What to say of a damaged file of a run: a run writes it anew."""
     return InputError(
         str(path),

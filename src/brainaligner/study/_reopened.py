@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from brainaligner.core import InputError
 from brainaligner.study._dataset_config import SIMULATED, STORE
 from brainaligner.study._files import load_study
 from brainaligner.study._options import RunOptions
@@ -34,11 +35,18 @@ def reopen_run(
     Raises
     ------
     InputError
-        If there is no finished run, or its data are not there.
+        If there is no finished run, or its data or its store are not there.
     """
     read_run(folder)
     config = load_study(str(folder / "study.yaml"))
     store = Store((out or folder.absolute().parent) / STORE)
+    if not store.folder.is_dir():
+        raise InputError(
+            str(store.folder),
+            got="no such folder",
+            wanted="the store that the run was made in",
+            do="Keep it beside the run's folder, or name the folder that holds it with --out.",
+        )
     infos = model_infos(config, device="cpu")
     if config.dataset.reader == SIMULATED:
         options = RunOptions(store.folder.parent)

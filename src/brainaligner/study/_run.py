@@ -13,6 +13,7 @@ from brainaligner.study._audit import Auditor
 from brainaligner.study._audit_words import audit_diagnostics
 from brainaligner.study._ceiling_stage import ensure_ceilings
 from brainaligner.study._config import StudyConfig
+from brainaligner.study._contrasts import ensure_contrasts
 from brainaligner.study._controls import with_controls
 from brainaligner.study._dataset_config import STORE
 from brainaligner.study._diagnose import in_order, judge_after, judge_before, say_edges
@@ -40,6 +41,7 @@ from brainaligner.study._progress import Reporter, SilentReporter, reporting
 from brainaligner.study._screen_foresight import foresight_lines
 from brainaligner.study._significance import ensure_significances
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
+from brainaligner.study._stage_clock import StageClock
 from brainaligner.study._store import Store
 from brainaligner.study._tuning import check_tunings
 from brainaligner.study._validation import scored_plan
@@ -47,6 +49,7 @@ from brainaligner.study._words import model_words
 from brainaligner.text import ModelInfo
 
 _LOG = "log.txt"
+_WORTH_MEASURING = 1e11  # operations: some seconds of a slow machine
 
 
 def run_study(config: StudyConfig, options: RunOptions) -> Path:
@@ -91,34 +94,49 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         reporter.line(f"study {config.name}")
         for name, words in models.items():
             reporter.line(f"model {name}: {words}")
+        clock = StageClock(reporter)
+        store.timed = clock.making
         if plan is None:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
             plan = _plan(config, tree, infos, store, options, reporter)
         whole, plan = plan, scored_plan(plan)
+        _expect(clock, plan, store, options)
         before = judge_before(plan, store=store, options=options, reporter=reporter)
         ceilings = _measure_ceilings(plan.prepared, store, reporter)
         fitted = _fit_all(plan, whole, store, options, reporter)
         store.drop_shared()
         tested = ensure_significances(plan, store=store, options=options, reporter=reporter)
-        fitted = replace(fitted, significance=tested)
+        reference = fitted.foresight.reference
+        contrasts = ensure_contrasts(plan, reference, store=store, reporter=reporter)
+        fitted = replace(fitted, significance=tested, contrasts=contrasts)
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
-        audit = Auditor(plan, store, device=options.device).audit(reporter)
+        with clock.making("audit"):
+            audit = Auditor(plan, store, device=options.device).audit(reporter)
         reporter.line(f"audit: {audit.verdict}{': ' if audit.reason else ''}{audit.reason}")
         scored = [fit.scores.recipe for fit in fitted.cells.values()]
         audited = [judged(diagnostic, scored) for diagnostic in audit_diagnostics(audit)]
         judgements = in_order((*before, *after, *audited))
         looked_at = Looks(judgements, tables, audit, seen_by(plan, store), looks_at(plan, store))
-        write_outputs(
-            plan,
-            fitted,
-            ceilings,
-            looked_at,
-            store=store,
-            folder=folder,
-            language=options.language,
-        )
+        with clock.making("report"):
+            write_outputs(
+                plan,
+                fitted,
+                ceilings,
+                looked_at,
+                store=store,
+                folder=folder,
+                language=options.language,
+            )
+        reporter.line(clock.summary())
         reporter.line(f"results: {folder}")
     return folder
+
+
+def _expect(clock: StageClock, plan: Plan, store: Store, options: RunOptions) -> None:
+    """Tell the clock what a plan should take, where that is worth measuring this machine."""
+    stages = price(plan, store)
+    if sum(stage.flop for stage in stages if not stage.done) > _WORTH_MEASURING:
+        clock.expect(stages, planning_speed(options))
 
 
 def _take_part(
@@ -176,8 +194,12 @@ def lay_out_study(
 
 def price_plan(plan: Plan, store: Store, options: RunOptions) -> tuple[list[PricedStage], float]:
     """Price what a plan will make, as `plan_study` returns it."""
-    speed = SHARE_OF_PEAK * operations_per_second(options.device)
-    return price(scored_plan(plan), store), speed
+    return price(scored_plan(plan), store), planning_speed(options)
+
+
+def planning_speed(options: RunOptions) -> float:
+    """Operations per second that this machine is taken to reach."""
+    return SHARE_OF_PEAK * operations_per_second(options.device)
 
 
 def _refuse_simulation(config: StudyConfig, options: RunOptions) -> None:

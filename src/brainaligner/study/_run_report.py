@@ -58,6 +58,7 @@ def run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) -> 
         recipes=tuple(_recipes(fitted, ceilings)),
         methods=methods.paragraphs,
         references=methods.references,
+        differences=fitted.contrasts,
         listeners=tuple(
             Result(
                 scores,
@@ -82,6 +83,8 @@ def _recipes(fitted: Fitted, ceilings: Ceilings) -> Iterator[tuple[str, str]]:
         yield f"{arm}, {subject}: story_scores", found.key
     for one in fitted.significance:
         yield f"{one.task.run.name}, {one.task.subject}: significance", one.task.recipe.key
+    for contrast in fitted.contrasts:
+        yield f"{contrast.arm}, {contrast.subject}: contrast", contrast.key
     for subject, fit in fitted.listeners.items():
         for recipe in fit.recipes:
             yield f"{LISTENERS}, {subject}: {recipe.stage}", recipe.key

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from brainaligner.study import _completion as complete
 from brainaligner.study._printing import (
-    EXIT_CODES,
+    DEFAULT_OUT,
     AsJson,
+    BatchTokens,
+    Data,
+    Device,
+    Out,
     Set,
+    Study,
+    TargetBlock,
+    Threads,
+    help_end,
     print_json,
     print_table,
     stoppable,
@@ -22,43 +31,38 @@ if TYPE_CHECKING:
     from brainaligner.study._search_files import Found
     from brainaligner.study._search_trial import Search
 
-EXAMPLES = (
-    "Examples:\n\n  brainaligner search my.yaml --space space.yaml --arm tuned --trials 40\n\n"
-    "  brainaligner search baseline --space space.yaml --arm layer4-with-nuisance --trials 8 "
-    "--data ~/data --plan\n\n"
-    "A space file has lines such as\n\n"
+EXAMPLES = help_end(
+    "search my.yaml --space space.yaml --arm tuned --trials 40",
+    "search baseline --space space.yaml --arm layer4-with-nuisance --trials 8 --data ~/data --plan",
+    more="A space file has lines such as\n\n"
     "  tunings.tuned.aligner.learning_rate: {low: 1.0e-5, high: 1.0e-3, log: true}\n\n"
     "  tunings.tuned.aligner.trained_layers: {choices: [1, 2, 3]}\n\n"
-    "  features.tuned.text.layer: {low: 2, high: 6}\n\n" + EXIT_CODES
+    "  features.tuned.text.layer: {low: 2, high: 6}",
 )
 
 
 def search(
-    study: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged study.")],
+    study: Study,
     space: Annotated[
         Path, typer.Option("--space", help="YAML file: dotted keys, each a range or choices.")
     ],
-    arm: Annotated[str, typer.Option("--arm", help="Arm whose validation scores are compared.")],
+    arm: Annotated[
+        str,
+        typer.Option(
+            "--arm", help="Arm whose validation scores are compared.", autocompletion=complete.arms
+        ),
+    ],
     trials: Annotated[
         int, typer.Option("--trials", help="Trials in all, those of earlier calls among them.")
     ],
     seed: Annotated[int, typer.Option("--seed", help="Seed of the tuner.")] = 0,
-    data: Annotated[
-        str | None,
-        typer.Option("--data", help="Folder of the data; before the study file."),
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder of results and of the store.")] = Path(
-        "runs"
-    ),
-    device: Annotated[str, typer.Option("--device", help="Torch device: cpu, cuda, mps.")] = "cpu",
-    threads: Annotated[int | None, typer.Option("--threads", help="CPU threads to use.")] = None,
+    data: Data = None,
+    out: Out = DEFAULT_OUT,
+    device: Device = "cpu",
+    threads: Threads = None,
     overrides: Set = None,
-    batch_tokens: Annotated[
-        int, typer.Option(help="Tokens in one batch of the language model; more for a GPU.")
-    ] = 4_096,
-    target_block: Annotated[
-        int, typer.Option(help="Voxels fitted at a time; bounds the memory of the ridge.")
-    ] = 8_192,
+    batch_tokens: BatchTokens = 4_096,
+    target_block: TargetBlock = 8_192,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what a trial would take; run nothing.")
     ] = False,

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from filelock import FileLock
 from brainaligner.study._disk import process_tag, writing_to
 from brainaligner.study._settings import canonical
 
+Timing = Callable[[str], AbstractContextManager[None]]
 _POLL_S = 0.2
 _FOREIGN_LEFTOVER_S = 7 * 24 * 3600.0
 
@@ -89,6 +90,12 @@ class Store:
     A process that dies leaves only a temporary folder, which the next one removes. Several
     processes may use one store at a time: the first to finish an artifact provides it.
 
+    Attributes
+    ----------
+    timed : callable
+        Given the stage of an artifact that is about to be made; the context that it returns is
+        open while it is made.
+
     Parameters
     ----------
     folder : Path
@@ -102,6 +109,7 @@ class Store:
         self.folder, self.rank = Path(folder), rank
         self._temporary = self.folder / "tmp"
         self._unfinished = self.folder / "unfinished"
+        self.timed: Timing = lambda _: nullcontext()
 
     def open(self) -> Store:
         """Create the folder and remove what dead processes left half-built."""
@@ -132,7 +140,7 @@ class Store:
         if self.rank:
             self._wait_for(recipe)
         elif not self.has(recipe):
-            with writing_to(self.folder):
+            with writing_to(self.folder), self.timed(recipe.stage):
                 self._build(recipe, build)
         return self.path(recipe)
 

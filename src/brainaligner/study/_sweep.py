@@ -18,10 +18,12 @@ from brainaligner.study._config import StudyConfig
 from brainaligner.study._disk import replace_file
 from brainaligner.study._files import load_study, yaml_value
 from brainaligner.study._options import RunOptions
+from brainaligner.study._pricing import price
+from brainaligner.study._pricing_tunings import PricedStage
 from brainaligner.study._ranking import Ranked, ranking
-from brainaligner.study._record import read_run
-from brainaligner.study._run import run_study
-from brainaligner.study._validation import validation_study
+from brainaligner.study._record import read_run, without_nan
+from brainaligner.study._run import lay_out_study, planning_speed, run_study
+from brainaligner.study._validation import scored_plan, validation_study
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -117,6 +119,23 @@ class Swept:
     ranked: tuple[tuple[Mapping[str, str], Ranked], ...]
 
 
+@dataclass(frozen=True)
+class PlannedVariant:
+    """What one combination would add to those before it.
+
+    Parameters
+    ----------
+    study : str
+        Its name.
+    values : mapping of key to value
+    stages : tuple of PricedStage
+    """
+
+    study: str
+    values: Mapping[str, Any]
+    stages: tuple[PricedStage, ...]
+
+
 def run_sweep(
     variants: Sequence[Variant], options: RunOptions, *, name: str, test: bool = False
 ) -> Swept:
@@ -149,6 +168,33 @@ def run_sweep(
     _write(table, rows)
     _write(order, [_ranking_row(values, one) for values, one in ranked])
     return Swept(table, order, ranked)
+
+
+def plan_sweep(
+    variants: Sequence[Variant], options: RunOptions, *, test: bool = False
+) -> tuple[list[PlannedVariant], float]:
+    """Lay out and price all combinations without running any; what they share is priced once.
+
+    Returns
+    -------
+    planned : list of PlannedVariant
+    speed : float
+        Operations per second that this machine is taken to reach.
+    """
+    priced: set[str] = set()
+    planned = []
+    for variant in variants:
+        config = variant.config if test else validation_study(variant.config)
+        plan, store = lay_out_study(config, options)
+        stages = tuple(price(scored_plan(plan), store, priced))
+        planned.append(PlannedVariant(config.name, variant.values, stages))
+    return planned, planning_speed(options)
+
+
+def sweep_record(swept: Swept) -> dict[str, Any]:
+    """A sweep for programs: the order of variants, and where the tables are."""
+    ranked = [{"values": dict(values), **without_nan(asdict(one))} for values, one in swept.ranked]
+    return {"ranked": ranked, "table": str(swept.table), "ranking": str(swept.ranking)}
 
 
 def _ranking_row(values: Mapping[str, str], one: Ranked) -> dict[str, str]:

@@ -46,11 +46,11 @@ class RunView:
         """Names of arms, subjects, groups of stories, and what the targets are."""
         record = read_run(self.folder)
         return {
-            "study": record["study"],
+            "study": record.get("study", self.folder.name),
             "title": record["title"],
             "label": record["label"],
             "simulated": self.plan.prepared.config.dataset.reader == SIMULATED,
-            "audit": record["audit"]["verdict"],
+            "audit": record.get("audit", {}).get("verdict", "not judged"),
             "tr": self.plan.prepared.dataset.clock.tr,
             "arms": [run.name for run in self.plan.runs],
             "subjects": {subject: self._subject(subject) for subject in self._subjects},
@@ -69,7 +69,16 @@ class RunView:
         if group not in groups:
             raise unknown_name(f"{_WHERE}, {arm}, {subject}", "group of stories", group, groups)
         name = f"{run.name}/{subject}/{base_name(group, 0)}"
-        return np.asarray(read_array(self.folder / "scores.npz", name), np.float32)
+        found = np.asarray(read_array(self.folder / "scores.npz", name), np.float32)
+        size = self._space(subject).size
+        if found.shape != (size,):
+            raise InputError(
+                f"{_WHERE}, {subject}",
+                got=f"{found.size} scores, and data of {size} targets",
+                wanted="the data that the run was made from",
+                do="Name their folder with --data, or run the study again.",
+            )
+        return found
 
     def series(self, subject: str, story: str, target: int, arms: Iterable[str]) -> dict[str, Any]:
         """Measured and predicted time course of one target in one story, with the words.
@@ -84,7 +93,8 @@ class RunView:
         self._check(subject, story, target)
         dataset = self.plan.prepared.dataset
         measured = dataset.responses(subject, story, slice(target, target + 1)).values[:, 0]
-        predicted = {arm: self._predicted(arm, subject, story, target) for arm in arms}
+        wanted = dict.fromkeys(arms)
+        predicted = {arm: self._predicted(arm, subject, story, target) for arm in wanted}
         return {
             "target": target,
             "times": dataset.clock.centres(len(measured)).tolist(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +74,7 @@ def explorer_server(view: RunView, *, port: int = 0, secret: str = "") -> Thread
     routes = {f"/{secret}{path}" if secret else path: answer for path, answer in _routes(view)}
     handler = partial(_Handler, routes)
     try:
-        return ThreadingHTTPServer((LOOPBACK, port), handler)
+        return _Server((LOOPBACK, port), handler)
     except (OSError, OverflowError) as error:
         raise InputError(
             "--port",
@@ -162,9 +163,19 @@ def _number(asked: Mapping[str, list[str]], name: str) -> int:
     return int(text)
 
 
+class _Server(ThreadingHTTPServer):
+    """Takes no notice of a browser that goes away in the middle of an answer."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print what went wrong, unless it is the other side that left."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET at the known addresses."""
 
+    timeout = 60  # seconds that a connection may stay silent
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "brainaligner", ""
 
@@ -174,7 +185,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer, or say what is wrong."""
-        address = urlsplit(self.path)
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            self._send(HTTPStatus.BAD_REQUEST, _error("this is no address"))
+            return
         if self.headers.get("Host", "").partition(":")[0] not in _NAMES:
             self._send(HTTPStatus.FORBIDDEN, _error("this server answers to 127.0.0.1 alone"))
         elif address.path not in self.routes:
@@ -189,6 +204,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.BAD_REQUEST, _error(str(error)))
         except BrainAlignerError as error:
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, _error(str(error)))
+        except ConnectionError:
+            raise
+        except Exception as error:  # data that went away, say: the page has to tell, not hang
+            text = f"{type(error).__name__}: {error}. Start brainaligner view again."
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, _error(text))
 
     def _send(self, status: HTTPStatus, answer: Answer) -> None:
         self.send_response(status)

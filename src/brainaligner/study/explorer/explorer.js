@@ -8,7 +8,7 @@ const INFERNO = [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 
 const QUIET = { displaylogo: false, responsive: true, modeBarButtons: [["toImage"]] };
 const FONT = { family: "system-ui, sans-serif", size: 12, color: "#1b1f24" };
 
-const state = { about: null, scores: null, order: null, series: null, mesh: null, asked: 0 };
+const state = { about: null, scores: null, order: null, series: null, mesh: null, asked: 0, scored: 0, painted: 0 };
 
 async function ask(path, query) {
   const address = "api/" + path + (query ? "?" + new URLSearchParams(query) : "");
@@ -17,6 +17,10 @@ async function ask(path, query) {
   const floats = answer.headers.get("Content-Type") === "application/octet-stream";
   return floats ? new Float32Array(await answer.arrayBuffer()) : answer.json();
 }
+
+// Plotly reads texts as a little HTML of its own: a word of a story is text alone.
+const PLAIN = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+function plain(text) { return text.replace(/[&<>]/g, (sign) => PLAIN[sign]); }
 
 function say(text) { at("said").textContent = text; }
 
@@ -67,7 +71,10 @@ function offerStories() {
 function place() { return { arm: at("arm").value, subject: at("subject").value, group: at("group").value }; }
 
 async function showScores() {
+  const asked = ++state.scored;
+  if (!at("arm").value) throw new Error("no arm was scored on these stories");
   const scores = await ask("scores", place());
+  if (asked !== state.scored) return; // a newer choice was made meanwhile
   state.scores = scores;
   const known = Array.from(scores.keys()).filter((i) => Number.isFinite(scores[i]));
   state.order = known.sort((a, b) => scores[b] - scores[a]);
@@ -98,14 +105,16 @@ async function drawCortex() {
   at("scale").hidden = Boolean(reason);
   if (reason) return;
   state.mesh ??= await ask("mesh");
+  const asked = ++state.painted;
   const painted = await ask("painted", place());
+  if (asked !== state.painted) return;
   const shown = painted.filter(Number.isFinite).sort();
   const top = Math.max(0.01, shown[Math.floor(shown.length * 0.99)] ?? 0.01);
   const bare = (i) => (state.mesh.sulci[i] ? "rgb(178,178,178)" : "rgb(209,209,209)");
   const vertexcolor = Array.from(painted, (r, i) => (Number.isFinite(r) ? heat(r / top) : bare(i)));
   at("scale").textContent = `Dark is r 0, yellow r ${top.toFixed(3)} and above; grey: nothing was measured there.`;
   const mesh = {
-    type: "mesh3d", ...state.mesh, vertexcolor, hoverinfo: "text", text: Array.from(painted, (r) => "r " + r.toFixed(3)),
+    type: "mesh3d", ...state.mesh, vertexcolor, hoverinfo: "text", text: Array.from(painted, (r) => (Number.isFinite(r) ? "r " + r.toFixed(3) : "not measured")),
     lighting: { ambient: 0.55, diffuse: 0.5, specular: 0.05 }, flatshading: false,
   };
   delete mesh.sulci;
@@ -174,8 +183,8 @@ function scaled(values) {
 function drawCourse() {
   const { times, words, measured, predicted } = state.series;
   const line = (name, values, colour, width) => ({
-    type: "scatter", mode: "lines", name, x: times, y: scaled(values), text: words, line: { color: colour, width },
-    hovertemplate: "%{x:.0f} s: %{y:.2f}<br>%{text}<extra>" + name + "</extra>",
+    type: "scatter", mode: "lines", name, x: times, y: scaled(values), text: words.map(plain), line: { color: colour, width },
+    hovertemplate: "%{x:.0f} s: %{y:.2f}<br>%{text}<extra>" + plain(name) + "</extra>",
   });
   const traces = [line("measured", measured, "#1b1f24", 1.2)];
   for (const [arm, values] of Object.entries(predicted)) {
@@ -223,7 +232,7 @@ function listen() {
   on("story", showCourse);
   on("arm", async () => { await showScores(); await choose(at("target").value); });
   on("target", () => choose(at("target").value));
-  on("rank", () => choose(state.order[Math.min(Math.max(1, at("rank").value), state.order.length) - 1]));
+  on("rank", () => choose(state.order[Math.min(Math.max(1, at("rank").value), state.order.length) - 1] ?? 0));
   on("alike", async () => drawCourse());
   on("row", async () => goTo(Number(at("row").value)), "input");
   at("words").addEventListener("click", (event) => {
