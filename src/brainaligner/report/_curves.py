@@ -17,7 +17,7 @@ from brainaligner.report._svg import (
     write_legend,
 )
 from brainaligner.report._texts import Texts, page_texts
-from brainaligner.report._words import line_words, plain
+from brainaligner.report._words import line_words, plain, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def curve_figure(curve: Curve, *, signs: Sequence[str] = (), texts: Texts | None
         _draw_line(axes, line, names.index(line.name), i)
     x_name, y_name = (texts.told(plain(name)) for name in (curve.x_name, curve.y_name))
     _place_ticks(axes, curve)
-    axes.set_xlabel(texts("separator.comma").join([x_name, *signs]), color=INK, parse_math=False)
+    axes.set_xlabel(signed(x_name, signs, texts), color=INK, parse_math=False)
     axes.set_ylabel(y_name, color=INK, parse_math=False)
     write_legend(figure, _keys(names, chosen), shown)
     said = texts("separator.semicolon").join(line_words(line, texts) for line in curve.lines)

@@ -21,7 +21,7 @@ from brainaligner.report._svg import (
     write_legend,
 )
 from brainaligner.report._texts import Texts, page_texts
-from brainaligner.report._words import figure_signs, number, plain, rows_cut
+from brainaligner.report._words import figure_signs, number, plain, rows_cut, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -168,8 +168,7 @@ def described(group: str, cut: int, said: list[str], texts: Texts) -> str:
 
 def label_axis(axes: Axes, report: RunReport, text: str, texts: Texts) -> None:
     """Name the axis, and say here too what must be known of a figure that travels alone."""
-    signs = figure_signs(report, texts)
-    axes.set_xlabel(texts("separator.comma").join([text, *signs]), color=INK)
+    axes.set_xlabel(signed(text, figure_signs(report, texts), texts), color=INK)
 
 
 def _mean_words(result: Result, texts: Texts) -> str:

@@ -50,6 +50,12 @@ def banners(report: RunReport) -> tuple[str, ...]:
     return simulated + (() if report.label == "held-out stories" else (report.label,))
 
 
+def signed(name: str, signs: Sequence[str], texts: Texts) -> str:
+    """Name of an axis, and what must be known of a figure that travels alone."""
+    together = texts("separator.comma").join(signs)
+    return texts("figure.signed", name=name, signs=together) if signs else name
+
+
 def figure_signs(report: RunReport, texts: Texts) -> list[str]:
     """The banners in short, for a figure that may travel alone."""
     return [texts.told(banner.partition(":")[0]) for banner in banners(report)]
