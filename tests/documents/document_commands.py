@@ -17,6 +17,7 @@ NETWORK = "fetches from the network"
 HOURS = "hours of computing"
 VOXELS = "wants the voxels of ds003020, and weights that are not ours"
 QUEUE = "wants a queue"
+BROWSER = "wants a browser; tests of the page print where there is one"
 SHELL = "the shell's own"
 TREE = {
     "FOLDER": "tree",
@@ -34,6 +35,8 @@ TREE = {
 READ: dict[str, str] = {
     "brainaligner fetch lebel2023": NETWORK,
     "brainaligner view": "serves until Ctrl-C",
+    "brainaligner page runs/demo --language ja --pdf": BROWSER,
+    "brainaligner page runs/baseline --language ja --pdf": BROWSER,
     "brainaligner run prediction": HOURS,
     "brainaligner run prediction-ideas": HOURS,
     "brainaligner run linear-frontier": HOURS,

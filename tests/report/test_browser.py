@@ -79,7 +79,7 @@ def test_every_drawing_has_words(opened: Visit) -> None:
     assert len(words) == 11
     assert all(re.search(r"\d\.\d{3}", text) for text in words)
     titles = ("Mean r of each arm and subject", "Distribution of r", "paired", "each story",
-              "by layer", "by context", "by delay", "by alpha", "Loss by epoch")  # fmt: skip
+              "by layer", "left context", "by delay", "by alpha", "Loss by epoch")  # fmt: skip
     assert all(any(title in text for text in words) for title in titles)
     figures = opened.page.locator("figure")
     assert figures.count() == len(words) + images.count()
@@ -101,7 +101,7 @@ def test_every_figure_hands_out_its_data(opened: Visit) -> None:
         assert len(lines) > 3
         assert len({line.count("\t") for line in lines}) == 1
     assert "\t".join(("arm", "subject")) in _data(opened.page, "mean-r.tsv")
-    assert "dashed" in _data(opened.page, "Loss-by-epoch-tuning-tuned.tsv")
+    assert "dashed" in _data(opened.page, "Loss-by-epoch-tuning-tuned-all-subjects.tsv")
 
 
 def _data(page: Page, name: str) -> str:

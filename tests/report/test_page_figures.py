@@ -23,12 +23,15 @@ from brainaligner.report import (
     curve_figure,
     difference_figure,
     fsaverage5_coordinates,
+    page_texts,
     r_distribution_figure,
     render_page,
     story_figure,
 )
 from brainaligner.report._drawings import curve_drawings, difference_drawings, score_drawings
 from brainaligner.report._map_drawings import difference_maps, score_maps
+
+ENGLISH = page_texts()
 
 
 def lines_of(data: str) -> list[dict[str, str]]:
@@ -110,7 +113,7 @@ def test_figures_of_differences_need_some(components: RunReport) -> None:
 
 
 def test_data_are_those_of_the_figures(components: RunReport) -> None:
-    means, *distributions = score_drawings(components)
+    means, *distributions = score_drawings(components, ENGLISH)
     rows = lines_of(means.data)
     assert len(rows) == len(ARMS) * len(SUBJECTS)
     for row in rows:
@@ -119,11 +122,11 @@ def test_data_are_those_of_the_figures(components: RunReport) -> None:
         assert float(row["interval_high"]) == summary.interval.high
     counted = sum(int(row["count"]) for row in lines_of(distributions[0].data))
     assert counted == len(ARMS) * 200
-    differences, stories = difference_drawings(components)
+    differences, stories = difference_drawings(components, ENGLISH)
     assert float(lines_of(differences.data)[0]["difference"]) == components.differences[0].mean
     per_story = lines_of(stories.data)
     assert len(per_story) == len(components.differences) * len(SINGLE.stories)
-    (layer,) = dict(curve_drawings(components))["By layer"]
+    (layer,) = dict(curve_drawings(components, ENGLISH))["By layer"]
     first = lines_of(layer.data)[0]
     assert (first["layer"], first["mean r"], first["interval_low"]) == ("0.0", "0.04", "0.03")
 
@@ -142,8 +145,8 @@ def test_a_ceiling_gets_a_distribution_of_its_own(components: RunReport) -> None
         for r in components.results
     )  # fmt: skip
     report = replace(components, results=results)
-    assert len(score_drawings(components)) == 1 + len(SUBJECTS)
-    assert len(score_drawings(report)) == 1 + 2 * len(SUBJECTS)
+    assert len(score_drawings(components, ENGLISH)) == 1 + len(SUBJECTS)
+    assert len(score_drawings(report, ENGLISH)) == 1 + 2 * len(SUBJECTS)
     svg = r_distribution_figure(report, "UTS01", group="wheretheressmoke")
     assert ids(svg, "ceiling") == [f"ceiling-{row}" for row in range(len(ARMS))]
     assert "ceiling 0.700" in words_of(svg)
@@ -151,7 +154,7 @@ def test_a_ceiling_gets_a_distribution_of_its_own(components: RunReport) -> None
 
 
 def test_maps_of_differences_count_what_is_significant(voxels: RunReport) -> None:
-    maps = difference_maps(voxels)
+    maps = difference_maps(voxels, ENGLISH)
     best = [*ARMS][-1]
     own = [one for one in voxels.differences if one.arm == best]
     assert len(maps) == len(own) == len(SUBJECTS)
@@ -161,7 +164,7 @@ def test_maps_of_differences_count_what_is_significant(voxels: RunReport) -> Non
         rows = lines_of(drawn.data)
         assert {*rows[0]} == {"vertex", "difference", "significant_share"}
         assert all(0 <= float(row["significant_share"]) <= 1 for row in rows)
-    assert difference_maps(replace(voxels, differences=())) == []
+    assert difference_maps(replace(voxels, differences=()), ENGLISH) == []
 
 
 def test_data_of_a_map_are_the_painted_vertices() -> None:
@@ -202,7 +205,7 @@ def test_outlines_that_do_not_fit_are_refused() -> None:
 
 def test_maps_of_r_hand_out_r(voxels: RunReport) -> None:
     result = voxels.find(next(iter(ARMS)), "UTS01", "test", 0)
-    (drawn,) = score_maps(voxels, [result])
+    (drawn,) = score_maps(voxels, [result], ENGLISH)
     values = [float(row["r"]) for row in lines_of(drawn.data)]
     assert len(values) > 5000
     assert np.mean(values) == pytest.approx(np.mean(result.scores.r), abs=0.01)

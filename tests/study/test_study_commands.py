@@ -27,6 +27,7 @@ from typer.main import get_command
 
 from brainaligner.data import CONTENTS, READERS, published_dataset
 from brainaligner.data._fetch_settings import COPIES
+from brainaligner.report import LANGUAGES
 from brainaligner.study import _completion, app, load_study, preset_names
 
 ESCAPE = "\x1b["
@@ -103,6 +104,7 @@ CALLS: dict[str, Call] = {
     "embed": lambda at, to: (at["model"], at["text"], "--to", to / "v.npz"),
     "fetch": lambda _, to: ("lebel2023", "--smoke", "--to", to, "--plan"),
     "init": lambda _, to: (to / "new.yaml", "--yes"),
+    "page": lambda at, to: (at["run"], "--language", "ja", "--to", to / "page.html"),
     "recipe": lambda at, _: (at["run"], "first, P1"),
     "run": lambda at, _: (at["study"], "--out", at["run"].parent),
     "search": lambda at, to: (
@@ -415,6 +417,7 @@ def test_the_shell_is_offered_names(places: dict[str, Path], tmp_path: Path) -> 
         "brainaligner init --aim ": ["layers", "tune"],
         "brainaligner run baseline --device c": ["cpu", "cuda"],
         "brainaligner fetch l": ["lebel2023"],
+        f"brainaligner page {run} --language j": ["ja"],
         f"brainaligner compare {tmp_path} --arms ": [],
     }
     assert {line: offered(line, tmp_path) for line in wanted} == wanted
@@ -425,6 +428,7 @@ def test_names_offered_are_those_that_exist() -> None:
     assert all(published_dataset(name).entries for name in _completion.DATASETS)
     assert sorted(_completion.CONTENTS) == sorted(CONTENTS)
     assert sorted(_completion.COPIES) == sorted(COPIES)
+    assert (*LANGUAGES,) == _completion.LANGUAGES
     assert _completion.presets("") == list(preset_names())
 
 

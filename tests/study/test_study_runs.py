@@ -24,8 +24,8 @@ from study_trees import (
 )
 
 FILES = {
-    *("log.txt", "methods.md", "report.html", "run.json", "scores.npz", "study.yaml", "table.tsv"),
-    *("significance.npz", "significance.tsv"),
+    *("log.txt", "methods.md", "page.npz", "report.html", "run.json", "scores.npz"),
+    *("study.yaml", "table.tsv", "significance.npz", "significance.tsv"),
 }
 ARM_STAGES = {"decomposition": 1, "readout": 4, "scores": 2, "story_scores": 2, "report": 1}
 

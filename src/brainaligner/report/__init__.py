@@ -31,11 +31,13 @@ from brainaligner.report._table import (
     table_tsv,
     tsv_text,
 )
+from brainaligner.report._texts import LANGUAGES, Texts, page_texts
 from brainaligner.report._trace import RecipeNote, Traced, recipe_anchor
 from brainaligner.report._words import MISSING, SIMULATED, headline, percent, rows_cut, span
 
 __all__ = [
     "ABOUT_NEEDED",
+    "LANGUAGES",
     "MISSING",
     "NOT_VALID",
     "SIMULATED",
@@ -55,6 +57,7 @@ __all__ = [
     "Result",
     "RunReport",
     "Table",
+    "Texts",
     "Traced",
     "arm_figure",
     "ceiling_table",
@@ -75,6 +78,7 @@ __all__ = [
     "mean_cell",
     "no_map_reason",
     "on_vertices",
+    "page_texts",
     "percent",
     "published_numbers",
     "published_table",

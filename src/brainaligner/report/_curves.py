@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from brainaligner.report._svg import (
     svg_text,
     write_legend,
 )
-from brainaligner.report._words import line_words, plain
+from brainaligner.report._texts import Texts, page_texts
+from brainaligner.report._words import line_words, plain, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,14 +26,16 @@ TICKS = 9  # at most so many values of x are each named on the axis
 CHOSEN: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markersize": 11}
 
 
-def curve_figure(curve: Curve, *, signs: tuple[str, ...] = ()) -> str:
+def curve_figure(curve: Curve, *, signs: Sequence[str] = (), texts: Texts | None = None) -> str:
     """Draw lines, with intervals where they have some.
 
     Parameters
     ----------
     curve : Curve
-    signs : tuple of str
+    signs : sequence of str
         What must be known of a figure that travels alone; stands at the axis.
+    texts : Texts, optional
+        English by default.
 
     Returns
     -------
@@ -43,23 +47,29 @@ def curve_figure(curve: Curve, *, signs: tuple[str, ...] = ()) -> str:
     InputError
         If there is no line.
     """
+    texts = page_texts() if texts is None else texts
     if not curve.lines:
         raise InputError(
             f"figure {curve.title!r}", got="no line", wanted="one or more", do="Leave it out."
         )
     names = list(dict.fromkeys(line.name for line in curve.lines))
     chosen = any(line.marked is not None for line in curve.lines)
-    shown = [*names, "chosen"] if chosen else names
+    shown = [texts.told(plain(name)) for name in names]
+    shown += [texts("figure.chosen")] if chosen else []
     figure, axes = curve_canvas(shown)
     if curve.logarithmic:
         axes.set_xscale("log")
         axes.minorticks_off()
     for i, line in enumerate(curve.lines):
         _draw_line(axes, line, names.index(line.name), i)
-    _name_axes(axes, curve, signs)
+    x_name, y_name = (texts.told(plain(name)) for name in (curve.x_name, curve.y_name))
+    _place_ticks(axes, curve)
+    axes.set_xlabel(signed(x_name, signs, texts), color=INK, parse_math=False)
+    axes.set_ylabel(y_name, color=INK, parse_math=False)
     write_legend(figure, _keys(names, chosen), shown)
-    said = "; ".join(line_words(line) for line in curve.lines)
-    return svg_text(figure, curve.title, f"{plain(curve.y_name)} by {plain(curve.x_name)}: {said}.")
+    said = texts("separator.semicolon").join(line_words(line, texts) for line in curve.lines)
+    words = texts("figure.curve", y=y_name, x=x_name, said=said)
+    return svg_text(figure, texts.told(plain(curve.title)), words)
 
 
 def _draw_line(axes: Axes, line: Line, place: int, number: int) -> None:
@@ -81,12 +91,10 @@ def _draw_line(axes: Axes, line: Line, place: int, number: int) -> None:
         axes.plot(x[at[0]], y[at[0]], "o", gid=f"chosen-{number}", **CHOSEN)
 
 
-def _name_axes(axes: Axes, curve: Curve, signs: tuple[str, ...]) -> None:
+def _place_ticks(axes: Axes, curve: Curve) -> None:
     places = sorted({x for line in curve.lines for x in line.x})
     if len(places) <= TICKS and not curve.logarithmic:
         axes.set_xticks(places, [f"{x:g}" for x in places])
-    axes.set_xlabel(plain(", ".join([curve.x_name, *signs])), color=INK, parse_math=False)
-    axes.set_ylabel(plain(curve.y_name), color=INK, parse_math=False)
 
 
 def _keys(names: list[str], chosen: bool) -> list[Any]:

@@ -9,10 +9,18 @@ import numpy as np
 
 from brainaligner.core import InputError
 from brainaligner.report._figure_inputs import Difference
-from brainaligner.report._figures import CROWD, HOLLOW, band_heights, label_axis, write_subjects
+from brainaligner.report._figures import (
+    CROWD,
+    HOLLOW,
+    band_heights,
+    described,
+    label_axis,
+    write_subjects,
+)
 from brainaligner.report._inputs import RunReport
 from brainaligner.report._svg import INK, look, row_canvas, svg_text, write_above
-from brainaligner.report._words import difference_words, number, plain, ranked_arms, rows_cut
+from brainaligner.report._texts import Texts, page_texts
+from brainaligner.report._words import difference_words, number, plain, ranked_arms
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,12 +33,14 @@ def contrasted_arm(report: RunReport) -> str | None:
     return next(iter((*ranked, *(arm for arm in report.arms if arm in compared))), None)
 
 
-def difference_figure(report: RunReport) -> str:
+def difference_figure(report: RunReport, *, texts: Texts | None = None) -> str:
     """Draw each arm less the reference arm with its paired interval, one mark for each subject.
 
     Parameters
     ----------
     report : RunReport
+    texts : Texts, optional
+        English by default.
 
     Returns
     -------
@@ -42,6 +52,7 @@ def difference_figure(report: RunReport) -> str:
     InputError
         If the report has no difference.
     """
+    texts = page_texts() if texts is None else texts
     first = _first(report)
     arms = [arm for arm in report.arms if any(one.arm == arm for one in report.compared)]
     band = math.ceil(len(report.subjects) / CROWD)
@@ -53,19 +64,22 @@ def difference_figure(report: RunReport) -> str:
         _draw_difference(axes, row * band + heights[i], one, (row, i))
     for row, arm in enumerate(arms):
         write_above(axes, row * band, arm)
-    label_axis(axes, report, f"mean r less that of {plain(first.reference)}")
+    reference = plain(first.reference)
+    label_axis(axes, report, texts("figure.difference", reference=reference), texts)
     write_subjects(figure, report)
-    title = f"Mean r of each arm less that of {plain(first.reference)}, paired"
-    said = "; ".join(map(difference_words, report.compared))
-    return svg_text(figure, title, f"{plain(first.group)}, {rows_cut(first.rows_cut)}. {said}.")
+    title = texts("figure.differences", reference=reference)
+    said = [difference_words(one, texts) for one in report.compared]
+    return svg_text(figure, title, described(first.group, first.rows_cut, said, texts))
 
 
-def story_figure(report: RunReport) -> str:
+def story_figure(report: RunReport, *, texts: Texts | None = None) -> str:
     """Draw mean r of each story: of the contrasted arm, and hollow of the reference arm.
 
     Parameters
     ----------
     report : RunReport
+    texts : Texts, optional
+        English by default.
 
     Returns
     -------
@@ -77,6 +91,7 @@ def story_figure(report: RunReport) -> str:
     InputError
         If the report has no difference.
     """
+    texts = page_texts() if texts is None else texts
     first, arm = _first(report), contrasted_arm(report)
     shown = [one for one in report.compared if one.arm == arm]
     stories = list(dict.fromkeys(story for one in shown for story in one.stories))
@@ -91,12 +106,12 @@ def story_figure(report: RunReport) -> str:
             if story in one.stories:
                 i = report.subjects.index(one.subject)
                 _draw_pair(axes, row * band + heights[i], one.stories[story], (row, i))
-                said.append(_story_words(one, story))
-    label_axis(axes, report, f"mean r over {report.targets}, each story by itself")
-    write_subjects(figure, report, plain(first.reference))
-    title = f"Mean r of each story, {plain(str(arm))} beside {plain(first.reference)}"
-    return svg_text(figure, title, f"{plain(first.group)}, {rows_cut(first.rows_cut)}. "
-                    f"{'; '.join(said)}.")  # fmt: skip
+                said.append(_story_words(one, story, texts))
+    reference, targets = plain(first.reference), texts.told(report.targets)
+    label_axis(axes, report, texts("figure.story_r", targets=targets), texts)
+    write_subjects(figure, report, reference)
+    title = texts("figure.stories", arm=plain(str(arm)), reference=reference)
+    return svg_text(figure, title, described(first.group, first.rows_cut, said, texts))
 
 
 def _first(report: RunReport) -> Difference:
@@ -134,9 +149,13 @@ def _draw_pair(
     axes.plot(pair[1], height, marker, color=colour, ms=5.5, gid=f"story-{name}")
 
 
-def _story_words(one: Difference, story: str) -> str:
+def _story_words(one: Difference, story: str, texts: Texts) -> str:
     reference, arm = one.stories[story]
-    return (
-        f"{plain(story)} in {plain(one.subject)}: mean r {number(arm)}, "
-        f"{plain(one.reference)} {number(reference)}"
+    return texts(
+        "figure.story_words",
+        story=plain(story),
+        subject=plain(one.subject),
+        mean=number(arm),
+        reference=plain(one.reference),
+        reference_mean=number(reference),
     )

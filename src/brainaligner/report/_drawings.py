@@ -23,17 +23,16 @@ from brainaligner.report._figure_data import (
 from brainaligner.report._figure_inputs import Curve
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._inputs import Result, RunReport
+from brainaligner.report._texts import Texts
 from brainaligner.report._trace import KEY_SHOWN
 from brainaligner.report._words import (
-    ARM_CAPTION,
-    CURVE_HEADINGS,
-    DIFFERENCE_CAPTION,
-    banners,
     distribution_caption,
+    figure_signs,
     plain,
     story_caption,
 )
 
+CURVE_KINDS = ("layer", "context", "lag", "alpha", "training")  # in the order of the page
 LONGEST_DATA = 100_000  # letters
 _UNSAFE = re.compile(r"[^A-Za-z0-9.+-]+")
 
@@ -45,10 +44,11 @@ class Drawing:
     Parameters
     ----------
     name : str
-        What it is, for the file of its data.
+        What it is, in English; names the file of its data.
     picture : str
         An ``<svg>`` element, or the address of an image.
     caption : str
+        Markup where a part may be in another language than the page.
     data : str
         Tab-separated values.
     keys : tuple of str
@@ -85,18 +85,24 @@ class Drawing:
         return [(f"{stages[key]} {key[:KEY_SHOWN]}", key) for key in kept]
 
 
-def score_drawings(report: RunReport) -> list[Drawing]:
+def score_drawings(report: RunReport, texts: Texts) -> list[Drawing]:
     """Means of all arms, and how r is distributed in each subject."""
     group, cut = report.groups[0].name, report.cuts[0]
     shown = [r for r in report.results if (r.scores.group.name, r.scores.rows_cut) == (group, cut)]
     drawings = [
-        Drawing("mean r", arm_figure(report), ARM_CAPTION, arm_data(shown), _score_keys(shown))
+        Drawing(
+            "mean r",
+            arm_figure(report, texts=texts),
+            texts("figures.arms"),
+            arm_data(shown),
+            _score_keys(shown),
+        )
     ]
     for name, own in _with_distribution(report, cut):
         for subject in report.subjects:
             results = [r for r in own if r.scores.subject == subject]
             if results:
-                drawings.append(_distribution(report, subject, name, results))
+                drawings.append(_distribution(report, subject, name, results, texts))
     return drawings
 
 
@@ -113,19 +119,19 @@ def _with_distribution(report: RunReport, cut: int) -> Iterator[tuple[str, list[
 
 
 def _distribution(
-    report: RunReport, subject: str, group: str, results: Sequence[Result]
+    report: RunReport, subject: str, group: str, results: Sequence[Result], texts: Texts
 ) -> Drawing:
     ceilings = [r.keys["ceilings"] for r in results if "ceilings" in r.keys]
     return Drawing(
         f"distribution of r {subject} {group}",
-        r_distribution_figure(report, subject, group=group),
-        distribution_caption(report, subject, group),
+        r_distribution_figure(report, subject, group=group, texts=texts),
+        distribution_caption(report, subject, group, texts),
         distribution_data(report, results),
         (*_score_keys(results), *ceilings),
     )
 
 
-def difference_drawings(report: RunReport) -> list[Drawing]:
+def difference_drawings(report: RunReport, texts: Texts) -> list[Drawing]:
     """Arms less the reference arm, and one of them story by story."""
     if not report.compared:
         return []
@@ -134,34 +140,40 @@ def difference_drawings(report: RunReport) -> list[Drawing]:
     drawings = [
         Drawing(
             "paired differences",
-            difference_figure(report),
-            DIFFERENCE_CAPTION,
+            difference_figure(report, texts=texts),
+            texts("figures.differences"),
             difference_data(report.compared),
             every,
         )
     ]
     if any(one.stories for one in own):
-        data = story_data(report.compared)
         drawings.append(
-            Drawing("stories one by one", story_figure(report), story_caption(own[0]), data, of_arm)
+            Drawing(
+                "stories one by one",
+                story_figure(report, texts=texts),
+                story_caption(own[0], texts),
+                story_data(report.compared),
+                of_arm,
+            )
         )
     return drawings
 
 
-def curve_drawings(report: RunReport) -> list[tuple[str, list[Drawing]]]:
+def curve_drawings(report: RunReport, texts: Texts) -> list[tuple[str, list[Drawing]]]:
     """Curves under their headings."""
-    signs = banners(report)
+    signs = figure_signs(report, texts)
     found = []
-    for kind, heading in CURVE_HEADINGS.items():
-        own = [_curve(one, signs) for one in report.curves if one.kind == kind]
+    for kind in CURVE_KINDS:
+        own = [_curve(one, signs, texts) for one in report.curves if one.kind == kind]
         if own:
-            found.append((heading, own))
+            found.append((texts(f"figures.{kind}"), own))
     return found
 
 
-def _curve(curve: Curve, signs: tuple[str, ...]) -> Drawing:
-    caption = f"{plain(curve.title)}. {plain(curve.note)}".strip()
-    drawn = curve_figure(curve, signs=signs)
+def _curve(curve: Curve, signs: Sequence[str], texts: Texts) -> Drawing:
+    title, note = (texts.told_html(plain(text)) for text in (curve.title, curve.note))
+    caption = texts.html("figures.curve", title=title, note=note).strip()
+    drawn = curve_figure(curve, signs=signs, texts=texts)
     return Drawing(curve.title, drawn, caption, curve_data(curve), curve.keys)
 
 

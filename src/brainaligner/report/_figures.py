@@ -20,7 +20,8 @@ from brainaligner.report._svg import (
     write_above,
     write_legend,
 )
-from brainaligner.report._words import banners, number, plain, rows_cut
+from brainaligner.report._texts import Texts, page_texts
+from brainaligner.report._words import figure_signs, number, plain, rows_cut, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,12 @@ HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "m
 
 
 def r_distribution_figure(
-    report: RunReport, subject: str, *, group: str | None = None, cut: int | None = None
+    report: RunReport,
+    subject: str,
+    *,
+    group: str | None = None,
+    cut: int | None = None,
+    texts: Texts | None = None,
 ) -> str:
     """Draw how r is distributed over targets, one row for each arm.
 
@@ -50,6 +56,8 @@ def r_distribution_figure(
         Name of the stories; the first group by default.
     cut : int, optional
         Rows cut; the smallest number by default.
+    texts : Texts, optional
+        Of the page's language; English by default.
 
     Returns
     -------
@@ -61,6 +69,7 @@ def r_distribution_figure(
     InputError
         If the subject or the group is unknown, or nothing was scored there.
     """
+    texts = page_texts() if texts is None else texts
     if subject not in report.subjects:
         raise unknown_name("distribution figure", "subject", subject, report.subjects)
     shown, cut = group_and_cut(report, group, cut)
@@ -70,17 +79,24 @@ def r_distribution_figure(
     edges = bin_edges(report, shown.name, cut)
     ceilings = [r.ceiling.cc_max for r in results if r.ceiling is not None]
     axes.set_xlim(edges[0], max([edges[-1], *(1.03 * c for c in ceilings if np.isfinite(c))]))
-    label_axis(axes, report, f"Pearson r ({report.targets})")
+    targets = texts.told(report.targets)
+    label_axis(axes, report, texts("figure.r", targets=targets), texts)
     for row, result in enumerate(results):
         _draw_histogram(axes, row, result, edges)
-        _draw_marks(axes, row, result)
-    _write_key(figure, with_ceiling=bool(ceilings))
-    title = f"Distribution of r over {report.targets}, {plain(subject)}"
-    said = "; ".join(_distribution_words(result) for result in results)
-    return svg_text(figure, title, f"{plain(shown.name)}, {rows_cut(cut)}. {said}.")
+        _draw_marks(axes, row, result, texts)
+    _write_key(figure, texts, with_ceiling=bool(ceilings))
+    title = texts("figure.distribution", targets=targets, subject=plain(subject))
+    said = [_distribution_words(result, texts) for result in results]
+    return svg_text(figure, title, described(shown.name, cut, said, texts))
 
 
-def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None = None) -> str:
+def arm_figure(
+    report: RunReport,
+    *,
+    group: str | None = None,
+    cut: int | None = None,
+    texts: Texts | None = None,
+) -> str:
     """Draw each arm's mean r and interval, one mark for each subject.
 
     A reference number, where there is one, is a hollow mark at the same height.
@@ -92,6 +108,8 @@ def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None =
         Name of the stories; the first group by default.
     cut : int, optional
         Rows cut; the smallest number by default.
+    texts : Texts, optional
+        Of the page's language; English by default.
 
     Returns
     -------
@@ -103,11 +121,13 @@ def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None =
     InputError
         If the group is unknown, or nothing was scored there.
     """
+    texts = page_texts() if texts is None else texts
     shown, cut = group_and_cut(report, group, cut)
     band = math.ceil(len(report.subjects) / CROWD)
     figure, axes = row_canvas(len(report.arms), band=band, names=report.subjects)
     axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    label_axis(axes, report, f"mean r over {report.targets}")
+    targets = texts.told(report.targets)
+    label_axis(axes, report, texts("figure.mean_r", targets=targets), texts)
     said = []
     for row, arm in enumerate(report.arms):
         write_above(axes, row * band, arm)
@@ -116,11 +136,11 @@ def arm_figure(report: RunReport, *, group: str | None = None, cut: int | None =
             result = report.find(arm, subject, shown.name, cut)
             if result is not None:
                 _draw_dot(axes, heights[i], result, (row, i))
-                said.append(_mean_words(result))
+                said.append(_mean_words(result, texts))
     known = any(result.reference is not None for result in report.results)
-    write_subjects(figure, report, "reference" if known else "")
-    title = f"Mean r of each arm and subject over {report.targets}"
-    return svg_text(figure, title, f"{plain(shown.name)}, {rows_cut(cut)}. {'; '.join(said)}.")
+    write_subjects(figure, report, texts("figure.reference") if known else "")
+    title = texts("figure.arms", targets=targets)
+    return svg_text(figure, title, described(shown.name, cut, said, texts))
 
 
 def group_and_cut(report: RunReport, group: str | None, cut: int | None) -> tuple[StoryGroup, int]:
@@ -140,26 +160,41 @@ def group_and_cut(report: RunReport, group: str | None, cut: int | None) -> tupl
     return by_name[name], chosen
 
 
-def label_axis(axes: Axes, report: RunReport, text: str) -> None:
+def described(group: str, cut: int, said: list[str], texts: Texts) -> str:
+    """What a figure shows, for those who cannot see it."""
+    place = texts("separator.comma").join([plain(group), texts.told(rows_cut(cut))])
+    return texts("figure.described", place=place, said=texts("separator.semicolon").join(said))
+
+
+def label_axis(axes: Axes, report: RunReport, text: str, texts: Texts) -> None:
     """Name the axis, and say here too what must be known of a figure that travels alone."""
-    axes.set_xlabel(", ".join([text, *banners(report)]), color=INK)
+    axes.set_xlabel(signed(text, figure_signs(report, texts), texts), color=INK)
 
 
-def _mean_words(result: Result) -> str:
+def _mean_words(result: Result, texts: Texts) -> str:
     scores, interval = result.scores, result.summary.interval
-    return (
-        f"{plain(scores.arm)} in {plain(scores.subject)}: mean r {number(result.summary.mean)} "
-        f"[{number(interval.low)}, {number(interval.high)}]"
+    return texts(
+        "figure.arm_words",
+        arm=plain(scores.arm),
+        subject=plain(scores.subject),
+        mean=number(result.summary.mean),
+        low=number(interval.low),
+        high=number(interval.high),
     )
 
 
-def _distribution_words(result: Result) -> str:
+def _distribution_words(result: Result, texts: Texts) -> str:
     summary = result.summary
-    ceiling = "" if result.ceiling is None else f", ceiling {number(result.ceiling.cc_max)}"
-    return (
-        f"{plain(result.scores.arm)}: mean {number(summary.mean)}, "
-        f"median {number(summary.median)}, null mean {number(summary.null_mean)}{ceiling}"
-    )
+    numbers = {
+        "arm": plain(result.scores.arm),
+        "mean": number(summary.mean),
+        "median": number(summary.median),
+        "null": number(summary.null_mean),
+    }
+    if result.ceiling is None:
+        return texts("figure.distribution_words", **numbers)
+    ceiling = number(result.ceiling.cc_max)
+    return texts("figure.distribution_ceiling_words", ceiling=ceiling, **numbers)
 
 
 def bin_edges(report: RunReport, group: str, cut: int) -> Float[np.ndarray, "edge"]:
@@ -183,7 +218,7 @@ def _draw_histogram(axes: Axes, row: int, result: Result, edges: Float[np.ndarra
     axes.hlines(floor, edges[0], edges[-1], color=FAINT, linewidth=0.8, zorder=1)
 
 
-def _draw_marks(axes: Axes, row: int, result: Result) -> None:
+def _draw_marks(axes: Axes, row: int, result: Result, texts: Texts) -> None:
     summary = result.summary
     top, floor = row + TOP, row + FLOOR
     if np.isfinite(summary.mean):
@@ -196,7 +231,8 @@ def _draw_marks(axes: Axes, row: int, result: Result) -> None:
     if result.ceiling is not None and np.isfinite(result.ceiling.cc_max):
         at = [result.ceiling.cc_max] * 2
         axes.plot(at, [top, floor], "--", color=INK, linewidth=1.2, gid=f"ceiling-{row}")
-    numbers = f"mean {number(summary.mean)}, median {number(summary.median)}"
+    mean, median = number(summary.mean), number(summary.median)
+    numbers = texts("figure.numbers", mean=mean, median=median)
     write_above(axes, row, result.scores.arm, numbers)
 
 
@@ -219,15 +255,15 @@ def _draw_dot(axes: Axes, height: float, result: Result, place: tuple[int, int])
         axes.plot(result.reference, height, marker, gid=f"reference-{name}", **hollow)
 
 
-def _write_key(figure: Figure, *, with_ceiling: bool) -> None:
+def _write_key(figure: Figure, texts: Texts, *, with_ceiling: bool) -> None:
     from matplotlib.lines import Line2D
 
     marks = [Line2D([], [], linestyle="none", marker=marker, **HOLLOW) for marker in "o^"]
-    keys, names = [Line2D([], [], color=INK), *marks], ["mean", "median", "mean of the null"]
+    keys, names = [Line2D([], [], color=INK), *marks], ["mean", "median", "null"]
     if with_ceiling:
         keys.append(Line2D([], [], color=INK, linestyle="--"))
-        names.append("mean ceiling")
-    write_legend(figure, keys, names)
+        names.append("ceiling")
+    write_legend(figure, keys, [texts(f"figure.{name}") for name in names])
 
 
 def write_subjects(figure: Figure, report: RunReport, more: str = "") -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from brainaligner.core import Scores
@@ -11,11 +13,12 @@ from brainaligner.report._drawings import Drawing
 from brainaligner.report._figure_data import map_data
 from brainaligner.report._figure_inputs import Difference
 from brainaligner.report._inputs import Result, RunReport
+from brainaligner.report._texts import Texts, page_texts
 from brainaligner.report._words import (
     DIFFERENCE_LABEL,
-    banners,
     difference_map_caption,
     difference_map_words,
+    figure_signs,
     map_caption,
     map_words,
     plain,
@@ -34,40 +37,45 @@ def mapped(report: RunReport) -> tuple[str, list[Result]]:
     return arm, [result for result in found if result is not None]
 
 
-def obstacles(results: list[Result]) -> list[str]:
+def obstacles(results: list[Result], texts: Texts) -> list[str]:
     """Why subjects have no map; subjects with the same reason share one sentence."""
     subjects: dict[str, list[str]] = {}
     for result in results:
         reason = no_map_reason(result.scores.space)
         if reason is not None:
             subjects.setdefault(reason, []).append(plain(result.scores.subject))
-    return [f"No cortex map of {', '.join(names)}. {why}" for why, names in subjects.items()]
+    return [
+        texts("maps.none", names=texts("separator.comma").join(names), why=texts.told(why))
+        for why, names in subjects.items()
+    ]
 
 
-def score_maps(report: RunReport, results: list[Result]) -> list[Drawing]:
+def score_maps(report: RunReport, results: list[Result], texts: Texts) -> list[Drawing]:
     """One map for each subject that can have one, all with the same colours."""
     drawable = [r for r in results if no_map_reason(r.scores.space) is None]
     if not drawable:
         return []
     limits = colour_limits(*(result.scores.r for result in drawable))
-    return [_score_map(result, limits, _signs(report)) for result in drawable]
+    return [_score_map(result, limits, _signs(report), texts) for result in drawable]
 
 
-def _score_map(result: Result, limits: tuple[float, float], signs: tuple[str, ...]) -> Drawing:
+def _score_map(
+    result: Result, limits: tuple[float, float], signs: Sequence[str], texts: Texts
+) -> Drawing:
     scores = result.scores
     title = ", ".join([scores.subject, *signs])
     image = cortex_figure(scores.space, scores.r, title=title, limits=limits)
     return Drawing(
         f"map of r {scores.subject}",
         str(image),
-        map_caption(scores),
+        map_caption(scores, texts),
         map_data(scores.space, {"r": scores.r}),
         tuple(key for kind, key in result.keys.items() if kind == "scores"),
-        map_words(result, limits),
+        map_words(result, limits, texts),
     )
 
 
-def difference_maps(report: RunReport) -> list[Drawing]:
+def difference_maps(report: RunReport, texts: Texts) -> list[Drawing]:
     """One map for each subject of the contrasted arm less the reference, the same colours."""
     arm = contrasted_arm(report)
     own = [
@@ -79,7 +87,7 @@ def difference_maps(report: RunReport) -> list[Drawing]:
         return []
     finite = np.abs(np.concatenate([one.values[np.isfinite(one.values)] for one, _ in own]))
     top = max(SMALLEST_LIMIT, float(np.percentile(finite, 99)) if len(finite) else 0.0)
-    return [_difference_map(one, scores, top, _signs(report)) for one, scores in own]
+    return [_difference_map(one, scores, top, _signs(report), texts) for one, scores in own]
 
 
 def _mappable(report: RunReport, one: Difference) -> Scores | None:
@@ -90,7 +98,9 @@ def _mappable(report: RunReport, one: Difference) -> Scores | None:
     return result.scores
 
 
-def _difference_map(one: Difference, scores: Scores, top: float, signs: tuple[str, ...]) -> Drawing:
+def _difference_map(
+    one: Difference, scores: Scores, top: float, signs: Sequence[str], texts: Texts
+) -> Drawing:
     significant = one.q <= one.q_bound  # NaN is not
     image = cortex_figure(
         scores.space,
@@ -104,12 +114,13 @@ def _difference_map(one: Difference, scores: Scores, top: float, signs: tuple[st
     return Drawing(
         f"map of difference {one.subject}",
         str(image),
-        difference_map_caption(one),
+        difference_map_caption(one, texts),
         map_data(scores.space, columns),
         (one.key,) if one.key else (),
-        difference_map_words(one, top),
+        difference_map_words(one, top, texts),
     )
 
 
-def _signs(report: RunReport) -> tuple[str, ...]:
-    return tuple(banner.partition(":")[0] for banner in banners(report))
+def _signs(report: RunReport) -> list[str]:
+    """In English, as all letters inside a map."""
+    return figure_signs(report, page_texts())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from brainaligner.evaluation import Finding
 from brainaligner.report._beside import ceiling_table, region_table
 from brainaligner.report._diagnostic_rows import (
@@ -21,9 +23,9 @@ from brainaligner.report._inputs import RunReport
 from brainaligner.report._listeners import listener_table
 from brainaligner.report._map_drawings import difference_maps, mapped, obstacles, score_maps
 from brainaligner.report._table import Table, results_table
+from brainaligner.report._texts import Texts, page_texts
 from brainaligner.report._trace import STUDY_FILE, input_sets, mean_anchor, shown_settings
 from brainaligner.report._words import (
-    DIFFERENCE_HEADING,
     banners,
     difference_map_note,
     headline,
@@ -35,7 +37,13 @@ SEVERITIES = ("fail", "warn", "note")
 NOTES_SHOWN = 3
 
 
-def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) -> str:
+def render_page(
+    report: RunReport,
+    *,
+    more: Sequence[tuple[str, Table]] = (),
+    language: str = "en",
+    unfolded: bool = False,
+) -> str:
     """Write the report as one HTML page.
 
     The page loads nothing from anywhere: style and figures stand in it, and a content
@@ -47,6 +55,11 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
     report : RunReport
     more : sequence of (name, Table)
         Further tables, below those of all scores.
+    language : str
+        Key of `LANGUAGES`. Names, numbers, methods and settings are the same in all of them.
+    unfolded : bool
+        Whether what is folded away is open, as print needs it; settings, recipes and lists of
+        places stay folded.
 
     Returns
     -------
@@ -54,6 +67,11 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
         HTML, in this order: banners, findings by severity, diagnostics, the result in
         a sentence, what was run, tables (with noise ceilings and regions where there are any),
         figures, maps, settings and recipe keys.
+
+    Raises
+    ------
+    InputError
+        If the language is unknown.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -64,30 +82,43 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters["plain"] = plain
+    texts = page_texts(language).knowing(_names(report))
+    pages.filters |= {
+        "plain": plain,
+        "told": texts.told_html,
+        "opened": texts.opened_html,
+        "heading": texts.heading,
+        "together": lambda places: texts.html("separator.semicolon").join(
+            map(texts.told_html, places)
+        ),
+    }
     arm, results = mapped(report)
     of_recipe, every_input = input_sets(report.chain)
     settings_of, every_setting = shown_settings(report.chain)
     return pages.get_template("report.html.j2").render(
         report=report,
+        texts=texts,
+        t=texts.html,
+        unfolded=" open" if unfolded else "",
+        english="" if language == "en" else Markup(' lang="en"'),
         banners=banners(report),
         findings=_by_severity(report.findings),
         notes_shown=NOTES_SHOWN,
         diagnostic_rows=diagnostic_rows(report.diagnostics),
         verdict_counts=verdict_counts(report.diagnostics),
         places_shown=PLACES_SHOWN,
-        headline=headline(report),
+        headline=headline(report, texts=texts),
         tables=[
             *((rows_cut(cut), *_tables(report, cut)) for cut in report.cuts),
             *((name, [table], None) for name, table in more),
         ],
         shown=f"{report.groups[0].name}, {rows_cut(report.cuts[0])}",
-        drawings=score_drawings(report),
-        more_drawings=_more_drawings(report),
+        drawings=score_drawings(report, texts),
+        more_drawings=_more_drawings(report, texts),
         mapped_arm=arm,
-        maps=score_maps(report, results),
-        difference_maps=difference_maps(report),
-        difference_map_note=difference_map_note(report),
+        maps=score_maps(report, results, texts),
+        difference_maps=difference_maps(report, texts),
+        difference_map_note=difference_map_note(report, texts),
         stages={note.key: note.stage for note in report.chain},
         input_sets=of_recipe,
         every_input=every_input,
@@ -95,8 +126,15 @@ def render_page(report: RunReport, *, more: Sequence[tuple[str, Table]] = ()) ->
         every_setting=every_setting,
         mean_notes=_mean_notes(report),
         anchors=_anchors(report),
-        obstacles=obstacles(results),
+        obstacles=obstacles(results, texts),
     )
+
+
+def _names(report: RunReport) -> set[str]:
+    """All that goes by a name of the user's or the dataset's."""
+    own = {*report.arms, *report.subjects, *report.regions, report.title, report.study}
+    stories = (story for group in report.groups for story in (group.name, *group.stories))
+    return {plain(name) for name in (*own, *stories)}
 
 
 def _mean_notes(report: RunReport) -> list[tuple[str, str, list[tuple[str, str]]]]:
@@ -131,8 +169,8 @@ def _by_severity(findings: tuple[Finding, ...]) -> dict[str, dict[str, list[str]
     return found
 
 
-def _more_drawings(report: RunReport) -> list[tuple[str, list[Drawing]]]:
+def _more_drawings(report: RunReport, texts: Texts) -> list[tuple[str, list[Drawing]]]:
     """Figures under headings of their own."""
-    differences = difference_drawings(report)
-    first = [(DIFFERENCE_HEADING, differences)] if differences else []
-    return [*first, *curve_drawings(report)]
+    differences = difference_drawings(report, texts)
+    first = [(texts("figures.differences_heading"), differences)] if differences else []
+    return [*first, *curve_drawings(report, texts)]

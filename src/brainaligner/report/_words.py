@@ -10,25 +10,11 @@ import numpy as np
 from brainaligner.core import Scores, StoryGroup
 from brainaligner.report._figure_inputs import Difference, Line
 from brainaligner.report._inputs import NOT_VALID, Result, RunReport
+from brainaligner.report._texts import Texts, page_texts
 
 SIMULATED = "SIMULATED DATA"
 MISSING = "n/a"
-ARM_CAPTION = "Mean r of each arm, with its interval; one mark for each subject."
-DIFFERENCE_HEADING = "Arms less the reference, and stories one by one"
-DIFFERENCE_CAPTION = (
-    "Mean r of each arm less that of the reference arm: of the arms that read language models as "
-    "they come, the best on validation stories. Paired intervals, one mark for each subject. All "
-    "arms are shown, and no correction is made for their number."
-)
-DIFFERENCE_LABEL = "difference in Pearson r"
-CURVE_HEADINGS = {
-    "layer": "By layer",
-    "context": "By left context",
-    "lag": "By delay",
-    "alpha": "Choice of the penalty",
-    "training": "Training",
-}
-"""By kind of curve, in the order of the page."""
+DIFFERENCE_LABEL = "difference in Pearson r"  # inside a map, whose letters are English
 NAMED_STORIES = 20
 NAMED_SUBJECTS = 6
 MOST_POINTS = 16
@@ -62,6 +48,17 @@ def banners(report: RunReport) -> tuple[str, ...]:
     invalid = (report.audit,) if report.audit.startswith(NOT_VALID) else ()
     simulated = (*invalid, SIMULATED) if report.simulated else invalid
     return simulated + (() if report.label == "held-out stories" else (report.label,))
+
+
+def signed(name: str, signs: Sequence[str], texts: Texts) -> str:
+    """Name of an axis, and what must be known of a figure that travels alone."""
+    together = texts("separator.comma").join(signs)
+    return texts("figure.signed", name=name, signs=together) if signs else name
+
+
+def figure_signs(report: RunReport, texts: Texts) -> list[str]:
+    """The banners in short, for a figure that may travel alone."""
+    return [texts.told(banner.partition(":")[0]) for banner in banners(report)]
 
 
 def target_note(report: RunReport) -> str:
@@ -140,125 +137,144 @@ def ranked_arms(report: RunReport) -> list[tuple[str, float]]:
     return sorted((pair for pair in means if math.isfinite(pair[1])), key=lambda pair: -pair[1])
 
 
-def headline(report: RunReport) -> str:
+def headline(report: RunReport, *, texts: Texts | None = None) -> str:
     """The result in one plain sentence: the highest mean r, and how far the next one is.
 
     It reports an order and claims no difference, for it has no interval of one.
     """
+    texts = page_texts() if texts is None else texts
     group, ranked = report.groups[0], ranked_arms(report)
     if not ranked:
-        return f"No arm has a mean r for every subject on {plain(group.name)}."
-    arm, best = ranked[0]
-    rest = f"; next comes {_quoted(ranked[1][0])} with {number(ranked[1][1])}" if ranked[1:] else ""
-    return (
-        f"{'In simulated data, t' if report.simulated else 'T'}he arm with the highest mean r "
-        f"over {report.targets} is {_quoted(arm)}: {number(best)} ({_each_subject(report, arm)}) "
-        f"on the group {_quoted(group.name)}, {report.label}{rest}."
+        return texts("headline.none", group=plain(group.name))
+    (arm, best), runner_up = ranked[0], ranked[1:2]
+    rest = [texts("headline.next", arm=plain(name), mean=number(r)) for name, r in runner_up]
+    return texts(
+        "headline.simulated" if report.simulated else "headline.best",
+        targets=texts.told(report.targets),
+        arm=plain(arm),
+        mean=number(best),
+        subjects=_each_subject(report, arm, texts),
+        group=plain(group.name),
+        label=texts.told(report.label),
+        rest="".join(rest),
     )
 
 
-def _each_subject(report: RunReport, arm: str) -> str:
+def _each_subject(report: RunReport, arm: str, texts: Texts) -> str:
     """Mean r of each subject, or from the lowest to the highest where they are many."""
     group, cut = report.groups[0].name, report.cuts[0]
     found = [report.find(arm, subject, group, cut) for subject in report.subjects]
     means = [(r.scores.subject, r.summary.mean) for r in found if r is not None]
     if len(means) <= NAMED_SUBJECTS:
-        return ", ".join(f"{plain(subject)} {number(mean)}" for subject, mean in means)
+        named = (f"{plain(subject)} {number(mean)}" for subject, mean in means)
+        return texts("separator.comma").join(named)
     values = [mean for _, mean in means]
-    return f"{len(values)} subjects, {number(min(values))} to {number(max(values))}"
+    low, high = number(min(values)), number(max(values))
+    return texts("headline.subjects", n=len(values), low=low, high=high)
 
 
-def _quoted(name: str) -> str:
-    return f'"{plain(name)}"'
-
-
-def line_words(line: Line) -> str:
+def line_words(line: Line, texts: Texts) -> str:
     """A line of a figure in numbers: all of them where they are few."""
     points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
-    if not points:
-        return f"{plain(line.name)}: no value"
-    if len(points) > MOST_POINTS:
-        (x0, y0), (x1, y1) = points[0], points[-1]
-        said = f"from {number(y0)} at {x0:.4g} to {number(y1)} at {x1:.4g}, {len(points)} points"
+    said = [texts("figure.point", y=number(y), x=f"{x:.4g}") for x, y in points]
+    if not said:
+        words = texts("figure.no_point")
+    elif len(said) > MOST_POINTS:
+        words = texts("figure.points", first=said[0], last=said[-1], n=len(said))
     else:
-        said = ", ".join(f"{number(y)} at {x:.4g}" for x, y in points)
-    chosen = f", chosen {line.marked:.4g}" if line.marked is not None else ""
-    dashed = " (dashed)" if line.faint else ""
-    return f"{plain(line.name)}{dashed}: {said}{chosen}"
+        words = texts("separator.comma").join(said)
+    if said and line.marked is not None:
+        words = texts("figure.line_chosen", said=words, x=f"{line.marked:.4g}")
+    name = texts.told(plain(line.name))
+    return texts(
+        "figure.line_dashed" if line.faint and said else "figure.line", name=name, said=words
+    )
 
 
-def difference_words(one: Difference) -> str:
+def difference_words(one: Difference, texts: Texts) -> str:
     """A paired difference in one subject."""
-    return (
-        f"{plain(one.arm)} in {plain(one.subject)}: {number(one.mean, 4)} "
-        f"[{number(one.interval.low, 4)}, {number(one.interval.high, 4)}], {one.direction}"
+    return texts(
+        "figure.difference_words",
+        arm=plain(one.arm),
+        subject=plain(one.subject),
+        mean=number(one.mean, 4),
+        low=number(one.interval.low, 4),
+        high=number(one.interval.high, 4),
+        direction=texts(f"figure.{one.direction}"),
     )
 
 
-def distribution_caption(report: RunReport, subject: str, group: str) -> str:
+def distribution_caption(report: RunReport, subject: str, group: str, texts: Texts) -> str:
     """Caption of a distribution; a group that is not the first one is named."""
-    where = "" if group == report.groups[0].name else f", {plain(group)}"
-    return f"{plain(subject)}{where}: distribution of r over {report.targets}."
+    names = [subject] if group == report.groups[0].name else [subject, group]
+    where = texts("separator.comma").join(map(plain, names))
+    return texts("figures.distribution", subject=where, targets=texts.told(report.targets))
 
 
-def story_caption(one: Difference) -> str:
+def story_caption(one: Difference, texts: Texts) -> str:
     """Caption of the stories one by one."""
-    return (
-        f"Mean r of each story by itself: {plain(one.arm)} (filled) and the reference arm "
-        f"{plain(one.reference)} (hollow). The data hold all arms."
-    )
+    return texts("figures.stories", arm=plain(one.arm), reference=plain(one.reference))
 
 
-def map_caption(scores: Scores) -> str:
+def map_caption(scores: Scores, texts: Texts) -> str:
     """Caption of a map of r."""
     vertices = scores.space.vertices
     on_surface = 0 if vertices is None else int((vertices >= 0).sum())
-    return (
-        f"{plain(scores.subject)}: {on_surface:,} of {scores.space.size:,} {scores.space.kind} "
-        "lie on the surface."
+    return texts(
+        "maps.caption",
+        subject=plain(scores.subject),
+        n=f"{on_surface:,}",
+        size=f"{scores.space.size:,}",
+        targets=texts.told(scores.space.kind),
     )
 
 
-def map_words(result: Result, limits: tuple[float, float]) -> str:
+def map_words(result: Result, limits: tuple[float, float], texts: Texts) -> str:
     """What a map of r shows, for those who cannot see it."""
     scores = result.scores
-    return (
-        f"Cortex map of r in {plain(scores.subject)}, {plain(scores.arm)}: lateral and medial "
-        f"views of both hemispheres, mean r {number(result.summary.mean)} over "
-        f"{scores.space.size:,} {scores.space.kind}, colours from {number(limits[0], 2)} to "
-        f"{number(limits[1], 2)}."
+    return texts(
+        "maps.words",
+        subject=plain(scores.subject),
+        arm=plain(scores.arm),
+        mean=number(result.summary.mean),
+        size=f"{scores.space.size:,}",
+        targets=texts.told(scores.space.kind),
+        low=number(limits[0], 2),
+        high=number(limits[1], 2),
     )
 
 
-def difference_map_note(report: RunReport) -> str:
+def difference_map_note(report: RunReport, texts: Texts) -> str:
     """What all maps of differences are; empty where the report has no difference."""
     if not report.compared:
         return ""
     first = report.compared[0]
-    return (
-        f"An arm less {plain(first.reference)}, target by target, on the same stories. A line "
-        "surrounds places where at least half of the targets differ significantly: paired test of "
-        "each target by its spread between stories (between blocks of rows where stories are fewer "
-        f"than 8), two-sided, false discoveries at most {first.q_bound:g} by Benjamini-Hochberg."
-    )
+    reference, bound = plain(first.reference), f"{first.q_bound:g}"
+    return texts("maps.difference_note", reference=reference, bound=bound)
 
 
-def difference_map_caption(one: Difference) -> str:
+def difference_map_caption(one: Difference, texts: Texts) -> str:
     """Caption of a map of differences."""
     better, worse, tested = significant_counts(one)
-    return (
-        f"{plain(one.subject)}, {plain(one.arm)} less {plain(one.reference)}: {better:,} of "
-        f"{tested:,} targets are significantly better, {worse:,} worse."
+    return texts(
+        "maps.difference_caption",
+        subject=plain(one.subject),
+        arm=plain(one.arm),
+        reference=plain(one.reference),
+        better=f"{better:,}",
+        tested=f"{tested:,}",
+        worse=f"{worse:,}",
     )
 
 
-def difference_map_words(one: Difference, top: float) -> str:
+def difference_map_words(one: Difference, top: float, texts: Texts) -> str:
     """What a map of differences shows, for those who cannot see it."""
-    return (
-        "Cortex map of a difference in r, lateral and medial views of both hemispheres. "
-        f"{difference_map_caption(one)} Mean difference {number(one.mean, 4)}, colours from "
-        f"{number(-top)} (blue) over 0 (white) to {number(top)} (red); significant places are "
-        "outlined."
+    return texts(
+        "maps.difference_words",
+        caption=difference_map_caption(one, texts),
+        mean=number(one.mean, 4),
+        low=number(-top),
+        high=number(top),
     )
 
 

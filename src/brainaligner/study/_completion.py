@@ -19,6 +19,7 @@ READERS = ("alice2016", "folder", "lebel2023", "lebel2023-pcs")
 DATASETS = ("lebel2023",)
 COPIES = ("float32", "float16", "parcels")
 CONTENTS = ("responses", "textgrids", "surfaces", "repeats")
+LANGUAGES = ("en", "ja")
 _DEVICES = ("cpu", "cuda", "mps")
 _RUN = "run.json"
 
@@ -47,6 +48,11 @@ def runs_and_studies(incomplete: str) -> list[str]:
 def devices(incomplete: str) -> list[str]:
     """Kinds of torch devices."""
     return _beginning(incomplete, _DEVICES)
+
+
+def languages(incomplete: str) -> list[str]:
+    """Languages of the page."""
+    return _beginning(incomplete, LANGUAGES)
 
 
 def readers(incomplete: str) -> list[str]:

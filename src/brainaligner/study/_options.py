@@ -11,7 +11,7 @@ from brainaligner.core import InputError, unknown_name
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where and on what a study runs. Never part of an artifact's key.
+    """Where and on what a study runs. Never part of an artifact's key, but for `language`.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ class RunOptions:
         CPU's caches, a GPU takes more.
     target_block : int
         Voxels fitted at a time: bounds the memory of the ridge.
+    language : str
+        Of the page: key of `brainaligner.report.LANGUAGES`. Only the page's artifact knows it.
     """
 
     out: Path
@@ -36,8 +38,10 @@ class RunOptions:
     threads: int | None = None
     batch_tokens: int = 4_096
     target_block: int = 8_192
+    language: str = "en"
 
     def __post_init__(self) -> None:
+        check_language(self.language)
         for name in ("threads", "batch_tokens", "target_block"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -73,6 +77,19 @@ class RunOptions:
             raise unknown_name("--device", "device", self.device, names)
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+
+
+def check_language(language: str) -> None:
+    """Refuse a language that no page can be written in.
+
+    Raises
+    ------
+    InputError
+    """
+    from brainaligner.report import LANGUAGES
+
+    if language not in LANGUAGES:
+        raise unknown_name("--language", "language", language, LANGUAGES)
 
 
 def devices() -> tuple[str, ...]:

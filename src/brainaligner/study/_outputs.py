@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from brainaligner.core import array_digest
-from brainaligner.report import RunReport, regions_tsv, render_page, table_tsv
+from brainaligner.report import RunReport, regions_tsv, table_tsv
 from brainaligner.study._audit_words import audit_record
 from brainaligner.study._ceilings import MEASURES
 from brainaligner.study._contrasts import contrast_record
@@ -22,6 +22,7 @@ from brainaligner.study._foresight import foresight_record, foresight_tables
 from brainaligner.study._judged import Looks
 from brainaligner.study._ledger import looks_words, openings_words
 from brainaligner.study._methods import study_methods
+from brainaligner.study._page_record import PAGE_CONTENT, PageContent, page_arrays
 from brainaligner.study._plan import Plan
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._record import run_record, without_nan
@@ -42,7 +43,7 @@ from brainaligner.study._trace import recipe_notes
 VERSION = 6
 FILES = (
     *("study.yaml", "scores.npz", P_VALUES, "table.tsv", SIGNIFICANCE, "regions.tsv"),
-    *("report.html", "run.json", "methods.md"),
+    *("report.html", PAGE_CONTENT, "run.json", "methods.md"),
 )
 
 
@@ -54,6 +55,7 @@ def write_outputs(
     *,
     store: Store,
     folder: Path,
+    language: str = "en",
 ) -> None:
     """Make the report (once for each content) and put its files into the run's folder.
 
@@ -69,10 +71,18 @@ def write_outputs(
     folder : Path
         The run's folder. Files that would not change are left alone; a table of regions
         that another run left goes where there are none.
+    language : str
+        Of the page; all other files are in English.
     """
-    recipe = _report_recipe(plan.prepared, fitted, ceilings, looks)
+    recipe = _report_recipe(plan.prepared, fitted, ceilings, looks, language)
     write = partial(
-        _write_files, plan=plan, fitted=fitted, ceilings=ceilings, looks=looks, store=store
+        _write_files,
+        plan=plan,
+        fitted=fitted,
+        ceilings=ceilings,
+        looks=looks,
+        store=store,
+        language=language,
     )
     made = store.ensure(recipe, write)
     for name in FILES:
@@ -85,8 +95,11 @@ def write_outputs(
             replace_file(target, content)
 
 
-def _report_recipe(prepared: Prepared, fitted: Fitted, ceilings: Ceilings, looks: Looks) -> Recipe:
+def _report_recipe(
+    prepared: Prepared, fitted: Fitted, ceilings: Ceilings, looks: Looks, language: str
+) -> Recipe:
     settings = {
+        "language": language,
         "study": plain(prepared.config),
         "findings": plain(known_findings(prepared)),
         "spaces": _places(prepared),
@@ -124,7 +137,13 @@ def _places(prepared: Prepared) -> dict[str, list[object]]:
 
 
 def _write_files(
-    folder: Path, plan: Plan, fitted: Fitted, ceilings: Ceilings, looks: Looks, store: Store
+    folder: Path,
+    plan: Plan,
+    fitted: Fitted,
+    ceilings: Ceilings,
+    looks: Looks,
+    store: Store,
+    language: str,
 ) -> None:
     prepared, audit = plan.prepared, looks.audit
     report = run_report(plan, fitted, ceilings, audit)
@@ -156,11 +175,14 @@ def _write_files(
         for scores, _ in fit.scores.results
     }
     stamp = {"NOT VALID": np.array(audit.reason)} if audit.faults else {}
-    write_npz(folder / "scores.npz", arrays | _ceiling_arrays(ceilings) | stamp)
+    arrays |= _ceiling_arrays(ceilings) | stamp
+    write_npz(folder / "scores.npz", arrays)
+    content = PageContent(report, more)
+    write_npz(folder / PAGE_CONTENT, page_arrays(content, arrays))
     if fitted.significance:
         save_significances(folder / P_VALUES, fitted.significance)
     texts = {
-        "report.html": render_page(report, more=more),
+        "report.html": content.html(language),
         "table.tsv": table_tsv(report),
         SIGNIFICANCE: tested.tsv,
         "regions.tsv": regions_tsv(report),

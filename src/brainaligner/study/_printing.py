@@ -100,6 +100,16 @@ StoreBeside = Annotated[
     Path | None,
     typer.Option("--out", help="Folder that holds the store; default: the folder beside."),
 ]
+Language = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        envvar="BRAINALIGNER_LANGUAGE",
+        metavar="LANG",
+        help="Language of the page: en (English) or ja (Japanese).",
+        autocompletion=complete.languages,
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as one JSON document for programs.")
 ]

@@ -127,7 +127,7 @@ def _other_run(folder: Path) -> str:
 
 
 def damaged_record(path: Path, fault: str) -> InputError:
-    """The error for a run.json that is not what a run writes."""
+    """What to say of a damaged file of a run: a run writes it anew."""
     return InputError(
         str(path),
         got=f"a damaged file ({fault})",

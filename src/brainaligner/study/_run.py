@@ -118,7 +118,15 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         judgements = in_order((*before, *after, *audited))
         looked_at = Looks(judgements, tables, audit, seen_by(plan, store), looks_at(plan, store))
         with clock.making("report"):
-            write_outputs(plan, fitted, ceilings, looked_at, store=store, folder=folder)
+            write_outputs(
+                plan,
+                fitted,
+                ceilings,
+                looked_at,
+                store=store,
+                folder=folder,
+                language=options.language,
+            )
         reporter.line(clock.summary())
         reporter.line(f"results: {folder}")
     return folder

@@ -19,6 +19,7 @@ from brainaligner.study._printing import (
     Data,
     Device,
     FinishedRun,
+    Language,
     Out,
     Set,
     Study,
@@ -75,6 +76,7 @@ def run(
             "--cluster", metavar="FILE", help="Run on many workers or a queue (docs/cluster.md)."
         ),
     ] = None,
+    language: Language = "en",
     as_json: AsJson = False,
 ) -> None:
     """Run a study: tuned models, features, ridge, scores, table and page.
@@ -84,7 +86,7 @@ def run(
     """
     from brainaligner.study._options import RunOptions
 
-    options = RunOptions(out, data, device, threads, batch_tokens, target_block)
+    options = RunOptions(out, data, device, threads, batch_tokens, target_block, language)
     changes = [*(overrides or []), *(["nulls=true"] if nulls else [])]
     if confirm:
         _check_confirm(validation=validation, cluster=cluster is not None, plan=plan)
@@ -150,12 +152,13 @@ def demo(
     device: Device = "cpu",
     threads: Threads = None,
     plan: Plan = False,
+    language: Language = "en",
     as_json: AsJson = False,
 ) -> None:
     """Run the packaged demo: SIMULATED listeners, the real loader and language model."""
     from brainaligner.study._options import RunOptions
 
-    options = RunOptions(out, None, device, threads)
+    options = RunOptions(out, None, device, threads, language=language)
     if plan:
         _show_plan("demo", options, [], {}, validation=False, as_json=as_json)
     else:
