@@ -15,10 +15,16 @@ import pytest
 import yaml
 from gallery_recordings import Recordings
 
-from brainaligner.report import _page
+from brainaligner.report import _drawings
 from brainaligner.study import RunOptions, load_study, run_study
 
-FIGURES = ("arm_figure", "r_distribution_figure")
+FIGURES = (
+    "arm_figure",
+    "curve_figure",
+    "difference_figure",
+    "r_distribution_figure",
+    "story_figure",
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def without_figures() -> Iterator[None]:
     """Leave figures out of pages: they take half of the time of such a small study."""
     with pytest.MonkeyPatch.context() as patch:
         for figure in FIGURES:
-            patch.setattr(_page, figure, lambda *_: "<svg></svg>")
+            patch.setattr(_drawings, figure, lambda *_, **__: "<svg></svg>")
         yield
 
 
