@@ -232,6 +232,31 @@ def test_a_worker_that_ended_is_started_again(
         assert client.cluster.workers[name] is not nanny
 
 
+@pytest.mark.parametrize(("retries", "opened"), [(2, True), (1, False)])
+def test_workers_that_die_as_they_begin_are_tried_again(
+    retries: int, opened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import distributed
+
+    tries = []
+
+    def opening(**asked: Any) -> str:
+        tries.append(asked["workers"])
+        if len(tries) < 3:
+            raise RuntimeError("Nanny failed to start.")
+        return "cluster"
+
+    monkeypatch.setattr(distributed, "SpecCluster", opening)
+    local = read_cluster(_cluster(tmp_path, f"{TWO}retries: {retries}\n"))
+    specs = worker_specs(local)
+    if opened:
+        assert _cluster_start._opened(local, specs) == "cluster"
+    else:
+        with pytest.raises(_cluster_start.ClusterError, match="died as they began, 2 times"):
+            _cluster_start._opened(local, specs)
+    assert tries == [dict(specs)] * (retries + 1)
+
+
 def test_a_folder_of_relative_paths_serves_workers_too(
     study: Path, alone: Path, tmp_path: Path
 ) -> None:

@@ -11,10 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from brainaligner.core import BrainAlignerError
 from brainaligner.study._cluster_config import ClusterConfig
 from brainaligner.study._cluster_jobs import need_dask
-from brainaligner.study._cluster_start import cluster_client
+from brainaligner.study._cluster_start import ClusterError, cluster_client
 from brainaligner.study._cluster_worker import REST, Order, make_unit
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._files import study_yaml
@@ -24,10 +23,6 @@ from brainaligner.study._progress import Reporter, reporting
 from brainaligner.study._run import lay_out_study
 from brainaligner.study._units import Unit, study_units
 from brainaligner.study._validation import scored_plan
-
-
-class ClusterError(BrainAlignerError):
-    """The cluster was lost, or lost too many workers; what is finished stays in the store."""
 
 
 def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterConfig) -> Path:

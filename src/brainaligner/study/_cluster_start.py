@@ -8,12 +8,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from brainaligner.core import InputError
+from brainaligner.core import BrainAlignerError, InputError
 from brainaligner.study._cluster_config import ClusterConfig
 from brainaligner.study._cluster_jobs import worker_specs
 from brainaligner.study._progress import Reporter
 
 _REFILL_S = 15.0
+
+
+class ClusterError(BrainAlignerError):
+    """The cluster was lost, or lost too many workers; what is finished stays in the store."""
 
 
 @contextmanager
@@ -68,15 +72,8 @@ def _connected(cluster: ClusterConfig) -> Iterator[tuple[Any, dict[str, int]]]:
 
 @contextmanager
 def _started(cluster: ClusterConfig) -> Iterator[Any]:
-    from distributed import SpecCluster
-
     specs = worker_specs(cluster)
-    with SpecCluster(
-        workers=specs,
-        scheduler=_scheduler(cluster),
-        name="brainaligner",
-        silence_logs=logging.ERROR,
-    ) as started:
+    with _opened(cluster, specs) as started:
         done = threading.Event()
         watch = threading.Thread(target=_refill, args=(started, specs, done), daemon=True)
         watch.start()
@@ -85,6 +82,28 @@ def _started(cluster: ClusterConfig) -> Iterator[Any]:
         finally:
             done.set()
             watch.join()
+
+
+def _opened(cluster: ClusterConfig, specs: Mapping[str, Any]) -> Any:
+    """Open a cluster, again where a worker dies before it has said its name."""
+    from distributed import SpecCluster
+
+    left = cluster.retries
+    while True:
+        try:
+            return SpecCluster(
+                workers=dict(specs),
+                scheduler=_scheduler(cluster),
+                name="brainaligner",
+                silence_logs=logging.ERROR,
+            )
+        except RuntimeError as error:
+            if not left:
+                raise ClusterError(
+                    f"cluster: workers died as they began, {cluster.retries + 1} times ({error}) "
+                    "Is there memory for them? The same command tries again."
+                ) from None
+            left -= 1
 
 
 def _refill(started: Any, specs: Mapping[str, Any], done: threading.Event) -> None:
