@@ -75,7 +75,7 @@ def test_the_study_file_sets_the_margin(
         (("--arms", "first", "second", "--cut", "-1"), "0 or more"),
         (("--arms", "first", "second", "--cut", "40"), "rows"),
         (("--arms", "first", "second", "--data", "nowhere"), "nowhere"),
-        (("--arms", "first", "second", "--out", "elsewhere"), "Run the study again"),
+        (("--arms", "first", "second", "--out", "elsewhere"), "the store that the run was made in"),
     ],
 )
 def test_bad_requests_are_refused(
