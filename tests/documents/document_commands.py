@@ -39,6 +39,7 @@ READ: dict[str, str] = {
     "brainaligner page runs/baseline --language ja --pdf": BROWSER,
     "brainaligner run prediction": HOURS,
     "brainaligner run prediction-ideas": HOURS,
+    "brainaligner run prediction-others": HOURS,
     "brainaligner run linear-frontier": HOURS,
     "brainaligner run report-table1": VOXELS,
     "brainaligner run baseline --data FOLDER --device cuda": "wants a GPU",
