@@ -77,11 +77,11 @@ def test_what_is_long_is_announced_with_what_comes_after(turned: Turned) -> None
     lines: list[str] = []
     clock = StageClock(PlainReporter(lines.append))
     stages = [
-        PricedStage("features", "a", False, 1e3, 0, 0),
-        PricedStage("tuning", "b", False, 2e5, 0, 0),
-        PricedStage("tuning", "c", False, 4e5, 0, 0),
-        PricedStage("tuning", "d", True, 9e9, 0, 0),
-        PricedStage("readout", "e", False, 4e4, 0, 0),
+        PricedStage("features", "a", False, 1e3, 0.0, 0.0),
+        PricedStage("tuning", "b", False, 2e5, 0.0, 0.0),
+        PricedStage("tuning", "c", False, 4e5, 0.0, 0.0),
+        PricedStage("tuning", "d", True, 9e9, 0.0, 0.0),
+        PricedStage("readout", "e", False, 4e4, 0.0, 0.0),
     ]
     clock.expect(stages, 1e3)
     for kind in ("features", "tuning", "tuning", "readout"):
@@ -98,7 +98,7 @@ def test_what_is_long_is_announced_with_what_comes_after(turned: Turned) -> None
 def test_what_is_short_is_not_announced(turned: Turned) -> None:
     lines: list[str] = []
     StageClock(PlainReporter(lines.append)).expect(
-        [PricedStage("features", "a", False, 29e3, 0, 0)], 1e3
+        [PricedStage("features", "a", False, 29e3, 0.0, 0.0)], 1e3
     )
     assert lines == []
 
