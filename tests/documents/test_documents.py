@@ -213,6 +213,10 @@ def test_a_command_that_is_wrong_does_not_parse(line: list[str]) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_a_command_that_is_right_parses() -> None:
-    for line in (["studies"], ["data", "check", "FOLDER"], ["run", "x", "--threads", "2"]):
-        parse(line)
+@pytest.mark.parametrize(
+    "line", [["studies"], ["data", "check", "FOLDER"], ["run", "x", "--threads", "2"]]
+)
+def test_a_command_that_is_right_parses_and_no_longer_with_a_slip(line: list[str]) -> None:
+    parse(line)
+    with pytest.raises(WrongCommandError):
+        parse([*line, "--slip"])

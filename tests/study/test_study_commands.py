@@ -449,9 +449,12 @@ def test_the_dotted_keys_offered_are_those_of_the_file(
     monkeypatch.setenv("COMP_WORDS", f"brainaligner run {places['study']} --set ")
     monkeypatch.delenv("_TYPER_COMPLETE_ARGS", raising=False)
     study = yaml.safe_load(places["study"].read_text(encoding="utf-8"))
-    for key in _completion.settings(""):
+    offered = _completion.settings("")
+    assert offered
+    for key in offered:
         place = study
         for part in key.removesuffix("=").split("."):
+            assert part in place, key
             place = place[part]
 
 
