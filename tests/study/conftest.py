@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from study_trees import (
     Cli,
     Outcome,
     StudyFile,
+    contents,
     merged,
     run_process,
     save_checkpoint,
@@ -71,13 +73,17 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture(scope="session")
-def finished(checkpoint: Path, sound_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(
+    checkpoint: Path, sound_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """The output folder of the tiny study, finished in a process of its own; to be copied."""
     folder = tmp_path_factory.mktemp("finished")
     study = save_study(folder / "study.yaml", tiny_study(checkpoint, sound_data))
     done = run_process("run", study, "--out", folder / "out", "--threads", "1")
     assert done.code == 0, done.err
-    return folder / "out"
+    before = contents(folder / "out")
+    yield folder / "out"
+    assert contents(folder / "out") == before, "a test changed what all tests share"
 
 
 @pytest.fixture

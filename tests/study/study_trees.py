@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -156,6 +157,15 @@ def save_study(path: Path, study: dict[str, Any]) -> Path:
     """Write a study file."""
     path.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     return path
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Digest of every file below a folder, by path relative to it; locks do not count."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".lock"
+    }
 
 
 def artifacts(out: Path) -> dict[str, int]:
