@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from made_reports import made_report
+from made_reports import SUBJECTS, made_flatmap, made_report
 
 from brainaligner.report import RunReport, render_page
 
@@ -19,8 +19,8 @@ def components() -> RunReport:
 
 @pytest.fixture(scope="session")
 def voxels() -> RunReport:
-    """Simulated voxels that lie on the cortex."""
-    return made_report("voxels", 9000)
+    """Simulated voxels that lie on the cortex; one subject has a flatmap."""
+    return replace(made_report("voxels", 9000), flatmaps={SUBJECTS[1]: made_flatmap(9000)})
 
 
 @pytest.fixture(scope="session")

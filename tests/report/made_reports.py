@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from brainaligner.core import Scores, Space, StoryGroup
 from brainaligner.evaluation import QUANTILES, Diagnostic, Finding, Interval, Summary
 from brainaligner.report import (
     Curve,
     Difference,
+    Flatmap,
+    FlatPixels,
     Line,
     Result,
     RunReport,
@@ -106,6 +109,16 @@ def made_space(kind: str, n_targets: int) -> Space:
     upper = np.flatnonzero(fsaverage5_coordinates()[:, 2] > -15)
     vertices = np.where(rng.random(n_targets) < 0.1, -1, rng.choice(upper, n_targets))
     return Space(kind, n_targets, vertices=vertices.astype(np.int32))
+
+
+def made_flatmap(n_targets: int) -> Flatmap:
+    """Two round halves of cortex, of which each pixel shows one target."""
+    y, x = np.mgrid[-1:1:300j, -2.1:2.1:630j]
+    inside = (np.abs(x) - 1.05) ** 2 + y**2 < 1
+    n_pixels = int(inside.sum())
+    shown = np.arange(n_pixels) * n_targets // n_pixels
+    weights = csr_array((np.ones(n_pixels), (np.arange(n_pixels), shown)), (n_pixels, n_targets))
+    return Flatmap(FlatPixels(inside, weights), "two circles", "c3" * 16)
 
 
 def made_scores(space: Space, arm: str, subject: str, group: StoryGroup, cut: int) -> Scores:

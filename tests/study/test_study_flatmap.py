@@ -134,6 +134,7 @@ def test_scores_of_a_run_become_flatmaps(
     anatomy = ("--set", "dataset.simulation.anatomy=true")
     done = cli("run", study, "--out", tmp_path / "out", *anatomy)
     assert done.code == 0, done.err
+    _assert_flat_page(cli, study, tmp_path / "out", anatomy)
     (inside,) = (tmp_path / "out" / "store").rglob("flat_lh.gii")
     same = sound_tree / DATABASE / "SIM01/surfaces/flat_lh.gii"
     assert inside.read_bytes() == same.read_bytes()
@@ -150,6 +151,39 @@ def test_scores_of_a_run_become_flatmaps(
     with Image.open(maps / names[0]) as image:
         assert image.text["Title"] == "SIMULATED DATA: first/SIM01/test/cut0"
     assert "SIM01: flatmap of the subject's flat surfaces; not by pycortex" in done.out
+
+
+def _assert_flat_page(cli: Cli, study: Path, out: Path, anatomy: tuple[str, str]) -> None:
+    """The page shows flatmaps, also when it is made again without the data."""
+    run, made = out / "tiny", sorted((out / "store" / "flatmap").glob("*/pixels.npz"))
+    assert len(made) == 2
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "Drawn on the subject&#39;s own cortex" in page
+    assert page.count(">left hemisphere<") == 2  # of two listeners; one arm has no difference
+    assert "fsaverage5 surface" not in page
+    times = [path.stat().st_mtime_ns for path in made]
+    assert cli("run", study, "--out", out, *anatomy).code == 0
+    assert [path.stat().st_mtime_ns for path in made] == times
+    assert (run / "report.html").read_text(encoding="utf-8") == page
+    assert cli("page", run, "--language", "ja", "--to", out / "ja.html").code == 0
+    assert (out / "ja.html").read_text(encoding="utf-8").count(">左半球<") == 2
+
+
+@pytest.mark.usefixtures("without_pycortex")
+def test_surfaces_that_cannot_be_laid_out_cost_a_map_and_no_run(
+    cli: Cli, study: Path, tree: Path, tmp_path: Path
+) -> None:
+    flat = tree / DATABASE / "SIM01/surfaces/flat_lh.gii"
+    flat.write_bytes(flat.read_bytes()[:200])
+    real = ("--set", "dataset.reader=lebel2023", "--set", "dataset.simulation=null")
+    done = cli("run", study, "--out", tmp_path / "out", *real, "--data", tree)
+    assert done.code == 0, done.err
+    log = (tmp_path / "out/tiny/log.txt").read_text(encoding="utf-8")
+    assert "SIM01: no flatmap by flat: " in log
+    assert "flat_lh.gii" in log
+    page = (tmp_path / "out/tiny/report.html").read_text(encoding="utf-8")
+    assert "SIM02: Drawn on the subject&#39;s own cortex" in page
+    assert "SIM01: Drawn on the inflated fsaverage5" in page
 
 
 # -------------------------------------------------------------------------- its roads

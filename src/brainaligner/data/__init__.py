@@ -18,6 +18,7 @@ from brainaligner.data._fetch_source import (
     url_forms,
     with_anatomy,
 )
+from brainaligner.data._files import file_digest
 from brainaligner.data._fsaverage import (
     fsaverage5_vertices,
     missing_for_fsaverage5,
@@ -83,6 +84,7 @@ __all__ = [
     "convert_to_parcels",
     "coverage_report",
     "fetch_files",
+    "file_digest",
     "fsaverage5_vertices",
     "holds_timed_words",
     "missing_for_fsaverage5",

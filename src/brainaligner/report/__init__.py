@@ -6,12 +6,13 @@ from brainaligner.report._cortex import cortex_figure, no_map_reason
 from brainaligner.report._curves import curve_figure
 from brainaligner.report._diagnostic_rows import DiagnosticRow, diagnostic_rows, verdict_counts
 from brainaligner.report._difference_figures import difference_figure, story_figure
-from brainaligner.report._figure_inputs import Curve, Difference, Line
+from brainaligner.report._figure_inputs import Curve, Difference, Flatmap, Line
 from brainaligner.report._figures import arm_figure, r_distribution_figure
 from brainaligner.report._flat_pixels import FlatHemisphere, FlatPixels, flat_pixels
 from brainaligner.report._inputs import ABOUT_NEEDED, NOT_VALID, Result, RunReport
 from brainaligner.report._listeners import listener_table
-from brainaligner.report._maps import MapSettings, flatmap_image, fsaverage5_image, map_limits
+from brainaligner.report._map_settings import MapLetters, MapSettings
+from brainaligner.report._maps import flatmap_image, fsaverage5_image, map_limits
 from brainaligner.report._mesh import (
     CortexMesh,
     cortex_mesh,
@@ -49,7 +50,9 @@ __all__ = [
     "Difference",
     "FlatHemisphere",
     "FlatPixels",
+    "Flatmap",
     "Line",
+    "MapLetters",
     "MapSettings",
     "ModelCard",
     "PublishedLayout",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from brainaligner.core import InputError, Space
+from brainaligner.report._layers import as_picture, webp_address
+from brainaligner.report._map_settings import MapSettings
 from brainaligner.report._mesh import HALF, Hemisphere, hemispheres, on_vertices
-from brainaligner.report._svg import INK, any_script
+from brainaligner.report._svg import INK
 from brainaligner.report._words import plain
 
 if TYPE_CHECKING:
@@ -19,14 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-QUALITY = 92  # of WebP: a fifth of a PNG's size, and no difference that an eye could see
-# (hemisphere, side that faces the reader: -1 left, 1 right, name), in reading order
-VIEWS = (
-    (0, -1, "left lateral"),
-    (1, 1, "right lateral"),
-    (0, 1, "left medial"),
-    (1, -1, "right medial"),
-)
+# (hemisphere, side that faces the reader: -1 left, 1 right), in reading order
+VIEWS = ((0, -1), (1, 1), (0, 1), (1, -1))
 
 
 def no_map_reason(space: Space) -> str | None:
@@ -85,6 +79,26 @@ def cortex_figure(
     InputError
         If `values` or `outlined` do not fit the space, or `limits` are not ascending.
     """
+    settings = MapSettings(label, colour_limits(values) if limits is None else limits)
+    figure = cortex_canvas(space, values, title=title, settings=settings, outlined=outlined)
+    return None if figure is None else webp_address(figure)
+
+
+def cortex_canvas(
+    space: Space,
+    values: Float[np.ndarray, "target"],
+    *,
+    title: str,
+    settings: MapSettings,
+    outlined: Bool[np.ndarray, "target"] | None = None,
+) -> Figure | None:
+    """Paint as `cortex_figure` does, and return the figure itself.
+
+    Raises
+    ------
+    InputError
+        If `values` or `outlined` do not fit the space.
+    """
     shapes = {values.shape} if outlined is None else {values.shape, outlined.shape}
     if shapes != {(space.size,)}:
         raise InputError(
@@ -95,26 +109,10 @@ def cortex_figure(
         )
     if space.vertices is None or no_map_reason(space) is not None:
         return None
-    painted = on_vertices(space.vertices, values)
-    low, high = colour_limits(values) if limits is None else limits
-    if not low < high:
-        raise InputError(
-            "cortex map, limits",
-            got=f"({low}, {high})",
-            wanted="two ascending numbers",
-            do="Leave them out to have them chosen.",
-        )
     within = None
     if outlined is not None:
         within = on_vertices(space.vertices, outlined.astype(np.float64)) >= 0.5
-    colour_map = "RdBu_r" if low < 0 < high else "viridis"
-    figure = surface_figure(
-        painted, plain(title), (low, high), label=label, colour_map=colour_map, outlined=within
-    )
-    buffer = io.BytesIO()
-    with any_script():
-        figure.savefig(buffer, format="webp", pil_kwargs={"quality": QUALITY})
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return surface_figure(on_vertices(space.vertices, values), title, settings, outlined=within)
 
 
 def colour_limits(*values: Float[np.ndarray, "_"]) -> tuple[float, float]:
@@ -127,10 +125,8 @@ def colour_limits(*values: Float[np.ndarray, "_"]) -> tuple[float, float]:
 def surface_figure(
     painted: Float[np.ndarray, "vertex"],
     title: str,
-    limits: tuple[float, float],
+    settings: MapSettings,
     *,
-    label: str = "Pearson r",
-    colour_map: str = "viridis",
     outlined: Bool[np.ndarray, "vertex"] | None = None,
 ) -> Figure:
     """Draw four views of painted vertices, and a colour bar that says what it is."""
@@ -139,22 +135,23 @@ def surface_figure(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.8, 4.3), dpi=150, facecolor="white")
-    colours = ScalarMappable(Normalize(*limits), colour_map)
+    colours = ScalarMappable(Normalize(*settings.limits), settings.colour_map)
     figure.text(
-        0.5, 0.965, title, ha="center", va="center", color=INK, fontsize=10, parse_math=False
+        0.5, 0.965, plain(title), ha="center", va="center", color=INK, fontsize=10, parse_math=False
     )
-    for place, (half, side, name) in enumerate(VIEWS):
+    for place, ((half, side), name) in enumerate(zip(VIEWS, settings.letters.views, strict=True)):
         left, bottom = 0.01 + 0.5 * (place % 2), 0.545 - 0.4 * (place // 2)
         axes = figure.add_axes((left, bottom, 0.48, 0.35))
+        as_picture(axes)
         vertices = slice(half * HALF, (half + 1) * HALF)
         _draw_view(axes, hemispheres()[half], painted[vertices], side, colours)
         if outlined is not None:
             _draw_outline(axes, hemispheres()[half], outlined[vertices], side)
-        axes.set_title(name, fontsize=8, color=INK, pad=3)
+        axes.set_title(plain(name), fontsize=8, color=INK, pad=3, parse_math=False)
     bar = figure.add_axes((0.25, 0.1, 0.5, 0.022))
     figure.colorbar(colours, cax=bar, orientation="horizontal", extend="both")
     bar.tick_params(labelsize=8, colors=INK)
-    bar.set_xlabel(label, fontsize=8, color=INK, labelpad=1, parse_math=False)
+    bar.set_xlabel(plain(settings.label), fontsize=8, color=INK, labelpad=1, parse_math=False)
     return figure
 
 

@@ -46,15 +46,13 @@ class Drawing:
     name : str
         What it is, in English; names the file of its data.
     picture : str
-        An ``<svg>`` element, or the address of an image.
+        An ``<svg>`` element, which holds words for those who cannot see it.
     caption : str
         Markup where a part may be in another language than the page.
     data : str
         Tab-separated values.
     keys : tuple of str
         Of the artifacts that it is drawn from.
-    alternative : str
-        Words for an image; an ``<svg>`` element holds its own.
     """
 
     name: str
@@ -62,7 +60,6 @@ class Drawing:
     caption: str
     data: str
     keys: tuple[str, ...] = ()
-    alternative: str = ""
 
     @property
     def file_name(self) -> str:

@@ -135,5 +135,13 @@ def map_data(space: Space, columns: Mapping[str, Float[np.ndarray, "target"]]) -
     return "\n".join(lines) + "\n"
 
 
+def target_data(columns: Mapping[str, Float[np.ndarray, "target"]]) -> str:
+    """Values of all targets in the dataset's order; what has no value is empty."""
+    lines = ["\t".join(columns)]
+    for row in np.column_stack([*columns.values()]):
+        lines.append("\t".join(f"{v:.{DECIMALS}f}" if np.isfinite(v) else "" for v in row))
+    return "\n".join(lines) + "\n"
+
+
 def _tsv(rows: Iterator[Mapping[str, object]]) -> str:
     return tsv_text([exact_cells(row) for row in rows])

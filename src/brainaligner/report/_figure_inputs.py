@@ -10,6 +10,7 @@ from jaxtyping import Float64
 
 from brainaligner.core import InputError, frozen_array
 from brainaligner.evaluation import Interval
+from brainaligner.report._flat_pixels import FlatPixels
 
 
 @dataclass(frozen=True)
@@ -142,3 +143,21 @@ class Difference:
         if self.interval.low > 0:
             return "better"
         return "worse" if self.interval.high < 0 else "undecided"
+
+
+@dataclass(frozen=True, eq=False)
+class Flatmap:
+    """The cut and flattened cortex of a subject, to paint values on.
+
+    Parameters
+    ----------
+    pixels : FlatPixels
+    how : str
+        By what it was laid out.
+    key : str
+        Of the artifact.
+    """
+
+    pixels: FlatPixels
+    how: str
+    key: str = ""

@@ -92,6 +92,11 @@ class FlatPixels:
         drawn[self.inside] = means
         return drawn
 
+    def covered(self, values: Float[np.ndarray, "target"]) -> float:
+        """Share of the cortex that shows a value."""
+        shown = np.isfinite(self.picture(values)).sum()
+        return float(shown / max(1, np.count_nonzero(self.inside)))
+
 
 def flat_pixels(
     left: FlatHemisphere, right: FlatHemisphere, *, n_targets: int, height: int = HEIGHT

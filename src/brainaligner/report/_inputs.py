@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from brainaligner.core import InputError, Scores, StoryGroup
 from brainaligner.evaluation import CeilingSummary, Diagnostic, Finding, RegionScore, Summary
-from brainaligner.report._figure_inputs import Curve, Difference
+from brainaligner.report._figure_inputs import Curve, Difference, Flatmap
 from brainaligner.report._trace import RecipeNote
 
 NOT_VALID = "NOT VALID"
@@ -110,12 +110,14 @@ class RunReport:
     differences : tuple of Difference
         Arms less one reference arm, on the group and cut that figures show.
     curves : tuple of Curve
+    flatmaps : mapping of subject to Flatmap
+        Of subjects without one, maps are drawn on fsaverage5.
 
     Raises
     ------
     InputError
         If there is no result, one stands twice, a label differs, a group's name stands for
-        two kinds of story, or `about` lacks an entry.
+        two kinds of story, `about` lacks an entry, or a flatmap is of other targets.
     """
 
     title: str
@@ -135,6 +137,7 @@ class RunReport:
     chain: tuple[RecipeNote, ...] = ()
     differences: tuple[Difference, ...] = ()
     curves: tuple[Curve, ...] = ()
+    flatmaps: Mapping[str, Flatmap] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _refuse_missing_facts(self.about)
@@ -145,6 +148,7 @@ class RunReport:
         _refuse_strange_labels(self.results, self.label)
         _refuse_repeated_results(self.results)
         _refuse_ambiguous_groups(self.results)
+        _refuse_strange_flatmaps(self.results, self.flatmaps)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -268,4 +272,16 @@ def _refuse_ambiguous_groups(results: tuple[Result, ...]) -> None:
                 got="single and repeated presentations under one name",
                 wanted="one kind of presentation for each name",
                 do="Name the groups apart: their scores must never be averaged.",
+            )
+
+
+def _refuse_strange_flatmaps(results: tuple[Result, ...], flatmaps: Mapping[str, Flatmap]) -> None:
+    for result in results:
+        subject, size = result.scores.subject, result.scores.space.size
+        if subject in flatmaps and flatmaps[subject].pixels.n_targets != size:
+            raise InputError(
+                f"flatmap of {subject}",
+                got=f"{flatmaps[subject].pixels.n_targets} targets",
+                wanted=f"{size}, as the scores of {result.scores.arm}",
+                do="Leave it out, or lay it out for these targets.",
             )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from brainaligner.core import InputError, Space, unknown_name
+from brainaligner.core import InputError, Space
 from brainaligner.report._cortex import no_map_reason, surface_figure
 from brainaligner.report._flat_pixels import FlatPixels
+from brainaligner.report._layers import as_picture
+from brainaligner.report._map_settings import MapSettings
 from brainaligner.report._mesh import on_vertices
 from brainaligner.report._svg import INK, any_script, svg_text
 from brainaligner.report._words import plain
@@ -20,50 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("png", "svg")
 GREY = "0.82"
 WIDTH = 8.0  # inches
+DPI = 200
 MARGINS = 1.0  # inches for title and colour bar
-
-
-@dataclass(frozen=True)
-class MapSettings:
-    """How a map is drawn.
-
-    Parameters
-    ----------
-    label : str
-        What the values are; stands at the colour bar.
-    limits : (low, high)
-        Ends of the colour bar. With 0 between them colours diverge from white.
-    form : {"png", "svg"}
-
-    Raises
-    ------
-    InputError
-        If the limits are not two ascending finite numbers, or the form is unknown.
-    """
-
-    label: str
-    limits: tuple[float, float]
-    form: str = "png"
-
-    def __post_init__(self) -> None:
-        if self.form not in FORMATS:
-            raise unknown_name("map", "format", self.form, FORMATS)
-        low, high = self.limits
-        if not (np.isfinite(self.limits).all() and low < high):
-            raise InputError(
-                "map, limits",
-                got=f"({low}, {high})",
-                wanted="two ascending numbers",
-                do="Leave them out to have them chosen.",
-            )
-
-    @property
-    def colour_map(self) -> str:
-        """Name of matplotlib's colour map."""
-        return "RdBu_r" if self.limits[0] < 0 < self.limits[1] else "viridis"
 
 
 def map_limits(*values: Float[np.ndarray, "_"]) -> tuple[float, float]:
@@ -106,11 +67,10 @@ def flatmap_image(
         If there is not one value per target.
     """
     _check_size(values, pixels.n_targets)
-    drawn = pixels.picture(values)
-    figure = _flat_figure(pixels, drawn, plain(title), settings)
-    covered = np.isfinite(drawn).sum() / max(1, pixels.inside.sum())
+    figure = flat_figure(pixels, values, title=title, settings=settings)
     words = (
-        f"Flatmap of the cortex, left hemisphere on the left. {covered:.0%} of it has a value; "
+        "Flatmap of the cortex, left hemisphere on the left. "
+        f"{pixels.covered(values):.0%} of it has a value; "
         f"the rest is grey. {_value_words(values, settings)}"
     )
     return _file(figure, title, words, settings.form)
@@ -146,13 +106,7 @@ def fsaverage5_image(
             do="Run `brainaligner data place`.",
         )
     painted = on_vertices(space.vertices, values)
-    figure = surface_figure(
-        painted,
-        plain(title),
-        settings.limits,
-        label=plain(settings.label),
-        colour_map=settings.colour_map,
-    )
+    figure = surface_figure(painted, title, settings)
     words = (
         "Four views of the inflated cortex of fsaverage5; what has no value within 6 mm is "
         f"grey. {_value_words(values, settings)}"
@@ -181,31 +135,61 @@ def _value_words(values: Float[np.ndarray, "target"], settings: MapSettings) -> 
     return f"{text}, lowest {lowest:.4g}, median {middle:.4g}, highest {highest:.4g}."
 
 
-def _flat_figure(
-    pixels: FlatPixels, drawn: np.ndarray, title: str, settings: MapSettings
+def flat_figure(
+    pixels: FlatPixels,
+    values: Float[np.ndarray, "target"],
+    *,
+    title: str,
+    settings: MapSettings,
+    outlined: Bool[np.ndarray, "target"] | None = None,
+    width: float = WIDTH,
 ) -> Figure:
+    """Draw one value per target on a flatmap.
+
+    Parameters
+    ----------
+    pixels, values, title, settings
+        As `flatmap_image`.
+    outlined : bool array, shape (target,), optional
+        Targets to draw a line around: where they are at least half of what a pixel shows.
+    width : float
+        In inches.
+    """
     from matplotlib.figure import Figure
 
     rows, columns = pixels.inside.shape
-    height = WIDTH * rows / columns + MARGINS
-    figure = Figure(figsize=(WIDTH, height), dpi=200, facecolor="white")
+    height = width * rows / columns + MARGINS
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     axes = figure.add_axes((0.01, 0.62 / height, 0.98, 1 - MARGINS / height))
     axes.set_axis_off()
+    as_picture(axes)
     grey = np.where(pixels.inside, float(GREY), np.nan)
     axes.imshow(grey, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     low, high = settings.limits
     image = axes.imshow(
-        drawn, cmap=settings.colour_map, vmin=low, vmax=high, interpolation="nearest"
+        pixels.picture(values),
+        cmap=settings.colour_map,
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
     )
+    if outlined is not None:
+        _draw_outline(axes, pixels.picture(outlined.astype(np.float64)) >= 0.5)
     figure.text(
-        0.5, 1 - 0.18 / height, title, ha="center", va="center", color=INK, parse_math=False
+        0.5, 1 - 0.18 / height, plain(title), ha="center", va="center", color=INK, parse_math=False
     )
-    _name_sides(axes)
+    for x, anchor, name in zip(
+        (0.01, 0.99), ("left", "right"), settings.letters.sides, strict=True
+    ):
+        figure.text(
+            x, 0.62 / height, plain(name), ha=anchor, va="top", color=INK, fontsize=8,
+            parse_math=False,
+        )  # fmt: skip
     bar = figure.add_axes((0.3, 0.42 / height, 0.4, 0.12 / height))
     figure.colorbar(image, cax=bar, orientation="horizontal", extend="both")
     bar.tick_params(labelsize=8, colors=INK)
     bar.set_xlabel(
-        f"{plain(settings.label)} (grey: no value)",
+        f"{plain(settings.label)} ({plain(settings.letters.bare)})",
         fontsize=8,
         color=INK,
         labelpad=1,
@@ -214,12 +198,9 @@ def _flat_figure(
     return figure
 
 
-def _name_sides(axes: Axes) -> None:
-    for x, side in ((0.0, "left"), (1.0, "right")):
-        axes.text(
-            x, -0.02, f"{side} hemisphere", ha=side, va="bottom", color=INK, fontsize=8,
-            transform=axes.transAxes,
-        )  # fmt: skip
+def _draw_outline(axes: Axes, within: Bool[np.ndarray, "height width"]) -> None:
+    if within.any() and not within.all():
+        axes.contour(within.astype(np.float64), levels=[0.5], colors=INK, linewidths=0.8)
 
 
 def _file(figure: Figure, title: str, words: str, form: str) -> bytes:

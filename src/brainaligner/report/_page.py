@@ -21,7 +21,13 @@ from brainaligner.report._drawings import (
 )
 from brainaligner.report._inputs import RunReport
 from brainaligner.report._listeners import listener_table
-from brainaligner.report._map_drawings import difference_maps, mapped, obstacles, score_maps
+from brainaligner.report._map_drawings import (
+    difference_maps,
+    mapped,
+    obstacles,
+    score_maps,
+    surfaces,
+)
 from brainaligner.report._table import Table, results_table
 from brainaligner.report._texts import Texts, page_texts
 from brainaligner.report._trace import STUDY_FILE, input_sets, mean_anchor, shown_settings
@@ -126,7 +132,8 @@ def render_page(
         every_setting=every_setting,
         mean_notes=_mean_notes(report),
         anchors=_anchors(report),
-        obstacles=obstacles(results, texts),
+        obstacles=obstacles(report, results, texts),
+        surfaces=surfaces(report, results, texts),
     )
 
 

@@ -14,7 +14,6 @@ from brainaligner.report._texts import Texts, page_texts
 
 SIMULATED = "SIMULATED DATA"
 MISSING = "n/a"
-DIFFERENCE_LABEL = "difference in Pearson r"  # inside a map, whose letters are English
 NAMED_STORIES = 20
 NAMED_SUBJECTS = 6
 MOST_POINTS = 16
@@ -229,11 +228,14 @@ def map_caption(scores: Scores, texts: Texts) -> str:
     )
 
 
-def map_words(result: Result, limits: tuple[float, float], texts: Texts) -> str:
+def map_words(
+    result: Result, limits: tuple[float, float], texts: Texts, *, flat: bool = False
+) -> str:
     """What a map of r shows, for those who cannot see it."""
     scores = result.scores
     return texts(
         "maps.words",
+        surface=texts("maps.flat_words" if flat else "maps.views_words"),
         subject=plain(scores.subject),
         arm=plain(scores.arm),
         mean=number(result.summary.mean),
@@ -267,10 +269,11 @@ def difference_map_caption(one: Difference, texts: Texts) -> str:
     )
 
 
-def difference_map_words(one: Difference, top: float, texts: Texts) -> str:
+def difference_map_words(one: Difference, top: float, texts: Texts, *, flat: bool = False) -> str:
     """What a map of differences shows, for those who cannot see it."""
     return texts(
         "maps.difference_words",
+        surface=texts("maps.flat_words" if flat else "maps.views_words"),
         caption=difference_map_caption(one, texts),
         mean=number(one.mean, 4),
         low=number(-top),

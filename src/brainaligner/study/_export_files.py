@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from brainaligner.core import BrainAlignerError, InputError
+from brainaligner.data import file_digest
 from brainaligner.study._disk import process_tag, reading_artifact, writing_to
 from brainaligner.study._store import flush_folder, is_abandoned
 from brainaligner.text import ModelInfo, load_language_model
@@ -94,8 +94,8 @@ def copy_checkpoint(source: Path, target: Path) -> dict[str, str]:
         if path.name in _CONFIGS:
             _forget_machine(copy)
         if path.suffix == WEIGHTS:
-            digests[path.name] = _digest(copy)
-            if digests[path.name] != _digest(path):
+            digests[path.name] = file_digest(copy)
+            if digests[path.name] != file_digest(path):
                 raise BrainAlignerError(f"{copy}: not what was copied. Check this disk.")
     return digests
 
@@ -105,11 +105,6 @@ def _forget_machine(path: Path) -> None:
     kept = {name: value for name, value in content.items() if name not in _OF_THIS_MACHINE}
     if kept != content:
         path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_new_folder(folder: Path) -> None:

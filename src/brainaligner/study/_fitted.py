@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from brainaligner.report import Difference
+from brainaligner.report import Difference, Flatmap
 from brainaligner.study._ceiling_stage import StoryCeilings
 from brainaligner.study._foresight import Foresight
 from brainaligner.study._readout import Readout
@@ -56,6 +56,8 @@ class Fitted:
         What validation stories say of the comparisons to come.
     contrasts : tuple of Difference
         Arms less the reference arm.
+    flatmaps : mapping of subject to Flatmap
+        Of subjects that have flat surfaces.
     """
 
     cells: Mapping[tuple[str, str], Fit]
@@ -64,6 +66,7 @@ class Fitted:
     significance: tuple[ArmSignificance, ...] = ()
     foresight: Foresight = field(default_factory=Foresight)
     contrasts: tuple[Difference, ...] = ()
+    flatmaps: Mapping[str, Flatmap] = field(default_factory=dict)
 
 
 Ceilings = Mapping[tuple[str, str], StoryCeilings]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from brainaligner.core import InputError, Space, unknown_name
@@ -30,6 +31,7 @@ from brainaligner.study._map_values import VoxelValues
 from brainaligner.study._placing import check_columns
 
 AUTO = "auto"
+HEIGHT = 1024  # pixels of a map that is written as a file
 SIMULATED = "SIMULATED DATA"
 Draw = Callable[[VoxelValues, str, MapSettings], bytes]
 
@@ -144,7 +146,14 @@ def save_maps(
     return [targets[one.name] for one in values]
 
 
-def _by_pycortex(folder: Path, subject: str) -> Canvas:
+def flatmap_words(road: str) -> str:
+    """By what a flatmap is laid out, for people."""
+    if road == "pycortex":
+        return f"flatmap by pycortex {pycortex_version()}"
+    return "flatmap of the subject's flat surfaces"
+
+
+def _pycortex_pixels(folder: Path, subject: str, height: int) -> FlatPixels:
     if pycortex_version() is None:
         raise InputError(
             "pycortex",
@@ -154,26 +163,34 @@ def _by_pycortex(folder: Path, subject: str) -> Canvas:
         )
     columns = read_anatomy(folder, subject).columns
     check_columns(folder, subject, len(columns))
-    pixels = pycortex_pixels(pycortex_files(folder, subject), columns.volume_index)
-    return _flat_canvas(f"flatmap by pycortex {pycortex_version()}", pixels)
+    files = pycortex_files(folder, subject)
+    return pycortex_pixels(files, columns.volume_index, height=height)
 
 
-def _by_flat(folder: Path, subject: str) -> Canvas:
+def _flat_pixels(folder: Path, subject: str, height: int) -> FlatPixels:
     anatomy = read_anatomy(folder, subject)
     check_columns(folder, subject, len(anatomy.columns))
     left, right = (
         FlatHemisphere(mesh.points[:, :2], mesh.faces, columns)
         for mesh, columns in zip(anatomy.read_flat(), anatomy.vertex_columns, strict=True)
     )
-    pixels = flat_pixels(left, right, n_targets=len(anatomy.columns))
-    return _flat_canvas("flatmap of the subject's flat surfaces", pixels)
+    return flat_pixels(left, right, n_targets=len(anatomy.columns), height=height)
 
 
-def _flat_canvas(how: str, pixels: FlatPixels) -> Canvas:
+PIXELS: dict[str, Callable[[Path, str, int], FlatPixels]] = {
+    "pycortex": _pycortex_pixels,
+    "flat": _flat_pixels,
+}
+"""Roads to the pixels of a flatmap, the best one first; dataset, subject and height are given."""
+
+
+def _flat_canvas(road: str, folder: Path, subject: str) -> Canvas:
+    pixels = PIXELS[road](folder, subject, HEIGHT)
+
     def draw(one: VoxelValues, title: str, settings: MapSettings) -> bytes:
         return flatmap_image(pixels, one.values, title=title, settings=settings)
 
-    return Canvas(how, draw)
+    return Canvas(flatmap_words(road), draw)
 
 
 def _by_fsaverage5(folder: Path, subject: str) -> Canvas:
@@ -198,7 +215,6 @@ def _placed_space(folder: Path, subject: str) -> Space:
 
 
 ROADS: dict[str, Callable[[Path, str], Canvas]] = {
-    "pycortex": _by_pycortex,
-    "flat": _by_flat,
+    **{road: partial(_flat_canvas, road) for road in PIXELS},
     "fsaverage5": _by_fsaverage5,
 }

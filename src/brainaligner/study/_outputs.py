@@ -40,7 +40,7 @@ from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tables import more_tables
 from brainaligner.study._trace import recipe_notes
 
-VERSION = 6
+VERSION = 7
 FILES = (
     *("study.yaml", "scores.npz", P_VALUES, "table.tsv", SIGNIFICANCE, "regions.tsv"),
     *("report.html", PAGE_CONTENT, "run.json", "methods.md"),
@@ -120,6 +120,7 @@ def _report_recipe(
     tested = [one.task for one in fitted.significance]
     inputs |= {f"significance/{t.run.name}/{t.subject}": t.recipe.key for t in tested}
     inputs |= {f"contrast/{one.arm}/{one.subject}": one.key for one in fitted.contrasts}
+    inputs |= {f"flatmap/{subject}": one.key for subject, one in fitted.flatmaps.items()}
     made = {f"ceilings/{s}/{story}": found.recipe.key for (s, story), found in ceilings.items()}
     return Recipe("report", VERSION, settings, inputs | made)
 
@@ -200,6 +201,7 @@ def _shown_keys(report: RunReport, fitted: Fitted) -> list[str]:
     results = [key for one in (*report.results, *report.listeners) for key in one.keys.values()]
     drawn = [key for curve in report.curves for key in curve.keys]
     drawn += [one.key for one in report.differences]
+    drawn += [one.key for one in report.flatmaps.values()]
     return [*results, *(one.key for one in fitted.foresight.stories.values()), *drawn]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from brainaligner.core import BrainAlignerError, InputError, Scores, Space, StoryGroup, array_digest
 from brainaligner.evaluation import (
@@ -23,6 +24,8 @@ from brainaligner.report import (
     Column,
     Curve,
     Difference,
+    Flatmap,
+    FlatPixels,
     Line,
     RecipeNote,
     Result,
@@ -41,7 +44,7 @@ _KINDS: Mapping[str, Any] = {
     for kind in (
         *(RunReport, Result, RecipeNote, Table, Column, Scores, StoryGroup, Space),
         *(Summary, Interval, RegionScore, CeilingSummary, Finding, Diagnostic),
-        *(Curve, Line, Difference),
+        *(Curve, Line, Difference, Flatmap, FlatPixels),
     )
 }
 Tables = Sequence[tuple[str, Table]]
@@ -117,6 +120,9 @@ def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         digest = array_digest(value)
         arrays[digest] = value
         return {"is": "array", "digest": digest}
+    if isinstance(value, csr_array):
+        parts = (value.data, value.indices, value.indptr)
+        return {"is": "sparse", "shape": [*value.shape], "parts": _plain(parts, arrays)}
     if is_dataclass(value):
         own = {f.name: _plain(getattr(value, f.name), arrays) for f in fields(value)}
         return {"is": type(value).__name__, **own}
@@ -139,4 +145,6 @@ def _made(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return Traced(own["text"], own["anchor"])
     if kind == "array":
         return arrays[own["digest"]]
+    if kind == "sparse":
+        return csr_array(own["parts"], shape=own["shape"])
     return dict(own["items"]) if kind == "mapping" else _KINDS[kind](**own)

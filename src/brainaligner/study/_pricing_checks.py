@@ -13,6 +13,7 @@ from brainaligner.core import Split
 from brainaligner.evaluation import NULL_KINDS
 from brainaligner.study._contrasts import ContrastTask, contrast_tasks
 from brainaligner.study._designs import word_design
+from brainaligner.study._flatmap_stage import flatmap_tasks
 from brainaligner.study._judged import MOST_TARGETS
 from brainaligner.study._lag_stage import OWN_DELAYS, lag_recipe, plain_arm, training_stories
 from brainaligner.study._null_battery import AGAIN, other_tasks
@@ -30,6 +31,7 @@ from brainaligner.study._significance import (
 from brainaligner.study._store import Recipe
 from brainaligner.study._test_checks import checks_recipe
 
+_FLATMAP_BYTES = 1e7  # several hundred thousand pixels, and what each shows
 _SMALL = 1e9  # operations of what takes a moment
 _PER_ROW = 2_000.0  # moments, autocorrelations and Fourier transforms, for each row and target
 _PER_NULL = 160.0  # one row and target of a null that is drawn and correlated
@@ -92,6 +94,8 @@ def costs_after(plan: Plan, reference: str) -> Iterator[Cost]:
     """
     yield from map(_significance, significance_tasks(plan))
     yield from map(_contrast, contrast_tasks(plan, reference))
+    for roads in flatmap_tasks(plan.prepared):
+        yield Cost(roads[0].recipe, roads[0].subject, _SMALL, _FLATMAP_BYTES)
     for run in plan.runs:
         for subject in plan.prepared.division.splits:
             yield _test_checks(plan, run.name, subject)

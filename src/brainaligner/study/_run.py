@@ -21,6 +21,7 @@ from brainaligner.study._disk import check_free_space, writing_to
 from brainaligner.study._files import load_study
 from brainaligner.study._fits import Fits
 from brainaligner.study._fitted import Ceilings, Fitted
+from brainaligner.study._flatmap_stage import ensure_flatmaps
 from brainaligner.study._foresight import foresee, foresight_record
 from brainaligner.study._judged import Looks, judged
 from brainaligner.study._ledger import looks_at, record_opening, seen_by
@@ -108,7 +109,8 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         tested = ensure_significances(plan, store=store, options=options, reporter=reporter)
         reference = fitted.foresight.reference
         contrasts = ensure_contrasts(plan, reference, store=store, reporter=reporter)
-        fitted = replace(fitted, significance=tested, contrasts=contrasts)
+        flatmaps = ensure_flatmaps(plan.prepared, store=store, reporter=reporter)
+        fitted = replace(fitted, significance=tested, contrasts=contrasts, flatmaps=flatmaps)
         after, tables = judge_after(plan, fitted, ceilings, store=store, reporter=reporter)
         with clock.making("audit"):
             audit = Auditor(plan, store, device=options.device).audit(reporter)

@@ -59,6 +59,7 @@ def run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) -> 
         methods=methods.paragraphs,
         references=methods.references,
         differences=fitted.contrasts,
+        flatmaps=fitted.flatmaps,
         listeners=tuple(
             Result(
                 scores,
@@ -85,6 +86,8 @@ def _recipes(fitted: Fitted, ceilings: Ceilings) -> Iterator[tuple[str, str]]:
         yield f"{one.task.run.name}, {one.task.subject}: significance", one.task.recipe.key
     for contrast in fitted.contrasts:
         yield f"{contrast.arm}, {contrast.subject}: contrast", contrast.key
+    for subject, flatmap in fitted.flatmaps.items():
+        yield f"{subject}: flatmap", flatmap.key
     for subject, fit in fitted.listeners.items():
         for recipe in fit.recipes:
             yield f"{LISTENERS}, {subject}: {recipe.stage}", recipe.key
