@@ -92,6 +92,8 @@ def test_a_picture_holds_no_letters_and_fills_its_frame(voxels: RunReport) -> No
 def test_a_subject_with_a_flatmap_is_painted_on_it(flat: RunReport) -> None:
     _, results = mapped(flat)
     (drawn,) = score_maps(flat, results, ENGLISH)  # the others have no place
+    bar = re.findall(r"data:image/png;base64,([^\"]+)", drawn.picture)
+    assert len(bar) == 1  # the colours, and no second picture
     (scores,) = (one.scores for one in results if one.scores.subject == FIRST)
     assert "left hemisphere" in letters_of(drawn.picture)
     assert "Pearson r (grey: no value)" in letters_of(drawn.picture)
@@ -108,7 +110,7 @@ def test_data_of_a_flatmap_have_one_line_per_target(flat: RunReport) -> None:
     (drawn,) = score_maps(flat, results, ENGLISH)
     found = flat.find(arm, FIRST, flat.groups[0].name, 0)
     assert found is not None
-    assert drawn.data.splitlines() == ["r", *(f"{r:.4f}" for r in found.scores.r)]
+    assert drawn.data.splitlines() == ["r", *(f"{r:.3f}" for r in found.scores.r)]
 
 
 def test_what_maps_are_drawn_on_is_said(flat: RunReport, voxels: RunReport) -> None:

@@ -136,10 +136,13 @@ def map_data(space: Space, columns: Mapping[str, Float[np.ndarray, "target"]]) -
 
 
 def target_data(columns: Mapping[str, Float[np.ndarray, "target"]]) -> str:
-    """Values of all targets in the dataset's order; what has no value is empty."""
+    """Values of all targets in the dataset's order; what has no value is empty.
+
+    To three decimals, as many as a map can show: exact ones are in ``scores.npz``.
+    """
     lines = ["\t".join(columns)]
     for row in np.column_stack([*columns.values()]):
-        lines.append("\t".join(f"{v:.{DECIMALS}f}" if np.isfinite(v) else "" for v in row))
+        lines.append("\t".join(f"{v:.3f}" if np.isfinite(v) else "" for v in row))
     return "\n".join(lines) + "\n"
 
 
