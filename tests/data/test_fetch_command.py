@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,29 @@ def test_fetch_then_verify(published: dict[str, bytes], manifest: Path, tmp_path
     damaged = run(*given, "--verify")
     assert damaged.exit_code == 1
     assert "MISSING derivative/respdict.json: 2 bytes instead of" in damaged.output
+
+
+def test_a_fetch_is_one_json_document(
+    published: dict[str, bytes], manifest: Path, tmp_path: Path
+) -> None:
+    to = tmp_path / "to"
+    with serving(Shop(shelves(published))) as base_url:
+        given = ("lebel2023", "--to", to, "--base-url", base_url, "--manifest", manifest, "--json")
+        fetched = json.loads(run(*given, "--yes").stdout)
+    verified = json.loads(run(*given, "--verify").stdout)
+    size = sum(map(len, published.values()))
+    plan = fetched["plan"]
+    assert (plan["files"], plan["bytes"]) == (len(published), size)
+    assert (fetched["fetched"], fetched["verified"], fetched["missing"]) == (len(published), 0, [])
+    assert fetched["bytes_received"] == size
+    assert fetched["open_with"] == str(to)
+    assert (verified["fetched"], verified["verified"]) == (0, len(published))
+    (to / "derivative/respdict.json").write_text("{}", encoding="utf-8")
+    damaged = run(*given, "--verify")
+    assert damaged.exit_code == 1
+    (missing,) = json.loads(damaged.stdout)["missing"]
+    assert missing["path"] == "derivative/respdict.json"
+    assert missing["why"].startswith("2 bytes instead of")
 
 
 def test_what_is_missing_is_listed(manifest: Path, tmp_path: Path) -> None:
