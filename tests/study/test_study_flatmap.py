@@ -70,7 +70,8 @@ def values(tmp_path: Path) -> Path:
 @pytest.fixture
 def without_pycortex(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine without it."""
-    monkeypatch.setattr("brainaligner.study._flatmaps.pycortex_version", lambda: None)
+    for room in ("_flatmaps", "_flatmap_stage"):
+        monkeypatch.setattr(f"brainaligner.study.{room}.pycortex_version", lambda: None)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -391,6 +392,20 @@ def test_both_roads_show_the_same_cortex(sound_tree: Path) -> None:
 @needs_pycortex
 def test_pycortex_goes_first(sound_tree: Path) -> None:
     assert subject_canvas(sound_tree, "SIM01").how == f"flatmap by pycortex {pycortex_version()}"
+
+
+@needs_pycortex
+def test_a_page_is_drawn_by_pycortex(
+    cli: Cli, study: Path, sound_tree: Path, tmp_path: Path
+) -> None:
+    real = ("--set", "dataset.reader=lebel2023", "--set", "dataset.simulation=null")
+    done = cli("run", study, "--out", tmp_path / "out", *real, "--data", sound_tree)
+    assert done.code == 0, done.err
+    recipes = list((tmp_path / "out/store/flatmap").glob("*/recipe.json"))
+    assert len(recipes) == 2
+    assert all('"road": "pycortex"' in path.read_text(encoding="utf-8") for path in recipes)
+    page = (tmp_path / "out/tiny/report.html").read_text(encoding="utf-8")
+    assert page.count(">left hemisphere<") == 2
 
 
 def test_where_pycortex_fails_the_next_road_is_taken_and_it_is_said(
