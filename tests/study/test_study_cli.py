@@ -68,6 +68,25 @@ def test_show_json_is_strict_json(cli: Cli, finished: Path, tmp_path: Path) -> N
     assert cli("show", tmp_path / "moved").code == 0
 
 
+def test_the_verdict_is_said_on_the_screen_in_the_record_and_first_on_the_page(
+    cli: Cli, finished: Path
+) -> None:
+    record = json.loads((finished / "tiny" / "run.json").read_text(encoding="utf-8"))
+    contrasts = record["contrasts"]
+    reference = contrasts[0]["reference"]
+    (other,) = {"first", "second"} - {reference}
+    better = sum((one["interval_low"] or 0) > 0 for one in contrasts)
+    worse = sum((one["interval_high"] or 0) < 0 for one in contrasts)
+    (line,) = record["verdict"]["lines"]
+    assert line.startswith(f"{other}: ")
+    assert reference in line
+    whole = {(2, 0): "better than", (0, 2): "worse than", (0, 0): "no difference from"}
+    assert whole.get((better, worse), f"in {better} of 2 subjects") in line
+    assert f"verdict: {line}" in cli("show", finished / "tiny").out
+    page = (finished / "tiny" / "report.html").read_text(encoding="utf-8")
+    assert page.index(line) < page.index("<h2") + 500
+
+
 def test_equal_remarks_are_shown_once(cli: Cli, finished: Path) -> None:
     out = cli("show", finished / "tiny").out
     assert out.count("fewer than 8 stories") == 1

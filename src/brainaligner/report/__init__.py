@@ -34,6 +34,7 @@ from brainaligner.report._table import (
 )
 from brainaligner.report._texts import LANGUAGES, Texts, page_texts
 from brainaligner.report._trace import RecipeNote, Traced, recipe_anchor
+from brainaligner.report._verdict import Verdict, verdict
 from brainaligner.report._words import MISSING, SIMULATED, headline, percent, rows_cut, span
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Table",
     "Texts",
     "Traced",
+    "Verdict",
     "arm_figure",
     "ceiling_table",
     "cortex_figure",
@@ -100,5 +102,6 @@ __all__ = [
     "story_figure",
     "table_tsv",
     "tsv_text",
+    "verdict",
     "verdict_counts",
 ]

@@ -31,6 +31,7 @@ from brainaligner.report._map_drawings import (
 from brainaligner.report._table import Table, results_table
 from brainaligner.report._texts import Texts, page_texts
 from brainaligner.report._trace import STUDY_FILE, input_sets, mean_anchor, shown_settings
+from brainaligner.report._verdict import verdict
 from brainaligner.report._words import (
     banners,
     difference_map_note,
@@ -70,8 +71,8 @@ def render_page(
     Returns
     -------
     str
-        HTML, in this order: banners, findings by severity, diagnostics, the result in
-        a sentence, what was run, tables (with noise ceilings and regions where there are any),
+        HTML, in this order: banners, the verdict, findings by severity, diagnostics, the best arm
+        in a sentence, what was run, tables (with noise ceilings and regions where there are any),
         figures, maps, settings and recipe keys.
 
     Raises
@@ -113,6 +114,7 @@ def render_page(
         diagnostic_rows=diagnostic_rows(report.diagnostics),
         verdict_counts=verdict_counts(report.diagnostics),
         places_shown=PLACES_SHOWN,
+        verdict=verdict(report, texts=texts),
         headline=headline(report, texts=texts),
         tables=[
             *((rows_cut(cut), *_tables(report, cut)) for cut in report.cuts),

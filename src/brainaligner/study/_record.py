@@ -17,6 +17,7 @@ from brainaligner.report import (
     ceiling_table,
     listener_table,
     results_table,
+    verdict,
 )
 from brainaligner.study._region_files import Regions, region_digests
 from brainaligner.study._tuning import TuningFacts
@@ -53,6 +54,7 @@ def run_record(
         "simulated": report.simulated,
         "label": report.label,
         "about": dict(report.about),
+        "verdict": asdict(verdict(report)),
         "findings": [asdict(finding) for finding in report.findings],
         "tables": [
             {
