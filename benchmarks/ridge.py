@@ -5,7 +5,8 @@
 (SIMULATED; the best alphas lie inside the grid), writes them to the disk, and fits them by turns
 in processes of their own: scores of all alphas on validation rows, and weights at each target's
 best. Peers: ``himalaya`` and ``scikit-learn`` (PyPI), ``huth=FOLDER`` (a checkout of
-HuthLab/deep-fMRI-dataset) and ``litcoder=FOLDER`` (of GT-LIT-Lab/litcoder_core). ``products``
+HuthLab/deep-fMRI-dataset) and ``litcoder=FOLDER`` (of GT-LIT-Lab/litcoder_core); with
+``-float64`` behind its name a peer is given float64 arrays, as published ones are. ``products``
 are the bare float32 products of the same sizes: this machine's limit.
 
 Medians over turns, ratios to ours, and the largest difference in r from float64 normal equations

@@ -7,6 +7,8 @@ seconds of wall clock and processor from the arrays to the weights (imports are 
 peak resident memory.
 
 Every library does the work as its own documentation does it. Huth-lab alphas are roots of ours.
+``SOLVER-float64`` gives a library float64 arrays: published recordings are float64, and the Huth
+lab's own scripts hand them on as they are.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import numpy as np  # noqa: E402 - threads are set before
 
+DOUBLE = "-float64"
 Arrays = dict[str, np.ndarray]
 Scores = dict[str, np.ndarray]
 """``r`` (alpha, target), or ``best`` (target) where a library tells no more; ``targets``."""
@@ -199,11 +202,13 @@ def main() -> None:
     peer = Path(sys.argv[4]) if len(sys.argv) > 4 else None
     alphas = np.load(folder / "alphas.npy")
     data = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("X", "Y", "XV", "YV")}
-    if solver != "brainaligner":  # only ours reads from the disk as it goes
-        data = {name: np.array(values) for name, values in data.items()}
-    SOLVERS[solver](_few(data), alphas, peer)  # imports, and threads that start
+    library = solver.removesuffix(DOUBLE)
+    dtype = np.float64 if solver.endswith(DOUBLE) else np.float32
+    if library != "brainaligner":  # only ours reads from the disk as it goes
+        data = {name: np.array(values, dtype) for name, values in data.items()}
+    SOLVERS[library](_few(data), alphas, peer)  # imports, and threads that start
     wall, cpu = time.perf_counter(), time.process_time()
-    found = SOLVERS[solver](data, alphas, peer)
+    found = SOLVERS[library](data, alphas, peer)
     took = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
     np.savez(folder / f"{solver}.npz", **found)
     print(json.dumps({name: round(value, 3) for name, value in took.items()}
