@@ -31,7 +31,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from brainaligner.encoding import RidgeSettings, StackedStories, stream_ridge
+from brainaligner.encoding import RidgeSettings, Scratch, StackedStories, stream_ridge
 
 N_STORIES, N_VALIDATION, CHUNK, BLOCK = 60, 6, 4096, 4096
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(1, 6, 6))
@@ -124,7 +124,7 @@ def fit(folder: Path, n_targets: int, n_subjects: int) -> dict[str, Any]:
             settings=RidgeSettings(alphas=ALPHAS),
             target_block=BLOCK,
             keep_bytes=1 << 28,
-            scratch=Path(scratch),
+            scratch=Scratch(Path(scratch)),
         ):
             total += float(np.abs(block.predictions[0]).sum())
             alpha = float(block.choice.alpha[0])

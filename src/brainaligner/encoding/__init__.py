@@ -11,6 +11,7 @@ from brainaligner.encoding._choice import AlphaChoice, edge_warning, join_choice
 from brainaligner.encoding._cross_fit import CrossFit, StoryRows, align_models, cross_fit
 from brainaligner.encoding._decompose import Decomposition, decompose
 from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
+from brainaligner.encoding._kept import Scratch
 from brainaligner.encoding._procrustes import procrustes_rotation
 from brainaligner.encoding._rank_choice import RankChoice, best_rank, one_stage_r, second_stage_r
 from brainaligner.encoding._reduced_rank import ReducedRank, fit_reduced_rank, one_stage_blocks
@@ -41,6 +42,7 @@ __all__ = [
     "RidgeEncoder",
     "RidgeFit",
     "RidgeSettings",
+    "Scratch",
     "StackedStories",
     "Stories",
     "StoryRows",

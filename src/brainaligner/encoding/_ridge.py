@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from brainaligner.encoding._choice import AlphaChoice, best_index, join_choices
 from brainaligner.encoding._decompose import Decomposition, check_decomposition, decompose
 from brainaligner.encoding._device import compute_device
 from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
-from brainaligner.encoding._kept import ProjectedBlocks
+from brainaligner.encoding._kept import ProjectedBlocks, Scratch
 from brainaligner.encoding._select import (
     Scorer,
     leave_story_out_scorer,
@@ -110,7 +109,7 @@ def stream_ridge(
     device: str = "cpu",
     target_block: int = TARGET_BLOCK,
     keep_bytes: int = KEEP_BYTES,
-    scratch: Path | None = None,
+    scratch: Scratch | None = None,
     progress: Progress = no_progress,
     witness: Witness = no_witness,
 ) -> Iterator[RidgeBlock]:
@@ -129,9 +128,9 @@ def stream_ridge(
     test : Designs, or sequence of float arrays (time, feature)
         What to predict; may be empty.
     keep_bytes : int
-    scratch : Path, optional
-        Folder for a temporary file of up to ``features x targets`` numbers, gone when the last
-        block is given.
+    scratch : Scratch, optional
+        For a temporary file of up to ``features x targets`` numbers (``time x targets`` in dual
+        form), gone when the last block is given.
     progress : Progress
     witness : Witness
         Shown the designs and responses of each side as they are read, in the roles ``"fit"``,

@@ -15,6 +15,7 @@ from brainaligner.encoding import (
     AlphaChoice,
     BandedFit,
     Decomposition,
+    Scratch,
     decompose,
     edge_warning,
     fit_banded,
@@ -163,15 +164,17 @@ def readout_bytes(task: ReadoutTask, store: Store) -> int:
     """Estimate what the readout will add to the store: nothing where it is there already."""
     if store.has(readout_recipe(task)):
         return 0
-    rows = task.rows
-    n_targets = task.prepared.dataset.space(task.subject).size
-    tested = sum(len(range(rows[piece.story])[piece.rows]) for piece in task.fold.test)
-    predictions = 4 * tested * n_targets
+    rows, predictions = task.rows, _prediction_bytes(task)
     if task.design.arm.banded is not None or store.has(decomposition_recipe(task)):
         return predictions
     trained = sum(len(range(rows[piece.story])[piece.rows]) for piece in task.fold.train)
     side = min(trained, task.design.n_feature_columns + 16)
     return predictions + 8 * side * side
+
+
+def _prediction_bytes(task: ReadoutTask) -> int:
+    tested = sum(len(range(task.rows[piece.story])[piece.rows]) for piece in task.fold.test)
+    return 4 * tested * task.prepared.dataset.space(task.subject).size
 
 
 Fitter = Callable[[Path, ReadoutTask, Store, RunOptions, Reporter], None]
@@ -211,7 +214,7 @@ def _fit_ridge(
             device=options.ridge_device,
             target_block=options.target_block,
             keep_bytes=_KEEP_BYTES,
-            scratch=folder,
+            scratch=Scratch(folder, spare=2 * _prediction_bytes(task)),
             progress=reporter,
             witness=witness,
         ):
