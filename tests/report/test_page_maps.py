@@ -17,6 +17,8 @@ from test_flatmap import two_squares
 
 from brainaligner.core import InputError, Space
 from brainaligner.report import Flatmap, FlatPixels, RunReport, page_texts, render_page
+from brainaligner.report._cortex import shares
+from brainaligner.report._figure_data import map_data
 from brainaligner.report._map_drawings import (
     difference_maps,
     mapped,
@@ -110,7 +112,7 @@ def test_data_of_a_flatmap_have_one_line_per_target(flat: RunReport) -> None:
     (drawn,) = score_maps(flat, results, ENGLISH)
     found = flat.find(arm, FIRST, flat.groups[0].name, 0)
     assert found is not None
-    assert drawn.data.splitlines() == ["r", *(f"{r:.3f}" for r in found.scores.r)]
+    assert drawn.data.splitlines() == ["r", *(f"{r:.3g}" for r in found.scores.r)]
 
 
 def test_what_maps_are_drawn_on_is_said(flat: RunReport, voxels: RunReport) -> None:
@@ -144,6 +146,15 @@ def test_significant_places_of_a_flatmap_are_outlined(flat: RunReport) -> None:
     assert 50 < away.sum() < 3000
     middle = drawn[0].shape[1] / 2
     assert np.nonzero(away)[1].max() < middle  # targets 0 and 3: the left edge of the left square
+
+
+def test_targets_without_a_value_count_for_no_outline() -> None:
+    outlined, values = np.array([True, False, False]), np.array([0.1, np.nan, np.nan])
+    assert np.nan_to_num(shares(outlined, values), nan=-1).tolist() == [1, -1, -1]
+    space = Space("voxels", 3, vertices=np.array([7, 7, 7]))
+    rows = map_data(space, {"r": values, "significant": shares(outlined, values)}).splitlines()
+    assert "7\t0.1000\t1.0000" in rows
+    assert "nan" not in "".join(rows)
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

@@ -104,6 +104,14 @@ def test_r_alpha_mean_and_interval_are_those_of_scikit_learn_and_a_loop(
     assert found.interval.high == pytest.approx(wanted.high, abs=1e-4)
 
 
+def test_views_in_any_direction_give_the_same() -> None:
+    features, responses = planted()
+    one = score_arrays(features, responses, SPLIT, evaluation=QUICK)
+    turned = {story: np.flip(y, axis=1).copy()[:, ::-1] for story, y in responses.items()}
+    other = score_arrays(features, turned, SPLIT, evaluation=QUICK)
+    np.testing.assert_array_equal(one.r, other.r)
+
+
 def test_the_planted_lag_is_found_and_only_with_delays() -> None:
     features, responses = planted(n_rows=200)
     assert score_arrays(features, responses, SPLIT, evaluation=QUICK).mean > 0.6

@@ -224,6 +224,39 @@ FALSIFIED: dict[str, tuple[str, Any, str]] = {
 }
 
 
+def _contrast_facts(run: Path, **changes: Any) -> str:
+    """Change what a contrast says; the arm that it is of."""
+    recipes = sorted((run.parent / "store" / "contrast").glob("*/recipe.json"))
+    path = recipes[0].with_name("contrast.json")
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(facts | changes), encoding="utf-8")
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    (arm,) = (one["arm"] for one in record["contrasts"] if one["recipe"] == path.parent.name)
+    return str(arm)
+
+
+def test_a_verdict_that_does_not_follow_is_named(run: Path) -> None:
+    arm = _contrast_facts(run, difference=0.5)
+    _rewritten(
+        next((run.parent / "store" / "contrast").glob("*/targets.npz")),
+        lambda name, values: values + 0.3 if name == "difference" else values,
+    )
+    audit = audit_run(run, thorough=False)
+    assert _named(audit) == {"scores-not-reproduced"}
+    assert any(one.where.startswith(f"{arm}, ") for one in audit.faults)
+    assert all(one.where.endswith(": contrast") for one in audit.faults)
+
+
+def test_an_interval_of_a_verdict_is_made_again_by_a_thorough_audit(run: Path) -> None:
+    recipes = sorted((run.parent / "store" / "contrast").glob("*/recipe.json"))
+    stored = json.loads(recipes[0].with_name("contrast.json").read_text(encoding="utf-8"))
+    arm = _contrast_facts(run, interval=stored["interval"] | {"low": 0.4, "high": 0.6})
+    assert not audit_run(run, thorough=False).faults
+    faults = audit_run(run, thorough=True).faults
+    assert {(one.name, one.figure) for one in faults} == {("scores-not-reproduced", "interval")}
+    assert all(one.where.startswith(f"{arm}, ") for one in faults)
+
+
 @pytest.mark.parametrize("what", FALSIFIED)
 def test_what_was_falsified_is_named(run: Path, what: str) -> None:
     arm, edit, name = FALSIFIED[what]

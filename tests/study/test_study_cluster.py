@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import yaml
+from distributed import Status
+from distributed.comm.core import CommClosedError
+from distributed.deploy.spec import ProcessInterface
 from study_trees import Cli, artifacts, command, environment, merged, run_process, save_study
 from tuning_trees import save_listeners, tuned_study, tuning
 
@@ -252,9 +257,88 @@ def test_workers_that_die_as_they_begin_are_tried_again(
     if opened:
         assert _cluster_start._opened(local, specs) == "cluster"
     else:
-        with pytest.raises(_cluster_start.ClusterError, match="died as they began, 2 times"):
+        with pytest.raises(_cluster_start.ClusterError, match="did not start, 2 times"):
             _cluster_start._opened(local, specs)
     assert tries == [dict(specs)] * (retries + 1)
+
+
+def test_a_scheduler_that_cannot_start_is_bad_input_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import distributed
+
+    tries = []
+
+    def opening(**asked: Any) -> str:
+        tries.append(asked)
+        raise RuntimeError("Cluster failed to start: 'nope0' is not a valid network interface")
+
+    monkeypatch.setattr(distributed, "SpecCluster", opening)
+    local = read_cluster(_cluster(tmp_path, TWO))
+    with pytest.raises(InputError, match="nope0"):
+        _cluster_start._opened(local, worker_specs(local))
+    assert len(tries) == 1
+
+
+class _Worker(ProcessInterface):
+    """A job of a queue: it starts as often as it is told."""
+
+    starts_left = 1
+
+    async def start(self) -> None:
+        if type(self).starts_left < 1:
+            raise RuntimeError("the queue says no")
+        type(self).starts_left -= 1
+        await super().start()
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_worker_whose_restart_fails_is_tried_again_and_given_up_in_the_end(
+    retries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.2)
+    monkeypatch.setattr(_Worker, "starts_left", 1)
+    specs = {"one": {"cls": _Worker, "options": {}}}
+    monkeypatch.setattr(_cluster_start, "worker_specs", lambda _: specs)
+    local = read_cluster(_cluster(tmp_path, f"{TWO}retries: {retries}\n"))
+    reporter = SilentReporter()
+    lines: list[str] = []
+    monkeypatch.setattr(SilentReporter, "line", lambda _, text: lines.append(text))
+    with _cluster_start.cluster_client(local, reporter) as (client, _):
+        first = client.cluster.workers["one"]
+        client.cluster.sync(first.close)
+        asked = client.submit(sum, [1, 2], resources={"CPU": 1})
+        until = time.monotonic() + 60
+        while not asked.done() and time.monotonic() < until:
+            time.sleep(0.1)
+        with pytest.raises((CancelledError, asyncio.CancelledError, CommClosedError)):
+            asked.result(timeout=30)
+    given_up = f"cluster: worker one did not start {retries + 1} times in a row, and is given up"
+    assert lines[-2:] == [given_up, "cluster: no worker is left"]
+
+
+def test_a_worker_whose_restart_failed_once_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.2)
+    monkeypatch.setattr(_Worker, "starts_left", 1)
+    monkeypatch.setattr(
+        _cluster_start, "worker_specs", lambda _: {"one": {"cls": _Worker, "options": {}}}
+    )
+    local = read_cluster(_cluster(tmp_path, f"{TWO}retries: 50\n"))
+    with _cluster_start.cluster_client(local, SilentReporter()) as (client, _):
+        first = client.cluster.workers["one"]
+        client.cluster.sync(first.close)
+        time.sleep(1.0)
+        assert client.cluster.workers.get("one") is not first  # tried, and failed
+        _Worker.starts_left = 1
+        until = time.monotonic() + 60
+        running = None
+        while running is not Status.running and time.monotonic() < until:
+            time.sleep(0.1)
+            worker = client.cluster.workers.get("one")
+            running = None if worker is None else worker.status
+        assert running is Status.running
 
 
 def test_a_folder_of_relative_paths_serves_workers_too(

@@ -435,13 +435,16 @@ def test_names_offered_are_those_that_exist() -> None:
 
 def test_damaged_files_are_offered_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run.json").write_text('{"results": [3, {"arm": 1}]}', encoding="utf-8")
-    (tmp_path / "s.yaml").write_text("arms: [unclosed", encoding="utf-8")
-    line = f"brainaligner compare {tmp_path} {tmp_path / 's.yaml'} 'open"
-    monkeypatch.setenv("COMP_WORDS", line)
     monkeypatch.delenv("_TYPER_COMPLETE_ARGS", raising=False)
-    assert _completion.arms("") == []
-    assert _completion.groups("") == []
-    assert _completion.settings("") == []
+    for study in ("arms: [unclosed", "arms:\n"):
+        (tmp_path / "s.yaml").write_text(study, encoding="utf-8")
+        line = f"brainaligner compare {tmp_path} ~nobody/x {tmp_path / 's.yaml'} 'open"
+        monkeypatch.setenv("COMP_WORDS", line)
+        assert _completion.arms("") == []
+        assert _completion.groups("") == []
+        assert _completion.subjects("") == []
+        assert _completion.runs("~nobody/") == []
+    assert _completion.settings("") in ([], ["arms="])
 
 
 def test_the_dotted_keys_offered_are_those_of_the_file(

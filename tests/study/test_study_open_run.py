@@ -84,7 +84,9 @@ def test_a_folder_without_a_run_and_damaged_files_are_refused(out: Path, tmp_pat
     (out / "tiny" / "scores.npz").unlink()
     with pytest.raises(InputError, match="Run the study again"):
         open_run(out / "tiny").r("first", "P1")
-    for results in ([{"arm": "first"}], ["first"], 3):
+    whole = json.loads((out / "tiny" / "run.json").read_text(encoding="utf-8"))["results"]
+    wordy = [whole[0] | {"mean": "high"}]
+    for results in ([{"arm": "first"}], ["first"], 3, [], wordy):
         with pytest.raises(InputError, match="damaged file"):
             open_run(changed(out, results=results))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from study_trees import Cli, StudyFile, artifacts
 
@@ -164,6 +166,22 @@ def test_bad_targets_are_refused(cli: Cli, run: Path, option: str, name: str, sa
     assert content(run) == before
 
 
+def test_the_runs_own_page_is_known_by_any_path(cli: Cli, run: Path, tmp_path: Path) -> None:
+    before = content(run)
+    (tmp_path / "link.html").symlink_to(run / "report.html")
+    for other in (run / ".." / run.name / "report.html", tmp_path / "link.html"):
+        done = cli("page", run, "--to", other)
+        assert done.code == 2
+        assert "its audit compares" in done.err
+    assert content(run) == before
+
+
+def test_a_browser_with_nothing_to_print_is_refused(cli: Cli, run: Path) -> None:
+    done = cli("page", run, "--browser", "sh")
+    assert done.code == 2
+    assert "nothing to print" in done.err
+
+
 def test_a_page_is_printed_with_its_title_and_pages(
     cli: Cli, run: Path, printer: str, tmp_path: Path
 ) -> None:
@@ -215,16 +233,45 @@ def test_a_program_that_prints_nothing_is_named(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.pdf", "silent"]
 
 
+def _sleeping() -> list[psutil.Process]:
+    found = psutil.process_iter(["cmdline"])
+    return [process for process in found if process.info["cmdline"] == ["sleep", NAP]]
+
+
+NAP = "61.25"  # no other process sleeps as long
+HALF = 'for one; do case "$one" in --print-to-pdf=*) printf %%PDF-1.4 > "${one#*=}";; esac; done; '
+
+
+@pytest.mark.parametrize("end", ["exit 139", f"sleep {NAP} & exit 0", f"sleep {NAP}"])
+def test_half_a_page_is_none_and_nothing_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """A browser that breaks, that leaves a child behind, and that hangs."""
+    monkeypatch.setattr(_pdf, "SECONDS", 2)
+    fake = tmp_path / "fake"
+    fake.write_text(f"#!/bin/sh\n{HALF}{end}\n")
+    fake.chmod(0o755)
+    began = time.monotonic()
+    with pytest.raises(BrainAlignerError, match="no whole PDF"):
+        save_pdf(HTML, tmp_path / "new" / "page.pdf", browser=str(fake))
+    assert time.monotonic() - began < 30
+    assert [path.name for path in tmp_path.iterdir()] == ["fake"]
+    until = time.monotonic() + 10
+    while _sleeping() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert _sleeping() == []
+
+
 def test_a_browser_is_called_with_its_own_profile_and_no_network(tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     fake = tmp_path / "fake"
     fake.write_text(
         f'#!/bin/sh\nfor one in "$@"; do echo "$one" >> "{heard}"; case "$one" in '
-        '--print-to-pdf=*) printf %%PDF-1.4 > "${one#--print-to-pdf=}";; esac; done\n'
+        '--print-to-pdf=*) printf "%%PDF-1.4\\n%%%%EOF" > "${one#--print-to-pdf=}";; esac; done\n'
     )
     fake.chmod(0o755)
     save_pdf(HTML, tmp_path / "page.pdf", browser=str(fake))
-    assert (tmp_path / "page.pdf").read_bytes() == b"%PDF-1.4"
+    assert (tmp_path / "page.pdf").read_bytes() == b"%PDF-1.4\n%%EOF"
     arguments = heard.read_text().splitlines()
     assert "--host-resolver-rules=MAP * ~NOTFOUND" in arguments
     profile = next(one for one in arguments if one.startswith("--user-data-dir="))

@@ -20,7 +20,16 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
-from study_trees import Cli, command, environment, merged, run_process, save_study, tiny_study
+from study_trees import (
+    Cli,
+    StudyFile,
+    command,
+    environment,
+    merged,
+    run_process,
+    save_study,
+    tiny_study,
+)
 
 from brainaligner.core import BrainAlignerError, InputError
 from brainaligner.report import cortex_mesh, fsaverage5_coordinates
@@ -96,6 +105,21 @@ def test_time_courses_give_the_scores_of_the_run(view: RunView, placed: Path) ->
         assert np.corrcoef(predicted, measured)[0, 1] == pytest.approx(wanted[target], abs=2e-3)
     shown = view.scores("second", "SIM02", "test")
     np.testing.assert_array_equal(shown, wanted.astype(np.float32))
+
+
+def test_a_study_without_whole_stories_shows_what_it_has(
+    cli: Cli, study_file: StudyFile, tmp_path: Path
+) -> None:
+    study = study_file({"evaluation": {"cuts": [2, 3]}})
+    assert cli("run", study, "--out", tmp_path / "out").code == 0
+    run = tmp_path / "out" / "tiny"
+    with reporting() as reporter:
+        plan, store = reopen_run(run, data=None, out=None, reporter=reporter)
+    view = RunView(run, plan, store)
+    assert view.about()["rows_cut"] == 2
+    with np.load(run / "scores.npz", allow_pickle=False) as archive:
+        wanted = archive["first/P1/test/cut2"].astype(np.float32)
+    np.testing.assert_array_equal(view.scores("first", "P1", "test"), wanted)
 
 
 def test_words_stand_in_the_rows_in_which_they_began(view: RunView) -> None:

@@ -53,9 +53,11 @@ def download_fault(path: Path) -> str | None:
         return "a link without content: not downloaded (git-annex)"
     if not path.is_file():
         return "no such file"
-    if path.stat().st_size < 1024 and path.read_bytes().startswith(b"/annex/objects/"):
-        return "a git-annex pointer: not downloaded"
-    return None
+    try:
+        pointer = path.stat().st_size < 1024 and path.read_bytes().startswith(b"/annex/objects/")
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror})"
+    return "a git-annex pointer: not downloaded" if pointer else None
 
 
 def read_bytes(path: Path, wanted: str) -> bytes:

@@ -132,7 +132,7 @@ def read_responses(
     """Read responses to story `i`; refuse NaN, or a shape other than the expected one."""
     values = stories.responses(i, targets)
     _check_responses(values, i, shape)
-    return values
+    return np.ascontiguousarray(values)  # torch takes no negative strides
 
 
 def _check_design(values: np.ndarray, i: int, n_features: int | None) -> None:

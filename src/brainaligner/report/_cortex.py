@@ -111,8 +111,15 @@ def cortex_canvas(
         return None
     within = None
     if outlined is not None:
-        within = on_vertices(space.vertices, outlined.astype(np.float64)) >= 0.5
+        within = on_vertices(space.vertices, shares(outlined, values)) >= 0.5
     return surface_figure(on_vertices(space.vertices, values), title, settings, outlined=within)
+
+
+def shares(
+    outlined: Bool[np.ndarray, "target"], values: Float[np.ndarray, "target"]
+) -> Float[np.ndarray, "target"]:
+    """1 and 0 for targets with and without a line around them; NaN for those without a value."""
+    return np.where(np.isfinite(values), outlined, np.nan)
 
 
 def colour_limits(*values: Float[np.ndarray, "_"]) -> tuple[float, float]:

@@ -133,7 +133,7 @@ def difference_drawings(report: RunReport, texts: Texts) -> list[Drawing]:
     if not report.compared:
         return []
     own = [one for one in report.compared if one.arm == contrasted_arm(report)]
-    every, of_arm = (tuple(one.key for one in found) for found in (report.compared, own))
+    every = tuple(one.key for one in report.compared)
     drawings = [
         Drawing(
             "paired differences",
@@ -150,7 +150,7 @@ def difference_drawings(report: RunReport, texts: Texts) -> list[Drawing]:
                 story_figure(report, texts=texts),
                 story_caption(own[0], texts),
                 story_data(report.compared),
-                of_arm,
+                every,
             )
         )
     return drawings

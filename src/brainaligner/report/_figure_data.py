@@ -130,7 +130,8 @@ def map_data(space: Space, columns: Mapping[str, Float[np.ndarray, "target"]]) -
     shown = np.flatnonzero(np.isfinite(np.array([*painted.values()])).any(axis=0))
     lines = ["\t".join(["vertex", *painted])]
     for vertex in shown:
-        cells = [f"{values[vertex]:.{DECIMALS}f}" for values in painted.values()]
+        own = [values[vertex] for values in painted.values()]
+        cells = [f"{v:.{DECIMALS}f}" if np.isfinite(v) else "" for v in own]
         lines.append("\t".join([str(vertex), *cells]))
     return "\n".join(lines) + "\n"
 
@@ -138,11 +139,11 @@ def map_data(space: Space, columns: Mapping[str, Float[np.ndarray, "target"]]) -
 def target_data(columns: Mapping[str, Float[np.ndarray, "target"]]) -> str:
     """Values of all targets in the dataset's order; what has no value is empty.
 
-    To three decimals, as many as a map can show: exact ones are in ``scores.npz``.
+    To three digits: exact ones stand in the artifact that the figure's recipe names.
     """
     lines = ["\t".join(columns)]
     for row in np.column_stack([*columns.values()]):
-        lines.append("\t".join(f"{v:.3f}" if np.isfinite(v) else "" for v in row))
+        lines.append("\t".join(f"{v:.3g}" if np.isfinite(v) else "" for v in row))
     return "\n".join(lines) + "\n"
 
 

@@ -168,7 +168,8 @@ def described(group: str, cut: int, said: list[str], texts: Texts) -> str:
 
 def label_axis(axes: Axes, report: RunReport, text: str, texts: Texts) -> None:
     """Name the axis, and say here too what must be known of a figure that travels alone."""
-    axes.set_xlabel(signed(text, figure_signs(report, texts), texts), color=INK)
+    name = signed(text, figure_signs(report, texts), texts)
+    axes.set_xlabel(name, color=INK, parse_math=False)
 
 
 def _mean_words(result: Result, texts: Texts) -> str:

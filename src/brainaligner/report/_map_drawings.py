@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from brainaligner.core import Scores
-from brainaligner.report._cortex import colour_limits, cortex_canvas, no_map_reason
+from brainaligner.report._cortex import colour_limits, cortex_canvas, no_map_reason, shares
 from brainaligner.report._difference_figures import contrasted_arm
 from brainaligner.report._drawings import Drawing
 from brainaligner.report._figure_data import map_data, target_data
@@ -124,7 +124,7 @@ def _difference_map(
     significant = one.q <= one.q_bound  # NaN is not
     flat = scores.subject in report.flatmaps
     words = difference_map_words(one, settings.limits[1], texts, flat=flat)
-    columns = {"difference": one.values, "significant_share": significant.astype(np.float64)}
+    columns = {"difference": one.values, "significant_share": shares(significant, one.values)}
     return Drawing(
         f"map of difference {one.subject}",
         _painted(report, scores, one.values, settings, words, texts, significant),

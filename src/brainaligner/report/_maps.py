@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from brainaligner.core import InputError, Space
-from brainaligner.report._cortex import no_map_reason, surface_figure
+from brainaligner.report._cortex import no_map_reason, shares, surface_figure
 from brainaligner.report._flat_pixels import FlatPixels
 from brainaligner.report._layers import as_picture
 from brainaligner.report._map_settings import MapSettings
@@ -174,7 +174,7 @@ def flat_figure(
         interpolation="nearest",
     )
     if outlined is not None:
-        _draw_outline(axes, pixels.picture(outlined.astype(np.float64)) >= 0.5)
+        _draw_outline(axes, pixels.picture(shares(outlined, values)) >= 0.5)
     figure.text(
         0.5, 1 - 0.18 / height, plain(title), ha="center", va="center", color=INK, parse_math=False
     )

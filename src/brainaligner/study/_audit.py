@@ -11,6 +11,7 @@ from brainaligner.evaluation import Audit, Fault, Unproven, make_audit
 from brainaligner.study._audit_arm import ArmAudit
 from brainaligner.study._audit_beside import (
     ceiling_faults,
+    contrast_faults,
     significance_faults,
     summary_faults,
 )
@@ -87,6 +88,8 @@ class Auditor:
         found += guarded("features", "", lambda: self._features(truth))
         found += guarded("withheld", "", lambda: withheld_faults(arms, stored))
         found += guarded("ledger", "", lambda: ledger_faults(self.plan, self.store))
+        contrasts = partial(contrast_faults, self.plan, self.store, arms, thorough=self.thorough)
+        found += guarded("contrast", "", contrasts)
         if self.thorough:
             for name, check in (
                 ("significance", significance_faults),

@@ -1,19 +1,25 @@
-"""Whether significance, noise ceilings and summaries in the store follow from what they say."""
+"""Whether significance, contrasts, ceilings and summaries in the store follow from the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from brainaligner.evaluation import Fault, Unproven, noise_ceiling
+from brainaligner.report import Difference
 from brainaligner.study._audit_arm import ArmAudit
 from brainaligner.study._audit_witness import Found, artifact
 from brainaligner.study._ceiling_stage import CeilingTask, ceiling_recipe
 from brainaligner.study._ceilings import MEASURES
+from brainaligner.study._contrasts import contrast_tasks, read_contrast, write_contrast
 from brainaligner.study._disk import read_json, read_npz
+from brainaligner.study._foresight import stored_reference
 from brainaligner.study._options import RunOptions
 from brainaligner.study._plan import Plan
+from brainaligner.study._scoring import base_name
 from brainaligner.study._significance import ARRAYS, significance_tasks, tested
 from brainaligner.study._store import Store
 
@@ -57,6 +63,40 @@ def _sampled(stored: Mapping[str, np.ndarray], parts: Sequence[slice]) -> dict[s
 
 def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def contrast_faults(
+    plan: Plan, store: Store, arms: Sequence[ArmAudit], *, thorough: bool
+) -> Iterator[Found]:
+    """Differences that a verdict rests on, against r of both arms; made again where thorough."""
+    scores = {(arm.run.name, arm.subject): arm.scores for arm in arms}
+    for task in contrast_tasks(plan, stored_reference(plan, store)):
+        where = f"{task.run.name}, {task.subject}: contrast"
+        if not store.has(task.recipe):
+            yield Unproven("contrast", where, "it is not in the store")
+            continue
+        found = read_contrast(store.path(task.recipe), task)
+        base = base_name(task.group.name, task.cut)
+        paths = [
+            artifact(store, scores[run.name, task.subject], "scores.npz")
+            for run in (task.run, task.reference)
+        ]
+        if None not in paths:
+            arm, reference = (read_npz(path)[base] for path in paths if path is not None)
+            yield from _differing({"r": found.values}, {"r": arm - reference}, where)
+        known = found.values[np.isfinite(found.values)]
+        if len(known) and not abs(found.mean - known.mean()) <= _ROOM:
+            figure = f"mean {found.mean}, not {known.mean():.4f}"
+            yield _fault(where, figure, "the mean is not that of the targets")
+        if thorough:
+            with TemporaryDirectory() as folder:
+                write_contrast(Path(folder), task, store)
+                again = read_contrast(Path(folder), task)
+            yield from _differing(_ends(found), _ends(again), where)
+
+
+def _ends(one: Difference) -> dict[str, np.ndarray]:
+    return {"interval": np.array([one.interval.low, one.interval.high]), "q/p": one.q}
 
 
 def ceiling_faults(plan: Plan, store: Store) -> Iterator[Found]:

@@ -14,6 +14,8 @@ from brainaligner.study._cluster_jobs import worker_specs
 from brainaligner.study._progress import Reporter
 
 _REFILL_S = 15.0
+_NO_SCHEDULER = "Cluster failed to start"
+"""Dask's words where the scheduler, and not a worker, is the cause."""
 
 
 class ClusterError(BrainAlignerError):
@@ -35,7 +37,7 @@ def cluster_client(
     room = {resource: jobs.workers for resource, jobs in cluster.jobs.items()}
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": cluster.retries}),
-        _started(cluster) as started,
+        _started(cluster, reporter) as started,
         Client(started) as client,
     ):
         if cluster.dashboard is not None:
@@ -71,11 +73,12 @@ def _connected(cluster: ClusterConfig) -> Iterator[tuple[Any, dict[str, int]]]:
 
 
 @contextmanager
-def _started(cluster: ClusterConfig) -> Iterator[Any]:
+def _started(cluster: ClusterConfig, reporter: Reporter) -> Iterator[Any]:
     specs = worker_specs(cluster)
     with _opened(cluster, specs) as started:
         done = threading.Event()
-        watch = threading.Thread(target=_refill, args=(started, specs, done), daemon=True)
+        refill = _Refill(started, specs, cluster.retries, reporter)
+        watch = threading.Thread(target=refill.until, args=(done,), daemon=True)
         watch.start()
         try:
             yield started
@@ -98,37 +101,85 @@ def _opened(cluster: ClusterConfig, specs: Mapping[str, Any]) -> Any:
                 silence_logs=logging.ERROR,
             )
         except RuntimeError as error:
+            if str(error).startswith(_NO_SCHEDULER):
+                raise InputError(
+                    "cluster",
+                    got=f"a scheduler that does not start ({error})",
+                    wanted="a network interface and a port of this machine",
+                    do="Correct interface and dashboard in the cluster's file.",
+                ) from None
             if not left:
                 raise ClusterError(
-                    f"cluster: workers died as they began, {cluster.retries + 1} times ({error}) "
-                    "Is there memory for them? The same command tries again."
+                    f"cluster: workers did not start, {cluster.retries + 1} times ({error}). "
+                    "Is there memory for them, and does the queue take their jobs? The same "
+                    "command tries again."
                 ) from None
             left -= 1
 
 
-def _refill(started: Any, specs: Mapping[str, Any], done: threading.Event) -> None:
-    """Start again each worker that has ended: Dask drops it, or keeps it as a closed one.
+class _Refill:
+    """Starts workers again that have ended: Dask drops them, or keeps closed ones.
 
     A nanny restarts the worker that it has lost, but closes for good where that one dies too
-    before it has said its name.
+    before it has said its name. A worker that fails to start more than `retries` times in a row is
+    given up, and the cluster closed when none is left.
     """
-    while not done.wait(_REFILL_S):
-        if any(_ended(started.workers.get(name)) for name in specs):
-            started.loop.add_callback(_open_again, started, specs)
+
+    def __init__(
+        self, started: Any, specs: Mapping[str, Any], retries: int, reporter: Reporter
+    ) -> None:
+        self.started, self.retries, self.reporter = started, retries, reporter
+        self.specs = dict(specs)
+        self.failures = dict.fromkeys(specs, 0)
+
+    def until(self, done: threading.Event) -> None:
+        """Look after the workers until told to stop, or until none is left."""
+        while self.specs and not done.wait(_REFILL_S):
+            self._count()
+            for name in [name for name, n in self.failures.items() if n > self.retries]:
+                self._give_up(name)
+            if any(_ended(self.started.workers.get(name)) for name in self.specs):
+                self.started.loop.add_callback(self._open_again)
+        if not self.specs:
+            self.reporter.line("cluster: no worker is left")
+            self.started.loop.add_callback(self.started.scheduler.close)
+
+    def _count(self) -> None:
+        """A worker that is on its way has neither failed nor started."""
+        for name in self.specs:
+            worker = self.started.workers.get(name)
+            if worker is not None:
+                self.failures[name] = self.failures[name] + 1 if _ended(worker) else 0
+
+    def _give_up(self, name: str) -> None:
+        tries = self.failures.pop(name)
+        _forget(self.started.workers.get(name))
+        self.reporter.line(
+            f"cluster: worker {name} did not start {tries} times in a row, and is given up"
+        )
+        del self.specs[name]
+
+    def _open_again(self) -> Any:
+        for name in self.specs:
+            if _ended(self.started.workers.get(name)):
+                _forget(self.started.workers.pop(name, None))
+        self.started.worker_spec.update(self.specs)
+        return self.started._correct_state()
 
 
-def _open_again(started: Any, specs: Mapping[str, Any]) -> Any:
-    for name in specs:
-        if _ended(started.workers.get(name)):
-            started.workers.pop(name, None)
-    started.worker_spec.update(specs)
-    return started._correct_state()
+def _forget(worker: Any) -> None:
+    """Say of a worker whose start failed that it did: Dask refuses to close over it otherwise."""
+    from distributed import Status
+
+    if worker is not None and worker.status is Status.created:
+        worker.status = Status.failed
 
 
 def _ended(worker: Any) -> bool:
+    """Whether a worker is gone. One that Dask lists as `created` has failed to start."""
     from distributed import Status
 
-    return worker is None or worker.status in (Status.closed, Status.failed)
+    return worker is None or worker.status in (Status.created, Status.closed, Status.failed)
 
 
 def _scheduler(cluster: ClusterConfig) -> dict[str, Any]:

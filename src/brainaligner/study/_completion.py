@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def contents(incomplete: str) -> list[str]:
 
 def arms(incomplete: str) -> list[str]:
     """Arms of the run or study that the command names."""
-    names = [row["arm"] for row in _results()] or list(_study().get("arms", {}))
+    names = [row["arm"] for row in _results()] or list(_study().get("arms") or {})
     return _beginning(incomplete, [*names, *(name.rpartition(".s")[0] for name in names)])
 
 
@@ -118,11 +119,11 @@ def _in_list(incomplete: str, names: Iterable[str]) -> list[str]:
 
 
 def _paths(pattern: str) -> list[str]:
-    home = Path(pattern).expanduser()
-    root = Path(home.anchor)
     try:
+        home = Path(pattern).expanduser()
+        root = Path(home.anchor)
         return sorted(str(path) for path in root.glob(str(home.relative_to(root))))
-    except (OSError, ValueError, NotImplementedError):
+    except (OSError, ValueError, RuntimeError, NotImplementedError):  # RuntimeError: ~nobody
         return []
 
 
@@ -140,7 +141,7 @@ def _run() -> Mapping[str, Any]:
     for word in _words():
         try:
             found = json.loads((Path(word).expanduser() / _RUN).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RuntimeError):
             continue
         return found if isinstance(found, dict) else {}
     return {}
@@ -163,15 +164,21 @@ def _study() -> Mapping[str, Any]:
                 found = yaml.safe_load(Path(word).expanduser().read_text(encoding="utf-8"))
             else:
                 continue
-        except (OSError, ValueError, yaml.YAMLError):
+        except (OSError, ValueError, RuntimeError, yaml.YAMLError):
             continue
         return found if isinstance(found, dict) else {}
     return {}
 
 
+def _homes() -> Iterator[Path]:
+    for word in _words():
+        with suppress(RuntimeError):
+            yield Path(word).expanduser()
+
+
 def _subjects_in_folders() -> Iterator[str]:
     """Names that the layout of ds003020, or of an own folder, gives."""
-    for home in (Path(word).expanduser() for word in _words()):
+    for home in _homes():
         for place in ("derivative/preprocessed_data", "derivative/pycortex-db"):
             yield from (Path(path).name for path in _paths(f"{home / place}/*"))
         if (home / "dataset.json").is_file():

@@ -103,13 +103,14 @@ def ensure_contrasts(
     """Compare arms with the reference where that has not been done yet; readouts are there."""
     tasks, found = list(contrast_tasks(plan, reference)), []
     for done, task in enumerate(tasks, start=1):
-        folder = store.ensure(task.recipe, partial(_write, task=task, store=store))
-        found.append(_read(folder, task))
+        folder = store.ensure(task.recipe, partial(write_contrast, task=task, store=store))
+        found.append(read_contrast(folder, task))
         reporter("contrast", done, len(tasks))
     return tuple(found)
 
 
-def _write(folder: Path, task: ContrastTask, store: Store) -> None:
+def write_contrast(folder: Path, task: ContrastTask, store: Store) -> None:
+    """Compare both arms and write the artifact."""
     rows = StoredRows(task.plan, store, task.subject, task.group.name)
     runs = (task.reference, task.run)
     of_stories: dict[str, dict[str, float]] = {}
@@ -151,7 +152,8 @@ def _story_mean(predicted: np.ndarray, measured: np.ndarray, cut: int) -> float:
     return story_means([predicted], [measured], cut=cut)[0]
 
 
-def _read(folder: Path, task: ContrastTask) -> Difference:
+def read_contrast(folder: Path, task: ContrastTask) -> Difference:
+    """Read the artifact."""
     facts, arrays = read_json(folder / "contrast.json"), read_npz(folder / "targets.npz")
     tested = task.plan.prepared.config.significance
     with reading_artifact(folder / "contrast.json"):

@@ -183,6 +183,8 @@ def open_run(folder: str | Path) -> FinishedRun:
     record = read_run(place)
     try:
         audit = record.get("audit", {})
+        if not record["results"]:
+            raise ValueError("no results")
         return FinishedRun(
             folder=place,
             study=str(record["study"]),
@@ -194,7 +196,7 @@ def open_run(folder: str | Path) -> FinishedRun:
             findings=tuple(Finding(**one) for one in record["findings"]),
             diagnostics=tuple(_known(Diagnostic, one) for one in record.get("diagnostics", ())),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged_record(place / "run.json", str(error)) from error
 
 

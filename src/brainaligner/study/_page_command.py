@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from brainaligner.study._printing import (
     stoppable,
 )
 
+_BROWSER = "BRAINALIGNER_BROWSER"
 EXAMPLES = help_end(
     "page runs/demo --language ja",
     "page runs/demo --language ja --to demo.ja.html --pdf demo.ja.pdf",
@@ -42,7 +44,7 @@ def page(
     browser: Annotated[
         Path | None,
         typer.Option(
-            envvar="BRAINALIGNER_BROWSER",
+            envvar=_BROWSER,
             metavar="PROGRAM",
             help="Chromium, Chrome or Edge, which prints; default: one that is installed.",
         ),
@@ -60,9 +62,11 @@ def page(
     from brainaligner.study._pdf import find_browser, save_pdf
 
     check_language(language)
+    to, pdf = (None if path is None else path.expanduser() for path in (to, pdf))
     html = run / f"report.{language}.html" if to is None and pdf is None else to
     _check_target("--to", html, (".html", ".htm"), run)
     _check_target("--pdf", pdf, (".pdf",), run)
+    _check_browser(browser, pdf)
     program = None if pdf is None else find_browser(browser)
     content = read_page(run)
     with stoppable():
@@ -92,10 +96,28 @@ def _check_target(option: str, path: Path | None, endings: tuple[str, ...], run:
             wanted=f"a file that ends with {endings[0]}",
             do="Name such a file.",
         )
-    if path.absolute() in {(run / name).absolute() for name in FILES}:
+    if any(_is_same(path, run / name) for name in FILES):
         raise InputError(
             option,
             got=f"{path}, which the run wrote and its audit compares",
             wanted="another file",
             do="Choose another name, or run the study again with --language.",
+        )
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, however they are written."""
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()
+
+
+def _check_browser(browser: Path | None, pdf: Path | None) -> None:
+    """A browser prints; one that the environment names may stand there for other calls."""
+    if browser is not None and pdf is None and str(browser) != os.environ.get(_BROWSER):
+        raise InputError(
+            "--browser",
+            got="a browser, and nothing to print",
+            wanted="--pdf FILE.pdf beside it",
+            do="Add --pdf, or leave --browser out.",
         )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from brainaligner.core import BrainAlignerError, InputError
-from brainaligner.study._disk import replace_file, writing_to
+from brainaligner.study._disk import nearest_existing, replace_file, writing_to
 
 COMMANDS = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
@@ -25,6 +28,7 @@ _ARGUMENTS = (
     "--host-resolver-rules=MAP * ~NOTFOUND",  # the page asks for nothing, and may not
 )
 SECONDS = 600
+_END, _TAIL = b"%%EOF", 1024
 
 
 def find_browser(named: Path | None = None) -> str:
@@ -82,12 +86,12 @@ def save_pdf(html: str, path: Path, *, browser: str) -> None:
     InputError
         If the file cannot be written.
     BrainAlignerError
-        If the browser prints nothing.
+        If the browser prints nothing, or not to the end.
     """
     with writing_to(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        near = nearest_existing(path.parent)
         with tempfile.TemporaryDirectory(
-            prefix="printing-", dir=path.parent.absolute(), ignore_cleanup_errors=True
+            prefix="printing-", dir=near.absolute(), ignore_cleanup_errors=True
         ) as place:
             printed = _printed(html, Path(place), browser)
         replace_file(path, printed)
@@ -100,22 +104,43 @@ def _printed(html: str, folder: Path, browser: str) -> bytes:
         *(browser, *_ARGUMENTS, *_root_arguments()),
         *(f"--user-data-dir={folder / 'profile'}", f"--print-to-pdf={target}", page.as_uri()),
     ]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
-        )
-        said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-    except subprocess.TimeoutExpired:
-        said = [f"not done after {SECONDS} s"]
-    except OSError as error:
-        said = [str(error)]
+    said = _said(command, folder / "said.txt")
     content = target.read_bytes() if target.is_file() else b""
-    if not content.startswith(b"%PDF-"):
+    if not content.startswith(b"%PDF-") or _END not in content[-_TAIL:]:
         raise BrainAlignerError(
-            f"{browser} printed no PDF ({said[0]}). Name another browser with --browser, or open "
-            "the page and print it yourself."
+            f"{browser} printed no whole PDF ({said}). Name another browser with --browser, or "
+            "open the page and print it yourself."
         )
     return content
+
+
+def _said(command: list[str], path: Path) -> str:
+    """Run a browser to its end, and with it all that it started; what it said last."""
+    try:
+        with path.open("wb") as file, _ended(command, file) as process:
+            code = process.wait(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"not done after {SECONDS} s"
+    except OSError as error:
+        return str(error)
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"exit code {code}"
+
+
+@contextmanager
+def _ended(command: list[str], file: BinaryIO) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group of its own, of which nothing is left afterwards."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
 
 
 def _root_arguments() -> tuple[str, ...]:

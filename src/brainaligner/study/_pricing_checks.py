@@ -7,9 +7,10 @@ beside large products on one core.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from brainaligner.core import Split
+from brainaligner.core import InputError, Split
 from brainaligner.evaluation import NULL_KINDS
 from brainaligner.study._contrasts import ContrastTask, contrast_tasks
 from brainaligner.study._designs import word_design
@@ -95,7 +96,8 @@ def costs_after(plan: Plan, reference: str) -> Iterator[Cost]:
     yield from map(_significance, significance_tasks(plan))
     yield from map(_contrast, contrast_tasks(plan, reference))
     for roads in flatmap_tasks(plan.prepared):
-        yield Cost(roads[0].recipe, roads[0].subject, _SMALL, _FLATMAP_BYTES)
+        with suppress(InputError):  # of surfaces that cannot be read the run itself tells
+            yield Cost(roads[0].recipe, roads[0].subject, _SMALL, _FLATMAP_BYTES)
     for run in plan.runs:
         for subject in plan.prepared.division.splits:
             yield _test_checks(plan, run.name, subject)

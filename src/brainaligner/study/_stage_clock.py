@@ -97,8 +97,6 @@ class StageClock:
     def summary(self) -> str:
         """One line: how long it took since the clock was made, and the slowest stages."""
         whole = f"took {duration(time.monotonic() - self._began)}"
-        if not self.seconds:
-            return f"{whole}: all stages were in the store"
         return f"{whole} ({_longest(self.seconds, self.made)})"
 
 

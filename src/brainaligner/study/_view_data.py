@@ -53,11 +53,16 @@ class RunView:
             "audit": record.get("audit", {}).get("verdict", "not judged"),
             "tr": self.plan.prepared.dataset.clock.tr,
             "arms": [run.name for run in self.plan.runs],
+            "rows_cut": self._cut,
             "subjects": {subject: self._subject(subject) for subject in self._subjects},
         }
 
+    @property
+    def _cut(self) -> int:
+        return min(self.plan.prepared.config.evaluation.cuts)
+
     def scores(self, arm: str, subject: str, group: str) -> Float[np.ndarray, "target"]:
-        """r of every target over the stories of a group, no rows cut.
+        """r of every target over the stories of a group, as few rows cut as the study asks for.
 
         Raises
         ------
@@ -68,7 +73,7 @@ class RunView:
         groups = {one.name for one in self.plan.groups_of(run, self._known(subject))}
         if group not in groups:
             raise unknown_name(f"{_WHERE}, {arm}, {subject}", "group of stories", group, groups)
-        name = f"{run.name}/{subject}/{base_name(group, 0)}"
+        name = f"{run.name}/{subject}/{base_name(group, self._cut)}"
         found = np.asarray(read_array(self.folder / "scores.npz", name), np.float32)
         size = self._space(subject).size
         if found.shape != (size,):

@@ -82,6 +82,8 @@ async function showScores() {
   await drawCortex();
 }
 
+function cutR() { return state.about.rows_cut ? `r, ${state.about.rows_cut} rows cut at each end` : "r"; }
+
 function drawRanked() {
   const y = state.order.map((i) => state.scores[i]);
   const trace = {
@@ -91,7 +93,7 @@ function drawRanked() {
   };
   const layout = {
     margin: { l: 45, r: 10, t: 5, b: 35 }, font: FONT, hovermode: "closest",
-    xaxis: { title: { text: "rank" } }, yaxis: { title: { text: "r" } },
+    xaxis: { title: { text: "rank" } }, yaxis: { title: { text: cutR() } },
   };
   Plotly.react("ranked", [trace], layout, QUIET);
   once("ranked", (event) => choose(event.points[0].customdata));
