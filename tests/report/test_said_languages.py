@@ -234,6 +234,16 @@ def test_advice_that_follows_from_an_audit_is_said(found: Fault | Unproven) -> N
             "test-rows-in-fit: es of UTS01 has the same content (readout, fitted_on)",
             "test-rows-in-fit：UTS01 の es が同じ内容です（readout, fitted_on）",
         ),
+        ("es (fit), UTS01 (choose), en (predict)", "es（当てはめ）、UTS01（選択）、en（予測）"),
+        ("UTS01, es, parts that were scored (score)", "UTS01、es、評価した部分（評価）"),
+        (
+            "no-memory: no fMRI looks so: rows may have been shuffled",
+            "no-memory：このような fMRI はありません。行が並べ替えられたのかもしれません",
+        ),
+        (
+            "the check of subjects and stories broke off: a (b)",
+            "検査「参加者と物語」が途中で止まりました：a (b)",
+        ),
         ("es, all subjects, seed 0, fold 1 of 5", "es、全参加者、シード 0、分割 1/5"),
         ("features bert (untrained, seed 3), es", "特徴量 bert（未訓練、シード 3）、es"),
         ("0.123, not 0.124", "0.123、正しくは 0.124"),

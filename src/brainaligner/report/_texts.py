@@ -124,8 +124,8 @@ class Texts:
         """Say an English text in this language; None where it is not known.
 
         A text that no sentence matches is taken apart at the brackets at its end, at semicolons,
-        colons and commas. Parts that are names, numbers or signs stay as they are; with one
-        unknown sentence among them the whole is unknown.
+        colons and commas: at all, or the first. Parts that are names, numbers or signs stay as
+        they are; with one unknown sentence among them the whole is unknown.
         """
         if not self.sentences:
             return text
@@ -214,10 +214,12 @@ class Texts:
 
     def _parted(self, text: str) -> str | None:
         for sign, key in SEPARATORS.items():
-            parts = {str(i): part for i, part in enumerate(_split(text, sign))}
-            found = self._together(parts) if len(parts) > 1 else None
-            if found is not None:
-                return text if found == parts else self.page[key].join(found.values())
+            first, *rest = _split(text, sign)
+            for parts in ([first, *rest], [first, sign.join(rest)]) if rest else ():
+                found = self._together({str(i): part for i, part in enumerate(parts)})
+                if found is not None:
+                    own = list(found.values())
+                    return text if own == parts else self.page[key].join(own)
         return None
 
     def _together(self, parts: Mapping[str, str]) -> dict[str, str] | None:
