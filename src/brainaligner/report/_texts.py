@@ -22,7 +22,13 @@ FIRM = 4  # letters from which on a sentence is looked for before a text is take
 SENTENCE = 3  # words side by side from which on a text is one, and not a name or a sign
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _PART = re.compile(r"[;:,()]")
-_NUMBERS = r"(?:n/a|nan|inf|[-+−\d.,%/ e±])+?"  # noqa: RUF001
+_GAPS = {
+    "n": r"(?:n/a|nan|inf|[-+−\d.,%/ e±])+?",  # noqa: RUF001
+    "part": r"(?:[^;:,()]|\([^()]*\))+?",
+    "error": ".*",
+    "": "[^;]+?",
+}
+"""What a gap may hold, by its name up to ``_``."""
 _HIDDEN = re.compile("\ue000(\\d+)\ue001")  # a name that is out of sight, by its place
 
 
@@ -34,7 +40,8 @@ class Sentence:
     ----------
     english, own : str
         As `str.format` takes them, with the same fields. A field ``n`` or ``n_...`` holds
-        numbers alone, any other no semicolon.
+        numbers alone; ``part`` nothing that a text is taken apart at; ``error`` the message of
+        an error, which may be anything and stays as it is; any other no semicolon.
     """
 
     english: str
@@ -51,14 +58,29 @@ class Sentence:
         given = "".join(text for text, *_ in string.Formatter().parse(self.english))
         return sum(letter.isalpha() for letter in given)
 
+    @functools.cached_property
+    def is_firm(self) -> bool:
+        """Whether it is looked for before a text is taken apart."""
+        return self.letters >= FIRM or all(_kind(name) == "n" for name in self.pattern.groupindex)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is firm, and brackets at its end are its own."""
+        return self.is_firm and self.english.endswith((")", "{error}"))
+
+
+def _kind(name: str) -> str:
+    """Key of `_GAPS`."""
+    kind = name.partition("_")[0]
+    return kind if kind in _GAPS else ""
+
 
 def _pattern_parts(template: str) -> Iterator[str]:
     seen: set[str] = set()
     for text, name, _, _ in string.Formatter().parse(template):
         yield re.escape(text)
         if name is not None:
-            inside = _NUMBERS if name == "n" or name.startswith("n_") else "[^;]+?"
-            yield f"(?P={name})" if name in seen else f"(?P<{name}>{inside})"
+            yield f"(?P={name})" if name in seen else f"(?P<{name}>{_GAPS[_kind(name)]})"
             seen.add(name)
 
 
@@ -101,9 +123,9 @@ class Texts:
     def said(self, text: str) -> str | None:
         """Say an English text in this language; None where it is not known.
 
-        A text that no sentence matches is taken apart at semicolons, colons and commas. Parts
-        that are names, numbers or signs stay as they are; with one unknown sentence among them
-        the whole is unknown.
+        A text that no sentence matches is taken apart at the brackets at its end, at semicolons,
+        colons and commas: at all, or the first. Parts that are names, numbers or signs stay as
+        they are; with one unknown sentence among them the whole is unknown.
         """
         if not self.sentences:
             return text
@@ -148,36 +170,64 @@ class Texts:
         return tuple(sorted(gapped, key=lambda one: -one.letters))
 
     @functools.cached_property
+    def _closed(self) -> tuple[Sentence, ...]:
+        return tuple(one for one in self._gapped if one.is_closed)
+
+    @functools.cached_property
+    def _firm(self) -> tuple[Sentence, ...]:
+        return tuple(one for one in self._gapped if one.is_firm and not one.is_closed)
+
+    @functools.cached_property
+    def _weak(self) -> tuple[Sentence, ...]:
+        return tuple(one for one in self._gapped if not one.is_firm)
+
+    @functools.cached_property
     def _known(self) -> Callable[[str], str | None]:
         return functools.cache(self._find)
 
     def _find(self, text: str) -> str | None:
         if text in self.names or not _WORD.search(text):
             return text
+        return self._whole(text) or self._parted(text) or self._matched(text, self._weak)
+
+    def _whole(self, text: str) -> str | None:
+        """Say a text that is one sentence, or one with brackets at its end."""
         if text in self._exact:
             return self._exact[text]
-        firm = self._matched(text, firm=True)
-        return firm or self._parted(text) or self._matched(text, firm=False)
+        closed = self._matched(text, self._closed) or self._bracketed(text)
+        return closed or self._matched(text, self._firm)
 
-    def _matched(self, text: str, *, firm: bool) -> str | None:
-        for sentence in self._gapped:
-            match = (sentence.letters >= FIRM) is firm and sentence.pattern.fullmatch(text)
+    def _matched(self, text: str, sentences: tuple[Sentence, ...]) -> str | None:
+        for sentence in sentences:
+            match = sentence.pattern.fullmatch(text)
             fields = self._together(match.groupdict()) if match else None
             if fields:
                 return sentence.own.format(**fields)
         return None
 
+    def _bracketed(self, text: str) -> str | None:
+        """Say a sentence, and what stands in the brackets at its end."""
+        before, inside = _end_brackets(text)
+        found = self._whole(before) if inside else None
+        fields = self._together({"inside": inside}) if found else None
+        return self.page["separator.brackets"].format(text=found, **fields) if fields else None
+
     def _parted(self, text: str) -> str | None:
         for sign, key in SEPARATORS.items():
-            parts = {str(i): part for i, part in enumerate(_split(text, sign))}
-            found = self._together(parts) if len(parts) > 1 else None
-            if found is not None:
-                return text if found == parts else self.page[key].join(found.values())
+            first, *rest = _split(text, sign)
+            for parts in ([first, *rest], [first, sign.join(rest)]) if rest else ():
+                found = self._together({str(i): part for i, part in enumerate(parts)})
+                if found is not None:
+                    own = list(found.values())
+                    return text if own == parts else self.page[key].join(own)
         return None
 
     def _together(self, parts: Mapping[str, str]) -> dict[str, str] | None:
         """Say some parts; None where one is a sentence that is not known."""
-        found = {name: self._known(part) for name, part in parts.items()}
+        found = {
+            name: part if _kind(name) == "error" else self._known(part)
+            for name, part in parts.items()
+        }
         if any(found[name] is None and is_sentence(part) for name, part in parts.items()):
             return None
         return {name: found[name] or part for name, part in parts.items()}
@@ -201,6 +251,17 @@ def _split(text: str, sign: str) -> list[str]:
         else:
             parts.append(piece)
     return parts[1:]
+
+
+def _end_brackets(text: str) -> tuple[str, str]:
+    """A text up to the brackets at its end, and what they hold; nothing where there are none."""
+    depth = 0
+    for place in range(len(text) - 1, 0, -1) if text.endswith(")") else ():
+        depth += (text[place] == ")") - (text[place] == "(")
+        if depth == 0:
+            before = text[:place]
+            return (before[:-1], text[place + 1 : -1]) if before.endswith(" ") else (text, "")
+    return text, ""
 
 
 def _hide(text: str, names: tuple[str, ...]) -> str:
