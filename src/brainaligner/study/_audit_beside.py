@@ -73,7 +73,7 @@ def contrast_faults(
     for task in contrast_tasks(plan, stored_reference(plan, store)):
         where = f"{task.run.name}, {task.subject}: contrast"
         if not store.has(task.recipe):
-            yield Unproven("contrast", where, "it is not in the store")
+            yield Unproven("contrast", where, "they are not in the store")
             continue
         found = read_contrast(store.path(task.recipe), task)
         base = base_name(task.group.name, task.cut)
@@ -87,7 +87,7 @@ def contrast_faults(
         known = found.values[np.isfinite(found.values)]
         if len(known) and not abs(found.mean - known.mean()) <= _ROOM:
             figure = f"mean {found.mean}, not {known.mean():.4f}"
-            yield _fault(where, figure, "the mean is not that of the targets")
+            yield _fault(where, figure, "the mean is not that of the scores")
         if thorough:
             with TemporaryDirectory() as folder:
                 write_contrast(Path(folder), task, store)
