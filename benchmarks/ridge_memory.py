@@ -123,7 +123,7 @@ def fit(folder: Path, n_targets: int, n_subjects: int) -> dict[str, Any]:
             sides[1],
             settings=RidgeSettings(alphas=ALPHAS),
             target_block=BLOCK,
-            keep_bytes=1 << 28,
+            keep_bytes=1 << 26,  # as in a study
             scratch=Scratch(Path(scratch)),
         ):
             total += float(np.abs(block.predictions[0]).sum())

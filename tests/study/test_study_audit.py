@@ -77,7 +77,7 @@ def test_a_tampered_run_is_stamped_and_ends_with_its_own_code(
     assert done.code == 4, done.err
     folder = tampered / "tiny"
     named = {fault["name"] for fault in _run_json(tampered)["audit"]["faults"]}
-    assert named == {"predictions-not-reproduced"}
+    assert named == {"predictions-not-reproduced", "scores-not-reproduced"}  # a difference, too
     assert "NOT VALID: predictions-not-reproduced" in (folder / "report.html").read_text("utf-8")
     head, *lines = (folder / "table.tsv").read_text("utf-8").splitlines()
     place = head.split("\t").index("audit")

@@ -44,7 +44,7 @@ from brainaligner.study._witness import WitnessBook
 DECOMPOSITION_VERSION = 1
 READOUT_VERSION = 2
 PREDICTIONS = "predictions.npz"
-_KEEP_BYTES = 1 << 28  # what is beyond goes to the disk: memory does not grow with the targets
+_KEEP_BYTES = 1 << 26  # what is beyond goes to the disk: memory does not grow with the targets
 
 
 @dataclass(frozen=True, eq=False)
