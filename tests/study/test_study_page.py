@@ -176,6 +176,17 @@ def test_the_runs_own_page_is_known_by_any_path(cli: Cli, run: Path, tmp_path: P
     assert content(run) == before
 
 
+def test_a_target_in_the_users_folder_goes_there(
+    cli: Cli, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    done = cli("page", run, "--to=~/mine.html")
+    assert done.out == f"page: {tmp_path / 'mine.html'}\n"
+    assert (tmp_path / "mine.html").is_file()
+    assert not (tmp_path / "~").exists()
+
+
 def test_a_browser_with_nothing_to_print_is_refused(cli: Cli, run: Path) -> None:
     done = cli("page", run, "--browser", "sh")
     assert done.code == 2

@@ -35,7 +35,7 @@ from brainaligner.report._table import (
 from brainaligner.report._texts import LANGUAGES, Texts, page_texts
 from brainaligner.report._trace import RecipeNote, Traced, recipe_anchor
 from brainaligner.report._verdict import Verdict, verdict
-from brainaligner.report._words import MISSING, SIMULATED, headline, percent, rows_cut, span
+from brainaligner.report._words import MISSING, SIMULATED, headline, number, percent, rows_cut, span
 
 __all__ = [
     "ABOUT_NEEDED",
@@ -82,6 +82,7 @@ __all__ = [
     "map_limits",
     "mean_cell",
     "no_map_reason",
+    "number",
     "on_vertices",
     "page_texts",
     "percent",

@@ -28,7 +28,7 @@ from brainaligner.evaluation import (
     score_group,
     story_groups,
 )
-from brainaligner.report import mean_cell, percent, rows_cut
+from brainaligner.report import mean_cell, number, percent, rows_cut
 from brainaligner.text import DesignSettings, design_rows
 
 ARM, SUBJECT = "arrays", "subject"
@@ -100,7 +100,7 @@ class ArrayScores:
                 f"{one.group} ({one.n_stories} {one.presentations})",
                 rows_cut(one.rows_cut),
                 mean_cell(one.mean, one.interval),
-                f"{one.median:.3f}",
+                number(one.median),
                 percent(one.share_above_null),
             )
             for _, one in self.results

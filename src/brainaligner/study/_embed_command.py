@@ -14,6 +14,7 @@ from brainaligner.study._printing import (
     AsJson,
     BatchTokens,
     Device,
+    at_home,
     help_end,
     print_json,
     stoppable,
@@ -40,7 +41,10 @@ def embed(
             help="A text, one sentence per line; or words with times: a word table or a TextGrid.",
         ),
     ],
-    to: Annotated[Path, typer.Option("--to", help="New file: .npz, .safetensors or .csv.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", callback=at_home, help="New file: .npz, .safetensors or .csv."),
+    ],
     layer: Annotated[
         int | None, typer.Option("--layer", help="hidden_states[k]; negative from the end.")
     ] = None,

@@ -13,6 +13,7 @@ from brainaligner.study._printing import (
     AsJson,
     FinishedRun,
     StoreBeside,
+    at_home,
     help_end,
     print_json,
 )
@@ -34,7 +35,9 @@ def export(
             autocompletion=complete.arms,
         ),
     ],
-    to: Annotated[Path, typer.Option("--to", help="New or empty folder for the model.")],
+    to: Annotated[
+        Path, typer.Option("--to", callback=at_home, help="New or empty folder for the model.")
+    ],
     subject: Annotated[
         str | None,
         typer.Option(

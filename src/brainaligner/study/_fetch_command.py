@@ -12,7 +12,7 @@ import typer
 
 from brainaligner.core import InputError
 from brainaligner.study import _completion as complete
-from brainaligner.study._printing import AsJson, confirmed, help_end, print_json, stoppable
+from brainaligner.study._printing import AsJson, at_home, confirmed, help_end, print_json, stoppable
 
 if TYPE_CHECKING:
     from brainaligner.data import (
@@ -38,7 +38,10 @@ def fetch(
         str,
         typer.Argument(help="What to fetch: lebel2023.", autocompletion=complete.datasets),
     ],
-    to: Annotated[Path, typer.Option("--to", help="Folder of the dataset, new or begun.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", callback=at_home, help="Folder of the dataset, new or begun."),
+    ],
     subjects: Annotated[str, typer.Option(help="Such as UTS02,UTS03; default: all.")] = "",
     stories: Annotated[str, typer.Option(help="Such as buck,life; default: all.")] = "",
     what: Annotated[

@@ -13,6 +13,7 @@ from brainaligner.study._printing import (
     AsJson,
     FinishedRun,
     Language,
+    at_home,
     help_end,
     print_json,
     stoppable,
@@ -34,12 +35,17 @@ def page(
         Path | None,
         typer.Option(
             metavar="FILE.html",
+            callback=at_home,
             help="Where the page goes; default: report.LANG.html in the run's folder.",
         ),
     ] = None,
     pdf: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.pdf", help="Print the page to this file; no page without --to."),
+        typer.Option(
+            metavar="FILE.pdf",
+            callback=at_home,
+            help="Print the page to this file; no page without --to.",
+        ),
     ] = None,
     browser: Annotated[
         Path | None,
@@ -62,7 +68,6 @@ def page(
     from brainaligner.study._pdf import find_browser, save_pdf
 
     check_language(language)
-    to, pdf = (None if path is None else path.expanduser() for path in (to, pdf))
     html = run / f"report.{language}.html" if to is None and pdf is None else to
     _check_target("--to", html, (".html", ".htm"), run)
     _check_target("--pdf", pdf, (".pdf",), run)

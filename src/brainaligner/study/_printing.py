@@ -41,6 +41,11 @@ def help_end(*examples: str, more: str = "") -> str:
     return "\n\n".join([*lines, *([more] if more else []), EXIT_CODES])
 
 
+def at_home(path: Path | None) -> Path | None:
+    """Take ``~`` for the user's folder also where the shell did not, as in ``--to=~/maps``."""
+    return None if path is None else path.expanduser()
+
+
 Set = Annotated[
     list[str] | None,
     typer.Option(
