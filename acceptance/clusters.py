@@ -242,7 +242,7 @@ def _payload(out: Path) -> dict[str, bytes]:
     root = out / "out"
     files = [path for path in sorted((root / "store").rglob("*")) if path.is_file()]
     kept = [path for path in files if not set(path.parts) & {"unfinished", "tmp", "tensorboard"}]
-    kept = [path for path in kept if path.name != "history.csv"]
+    kept = [path for path in kept if path.name not in ("history.csv", "openings.jsonl")]
     kept += [root / "tiny" / name for name in ("scores.npz", "table.tsv")]
     return {str(path.relative_to(root)): path.read_bytes() for path in kept}
 

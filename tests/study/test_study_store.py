@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
 from brainaligner.core import BrainAlignerError, InputError
 from brainaligner.study import Recipe, Store
@@ -196,6 +197,10 @@ def test_damaged_arrays_are_named(tmp_path: Path, damage: str) -> None:
     ("error", "said"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "no space left to write"),
+        (
+            SafetensorError("Error while serializing: I/O error: No space left (os error 28)"),
+            "no space left to write",
+        ),
         (OSError(errno.EDQUOT, "Quota"), "no space left to write"),
         (OSError("Can't write data (errno = 28, error message = 'No space')"), "no space left"),
         (RuntimeError("Can't decrement id ref count (errno = 27, ...)"), "no space left to write"),

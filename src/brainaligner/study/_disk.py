@@ -29,7 +29,7 @@ _NPY_HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-_TEXT_ERRNO = re.compile(r"errno = (\d+)")
+_TEXT_ERRNO = re.compile(r"(?:errno = |os error )(\d+)")  # of HDF5, and of safetensors
 
 
 def process_tag() -> str:
@@ -55,7 +55,7 @@ def writing_to(folder: Path) -> Iterator[None]:
         yield
     except BrainAlignerError:
         raise
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # libraries wrap what the system said in errors of their own
         code = _errno(error)
         if code in _FULL_DISK:
             raise InputError(
@@ -75,8 +75,8 @@ def writing_to(folder: Path) -> Iterator[None]:
         raise
 
 
-def _errno(error: OSError | RuntimeError) -> int:
-    """Error number of a failed write, 0 where unknown; HDF5 says it in its text only."""
+def _errno(error: Exception) -> int:
+    """Error number of a failed write, 0 where unknown; some libraries say it in their text only."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     found = _TEXT_ERRNO.search(str(error))
