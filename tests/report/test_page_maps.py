@@ -112,7 +112,10 @@ def test_data_of_a_flatmap_have_one_line_per_target(flat: RunReport) -> None:
     (drawn,) = score_maps(flat, results, ENGLISH)
     found = flat.find(arm, FIRST, flat.groups[0].name, 0)
     assert found is not None
-    assert drawn.data.splitlines() == ["r", *(f"{r:.3g}" for r in found.scores.r)]
+    name, *lines = drawn.data.splitlines()
+    assert name == "r"
+    top = max(0.01, float(np.percentile(found.scores.r, 99)))
+    np.testing.assert_allclose(np.array(lines, float), found.scores.r, atol=top / 500)
 
 
 def test_what_maps_are_drawn_on_is_said(flat: RunReport, voxels: RunReport) -> None:

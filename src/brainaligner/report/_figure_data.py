@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from brainaligner.report._mesh import on_vertices
 from brainaligner.report._table import exact_cells, tsv_text
 
 Rows = Iterator[Mapping[str, object]]
+STEPS = 250  # of colour that an eye tells apart
 DECIMALS = 4  # of values at vertices: 20,484 of them stand in a page
 
 
@@ -136,14 +138,16 @@ def map_data(space: Space, columns: Mapping[str, Float[np.ndarray, "target"]]) -
     return "\n".join(lines) + "\n"
 
 
-def target_data(columns: Mapping[str, Float[np.ndarray, "target"]]) -> str:
+def target_data(columns: Mapping[str, Float[np.ndarray, "target"]], *, top: float) -> str:
     """Values of all targets in the dataset's order; what has no value is empty.
 
-    To three digits: exact ones stand in the artifact that the figure's recipe names.
+    To as many decimals as tell 250 steps up to `top`, the end of the colour bar, apart: exact
+    values stand in the artifact that the figure's recipe names.
     """
+    decimals = max(0, math.ceil(-math.log10(top / STEPS)))
     lines = ["\t".join(columns)]
     for row in np.column_stack([*columns.values()]):
-        lines.append("\t".join(f"{v:.3g}" if np.isfinite(v) else "" for v in row))
+        lines.append("\t".join(f"{v:.{decimals}f}" if np.isfinite(v) else "" for v in row))
     return "\n".join(lines) + "\n"
 
 

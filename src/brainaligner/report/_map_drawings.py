@@ -30,6 +30,7 @@ from brainaligner.report._words import (
 )
 
 SMALLEST_LIMIT = 0.001
+FLAT_DPI = 160  # 768 pixels across: whole brains of three subjects stay under 2 MB
 
 
 def mapped(report: RunReport) -> tuple[str, list[Result]]:
@@ -89,7 +90,7 @@ def _score_map(report: RunReport, result: Result, settings: MapSettings, texts: 
         f"map of r {scores.subject}",
         _painted(report, scores, scores.r, settings, words, texts),
         map_caption(scores, texts) if not flat else plain(scores.subject),
-        _data(report, scores, {"r": scores.r}),
+        _data(report, scores, {"r": scores.r}, settings),
         _keys(report, scores, result.keys.get("scores", "")),
     )
 
@@ -129,7 +130,7 @@ def _difference_map(
         f"map of difference {one.subject}",
         _painted(report, scores, one.values, settings, words, texts, significant),
         difference_map_caption(one, texts),
-        _data(report, scores, columns),
+        _data(report, scores, columns, settings),
         _keys(report, scores, one.key),
     )
 
@@ -152,17 +153,26 @@ def _painted(
         )
     else:
         figure = flat_figure(
-            flatmap.pixels, values, title=title, settings=settings, outlined=outlined, width=WIDTH
+            flatmap.pixels,
+            values,
+            title=title,
+            settings=settings,
+            outlined=outlined,
+            width=WIDTH,
+            dpi=FLAT_DPI,
         )
     assert figure is not None  # `_obstacle` has been asked
     return layered_svg(figure, title, words)
 
 
 def _data(
-    report: RunReport, scores: Scores, columns: Mapping[str, Float[np.ndarray, "target"]]
+    report: RunReport,
+    scores: Scores,
+    columns: Mapping[str, Float[np.ndarray, "target"]],
+    settings: MapSettings,
 ) -> str:
     if scores.subject in report.flatmaps:
-        return target_data(columns)
+        return target_data(columns, top=settings.limits[1])
     return map_data(scores.space, columns)
 
 

@@ -143,6 +143,7 @@ def flat_figure(
     settings: MapSettings,
     outlined: Bool[np.ndarray, "target"] | None = None,
     width: float = WIDTH,
+    dpi: int = DPI,
 ) -> Figure:
     """Draw one value per target on a flatmap.
 
@@ -154,12 +155,14 @@ def flat_figure(
         Targets to draw a line around: where they are at least half of what a pixel shows.
     width : float
         In inches.
+    dpi : int
+        Pixels of an inch.
     """
     from matplotlib.figure import Figure
 
     rows, columns = pixels.inside.shape
     height = width * rows / columns + MARGINS
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
     axes = figure.add_axes((0.01, 0.62 / height, 0.98, 1 - MARGINS / height))
     axes.set_axis_off()
     as_picture(axes)
