@@ -69,6 +69,16 @@ def test_banners_say_what_the_numbers_are_not(changes: dict[str, Any], banner: s
     assert banner not in shown(rows)
 
 
+def test_the_verdict_comes_last_and_says_where_data_are_simulated() -> None:
+    verdict = {"lines": ["a: better than b in all 3 subjects."], "basis": "c"}
+    rows = [row("s01", 0.1, 0.0)]
+    last, page = shown(rows, verdict=verdict).splitlines()[-2:]
+    assert last == "verdict: a: better than b in all 3 subjects."
+    assert page.startswith("page: ")
+    simulated = shown(rows, verdict=verdict, simulated=True)
+    assert "verdict on SIMULATED DATA: a: better" in simulated
+
+
 def test_the_same_remark_is_said_once() -> None:
     findings = [{"severity": "warn", "where": f"place {i}", "text": "odd"} for i in range(9)]
     text = shown([row("s01", 0.1, 0.0)], findings=findings)

@@ -56,8 +56,9 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
     compared = run.get("compared", ())
     if compared:
         _say(console, f"arms compared on these test stories: {len(compared)} times so far", "")
+    judged = "verdict on SIMULATED DATA" if run["simulated"] else "verdict"
     for line in run.get("verdict", {}).get("lines", ()):
-        _say(console, f"verdict: {line}", "bold")
+        _say(console, f"{judged}: {line}", "bold")
     _say(console, f"page: {folder / 'report.html'}", "")
 
 
