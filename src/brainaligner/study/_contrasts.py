@@ -22,6 +22,7 @@ from brainaligner.study._lineage import entries, lineage
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
 from brainaligner.study._readout import readout_recipe
+from brainaligner.study._record import without_nan
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 
@@ -176,22 +177,21 @@ def read_contrast(folder: Path, task: ContrastTask) -> Difference:
 def contrast_record(one: Difference) -> dict[str, Any]:
     """For run.json: null where there is no number."""
     interval = one.interval
-    return {
-        "arm": one.arm,
-        "reference": one.reference,
-        "subject": one.subject,
-        "group": one.group,
-        "rows_cut": one.rows_cut,
-        "difference": _json(one.mean),
-        "interval_low": _json(interval.low),
-        "interval_high": _json(interval.high),
-        "interval_level": interval.level,
-        "interval_method": interval.method,
-        "interval_units": interval.n_units,
-        "direction": one.direction,
-        "recipe": one.key,
-    }
-
-
-def _json(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    found: dict[str, Any] = without_nan(
+        {
+            "arm": one.arm,
+            "reference": one.reference,
+            "subject": one.subject,
+            "group": one.group,
+            "rows_cut": one.rows_cut,
+            "difference": one.mean,
+            "interval_low": interval.low,
+            "interval_high": interval.high,
+            "interval_level": interval.level,
+            "interval_method": interval.method,
+            "interval_units": interval.n_units,
+            "direction": one.direction,
+            "recipe": one.key,
+        }
+    )
+    return found

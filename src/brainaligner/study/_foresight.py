@@ -12,6 +12,7 @@ from brainaligner.evaluation import PlannedDifference, planned_difference
 from brainaligner.report import Column, RunReport, Table, Traced, recipe_anchor
 from brainaligner.study._plan import Plan
 from brainaligner.study._readout import readout_recipe
+from brainaligner.study._record import without_nan
 from brainaligner.study._store import Store
 from brainaligner.study._story_scores import StoryScores, read_story_scores, story_recipe
 from brainaligner.study._validation import (
@@ -137,27 +138,26 @@ def _stored_stories(view: Plan, store: Store) -> dict[Cell, StoryScores] | None:
 
 def foresight_record(foresight: Foresight) -> dict[str, Any]:
     """For run.json: null where there is no number."""
-    return {
-        "reference": foresight.reference,
-        "rows_cut": foresight.cut,
-        "lacking": foresight.lacking,
-        "settings": dict(foresight.settings),
-        "planned": [
-            {"arm": arm, "subject": subject, "resolves_margin": one.resolves_margin}
-            | {name: _json(value) for name, value in asdict(one).items()}
-            for (arm, subject), one in foresight.planned.items()
-        ],
-        "validation_stories": [
-            {"arm": arm, "subject": subject, "rows_cut": cut, "recipe": found.key}
-            | {"r": {story: _json(r) for story, r in means.items()}}
-            for (arm, subject), found in foresight.stories.items()
-            for cut, means in found.by_cut.items()
-        ],
-    }
-
-
-def _json(value: float | int) -> float | int | None:
-    return value if math.isfinite(value) else None
+    found: dict[str, Any] = without_nan(
+        {
+            "reference": foresight.reference,
+            "rows_cut": foresight.cut,
+            "lacking": foresight.lacking,
+            "settings": dict(foresight.settings),
+            "planned": [
+                {"arm": arm, "subject": subject, "resolves_margin": one.resolves_margin}
+                | asdict(one)
+                for (arm, subject), one in foresight.planned.items()
+            ],
+            "validation_stories": [
+                {"arm": arm, "subject": subject, "rows_cut": cut, "recipe": found.key}
+                | {"r": dict(means)}
+                for (arm, subject), found in foresight.stories.items()
+                for cut, means in found.by_cut.items()
+            ],
+        }
+    )
+    return found
 
 
 def foresight_tables(foresight: Foresight, report: RunReport) -> list[tuple[str, Table]]:
