@@ -153,6 +153,13 @@ def test_a_ceiling_gets_a_distribution_of_its_own(components: RunReport) -> None
     assert ids(r_distribution_figure(report, "UTS01"), "ceiling") == []
 
 
+def test_names_of_arms_are_never_formulas(components: RunReport) -> None:
+    first = components.differences[0]
+    odd = replace(first, reference="a$_$")
+    svg = difference_figure(replace(components, differences=(odd,)))
+    assert "a$_$" in svg
+
+
 def test_maps_of_differences_count_what_is_significant(voxels: RunReport) -> None:
     maps = difference_maps(voxels, ENGLISH)
     best = [*ARMS][-1]

@@ -187,6 +187,18 @@ def test_surfaces_that_cannot_be_laid_out_cost_a_map_and_no_run(
     assert "SIM01: Drawn on the inflated fsaverage5" in page
 
 
+def test_unreadable_surfaces_stop_no_plan(
+    cli: Cli, study: Path, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> str:
+        raise InputError(str(path), got="no permission", wanted="a file", do="Allow it.")
+
+    monkeypatch.setattr("brainaligner.study._flatmap_stage.file_digest", refused)
+    real = ("--set", "dataset.reader=lebel2023", "--set", "dataset.simulation=null")
+    done = cli("run", study, "--out", tmp_path / "out", *real, "--data", tree, "--plan")
+    assert done.code == 0, done.err
+
+
 # -------------------------------------------------------------------------- its roads
 
 

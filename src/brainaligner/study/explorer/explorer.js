@@ -8,7 +8,7 @@ const INFERNO = [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 
 const QUIET = { displaylogo: false, responsive: true, modeBarButtons: [["toImage"]] };
 const FONT = { family: "system-ui, sans-serif", size: 12, color: "#1b1f24" };
 
-const state = { about: null, scores: null, order: null, series: null, mesh: null, asked: 0, scored: 0, painted: 0 };
+const state = { about: null, scores: null, order: [], series: null, mesh: null, asked: 0, scored: 0, painted: 0 };
 
 async function ask(path, query) {
   const address = "api/" + path + (query ? "?" + new URLSearchParams(query) : "");
