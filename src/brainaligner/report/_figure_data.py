@@ -74,22 +74,7 @@ def _bins(report: RunReport, results: Sequence[Result]) -> Rows:
 
 def difference_data(differences: Sequence[Difference]) -> str:
     """Differences with their paired intervals."""
-    return _tsv(
-        {
-            "arm": one.arm,
-            "reference": one.reference,
-            "subject": one.subject,
-            "group": one.group,
-            "rows_cut": one.rows_cut,
-            "difference": one.mean,
-            "interval_low": one.interval.low,
-            "interval_high": one.interval.high,
-            "interval_level": one.interval.level,
-            "interval_method": one.interval.method,
-            "interval_units": one.interval.n_units,
-        }
-        for one in differences
-    )
+    return _tsv(one.facts for one in differences)
 
 
 def story_data(differences: Sequence[Difference]) -> str:

@@ -138,6 +138,23 @@ class Difference:
             )
 
     @property
+    def facts(self) -> dict[str, object]:
+        """What it is of, and its mean with its interval, by name."""
+        return {
+            "arm": self.arm,
+            "reference": self.reference,
+            "subject": self.subject,
+            "group": self.group,
+            "rows_cut": self.rows_cut,
+            "difference": self.mean,
+            "interval_low": self.interval.low,
+            "interval_high": self.interval.high,
+            "interval_level": self.interval.level,
+            "interval_method": self.interval.method,
+            "interval_units": self.interval.n_units,
+        }
+
+    @property
     def direction(self) -> str:
         """What the interval says; ``"undecided"`` where it holds 0 or there is none."""
         if self.interval.low > 0:

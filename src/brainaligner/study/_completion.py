@@ -123,7 +123,7 @@ def _paths(pattern: str) -> list[str]:
         home = Path(pattern).expanduser()
         root = Path(home.anchor)
         return sorted(str(path) for path in root.glob(str(home.relative_to(root))))
-    except (OSError, ValueError, RuntimeError, NotImplementedError):  # RuntimeError: ~nobody
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: no home of ~nobody; no such pattern
         return []
 
 

@@ -176,22 +176,5 @@ def read_contrast(folder: Path, task: ContrastTask) -> Difference:
 
 def contrast_record(one: Difference) -> dict[str, Any]:
     """For run.json: null where there is no number."""
-    interval = one.interval
-    found: dict[str, Any] = without_nan(
-        {
-            "arm": one.arm,
-            "reference": one.reference,
-            "subject": one.subject,
-            "group": one.group,
-            "rows_cut": one.rows_cut,
-            "difference": one.mean,
-            "interval_low": interval.low,
-            "interval_high": interval.high,
-            "interval_level": interval.level,
-            "interval_method": interval.method,
-            "interval_units": interval.n_units,
-            "direction": one.direction,
-            "recipe": one.key,
-        }
-    )
-    return found
+    facts = {**one.facts, "direction": one.direction, "recipe": one.key}
+    return {name: without_nan(value) for name, value in facts.items()}

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import psutil
+from safetensors import SafetensorError
 
 from brainaligner.core import BrainAlignerError, InputError
 
@@ -55,7 +56,7 @@ def writing_to(folder: Path) -> Iterator[None]:
         yield
     except BrainAlignerError:
         raise
-    except Exception as error:  # libraries wrap what the system said in errors of their own
+    except (OSError, RuntimeError, SafetensorError) as error:
         code = _errno(error)
         if code in _FULL_DISK:
             raise InputError(
@@ -75,7 +76,7 @@ def writing_to(folder: Path) -> Iterator[None]:
         raise
 
 
-def _errno(error: Exception) -> int:
+def _errno(error: OSError | RuntimeError | SafetensorError) -> int:
     """Error number of a failed write, 0 where unknown; some libraries say it in their text only."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
