@@ -143,20 +143,22 @@ def reference(data: Arrays, alphas: np.ndarray, _: Path | None) -> Scores:
 def products(data: Arrays, alphas: np.ndarray, _: Path | None) -> Scores:
     """This machine's limit: float32 products of the same sizes, in blocks of 4,096 targets.
 
-    ``X' Y`` once, ``V' (X' Y)`` and ``V c`` for the change of coordinates, predictions of the
-    validation rows for each alpha, and their products with the responses.
+    ``X' Y`` once, ``V' (X' Y)`` and ``V c`` for the change of coordinates, products of validation
+    rows and responses, and squares of the predictions for each alpha by the triangle of QR.
     """
     import torch
 
     torch.set_num_threads(int(THREADS))
     x, xv = (torch.from_numpy(np.array(data[name])) for name in ("X", "XV"))
     v = torch.ones((x.shape[1], x.shape[1]))
+    triangle = torch.linalg.qr(xv, mode="r").R
     for start in range(0, data["Y"].shape[1], 4096):
         y = torch.from_numpy(np.array(data["Y"][:, start : start + 4096]))
         projected = v.T @ (x.T @ y)
         xv.T @ y[: len(xv)]
         for _alpha in alphas:
-            xv @ projected
+            for row in range(0, len(triangle), len(triangle) // 8):
+                triangle[row : row + len(triangle) // 8, row:] @ projected[row:]
         v @ projected
     return {}
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from planted_ridge import left_out_table, planted_stories, stacked
 from sklearn.linear_model import Ridge
 
-from brainaligner.encoding import ArrayStories, RidgeSettings, fit_ridge
+from brainaligner.encoding import (
+    ArrayStories,
+    RidgeSettings,
+    Scratch,
+    fit_ridge,
+    stream_ridge,
+)
 
 GRID = (0.1, 10.0, 100.0, 1000.0, 1e5)
 ROWS = (20, 31, 8, 25)
@@ -48,3 +60,88 @@ def test_the_chosen_fit_is_trained_on_all_stories() -> None:
     for t, alpha in enumerate(fit.alpha):
         wanted = Ridge(alpha=alpha, fit_intercept=False).fit(x, y[:, t]).coef_
         np.testing.assert_allclose(fit.weights[:, t], wanted, atol=3e-5)
+
+
+@given(
+    seed=st.integers(0, 100),
+    smallest=st.floats(-3.0, 3.0),
+    intercept=st.booleans(),
+    collinear=st.booleans(),
+    long=st.booleans(),
+    target_block=st.integers(5, 31),
+)
+@settings(max_examples=40, deadline=None)
+def test_more_targets_than_directions_equal_a_loop_of_refits(
+    seed: int, smallest: float, intercept: bool, collinear: bool, long: bool, target_block: int
+) -> None:
+    grid = tuple(10.0 ** (smallest + step) for step in range(4))
+    train = planted_stories(
+        seed, (60, 90, 40) if long else (9, 6, 12, 8), n_targets=30, collinear=collinear
+    )
+    asked = RidgeSettings(alphas=grid, selection="leave_story_out", intercept=intercept)
+    fit = fit_ridge(train, settings=asked, target_block=target_block)
+    table = left_out_table(train, grid, intercept=intercept)
+    np.testing.assert_allclose(fit.validation_r, table, atol=1e-5)
+
+
+@dataclass(frozen=True)
+class CountedDesigns:
+    """Stories that count how often a design is read."""
+
+    inner: ArrayStories
+    reads: list[int]
+
+    @property
+    def n_targets(self) -> int:
+        return self.inner.n_targets
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def design(self, i: int) -> np.ndarray:
+        self.reads.append(i)
+        return self.inner.design(i)
+
+    def responses(self, i: int, targets: slice) -> np.ndarray:
+        return self.inner.responses(i, targets)
+
+
+def fitted(train: ArrayStories, alphas: tuple[float, ...], **options: Any) -> tuple[Any, int]:
+    """r and weights of three blocks of ten targets, and how often designs were read."""
+    counted = CountedDesigns(train, [])
+    asked = RidgeSettings(alphas=alphas, alpha="per_target", selection="leave_story_out")
+    blocks = list(stream_ridge(counted, None, (), settings=asked, target_block=10, **options))
+    joined = [np.concatenate([block.choice.validation_r for block in blocks], axis=1)]
+    joined.append(np.concatenate([block.weights for block in blocks], axis=1))
+    return joined, len(counted.reads)
+
+
+def test_what_a_story_needs_is_made_once_for_all_blocks(tmp_path: Path) -> None:
+    train = planted_stories(4, (200, 150, 180), n_targets=30)
+    grid = (100.0, 1e4)
+    kept, reads = fitted(train, grid)
+    spilt, as_many = fitted(train, grid, keep_bytes=0, scratch=Scratch(tmp_path))
+    again, more = fitted(train, grid, keep_bytes=0)
+    assert reads == as_many == more - 2 * len(train)
+    for one, *others in zip(kept, spilt, again, strict=True):
+        for other in others:
+            np.testing.assert_array_equal(one, other)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fit_that_a_story_decides_is_made_in_float64_throughout(tmp_path: Path) -> None:
+    train = planted_stories(4, (200, 150, 180), n_targets=30)
+    alone = np.zeros((530, 1), np.float32)
+    alone[3] = 1e3  # a feature of one row of one story
+    train = ArrayStories(
+        [
+            np.hstack([design, part])
+            for design, part in zip(train.designs, np.split(alone, [200, 350]), strict=True)
+        ],
+        train.matrices,
+    )
+    grid = (1e-2, 1e4)
+    found, reads = fitted(train, grid)
+    _, as_many = fitted(train, grid, keep_bytes=0)
+    assert reads == as_many  # nothing of float32 is kept
+    np.testing.assert_allclose(found[0], left_out_table(train, grid, intercept=False), atol=1e-5)

@@ -29,7 +29,7 @@ from brainaligner.encoding._stories import Designs, Stories, read_design, read_r
 Matrix = Float[torch.Tensor, "_ _"]
 Matrix64 = Float64[torch.Tensor, "_ _"]
 
-_RUN = 4096
+_AT_ONCE, _RUN = 1024, 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,28 +48,44 @@ class Projected:
 class ProductSum:
     """``sum_i A_i' B_i`` over stories.
 
-    Runs of some thousand rows are summed in the precision of the products, whose own order of
-    summation is no better, and the runs in float64.
+    Stories are multiplied some thousand rows at a time: products of few rows spend their time on
+    reading and writing the sum. Runs of some thousand more are summed in the precision of the
+    products, whose own order of summation is no better, and the runs in float64.
     """
 
     def __init__(self) -> None:
+        self._waiting: list[tuple[Matrix, Matrix]] = []
         self._run: Matrix | None = None
         self._rows = 0
         self._done: Matrix64 | None = None
 
     def add(self, left: Matrix, right: Matrix) -> None:
-        """Add ``left' right``."""
-        self._run = left.T @ right if self._run is None else self._run.addmm_(left.T, right)
-        self._rows += len(left)
+        """Add ``left' right``; neither may be changed afterwards."""
+        self._waiting.append((left, right))
+        if sum(len(waiting) for waiting, _ in self._waiting) >= _AT_ONCE:
+            self._multiply()
         if self._rows >= _RUN:
             self._done, self._run, self._rows = self.total(), None, 0
 
     def total(self) -> Matrix64:
         """The sum so far; at least one product was added."""
+        if self._waiting:
+            self._multiply()
         if self._run is None:
             assert self._done is not None
             return self._done
         return self._run.double() if self._done is None else self._done + self._run
+
+    def _multiply(self) -> None:
+        lefts, rights = zip(*self._waiting, strict=True)
+        self._waiting.clear()
+        left, right = _joined(lefts), _joined(rights)
+        self._run = left.T @ right if self._run is None else self._run.addmm_(left.T, right)
+        self._rows += len(left)
+
+
+def _joined(pieces: Sequence[Matrix]) -> Matrix:
+    return pieces[0] if len(pieces) == 1 else torch.cat(tuple(pieces))
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,12 +260,11 @@ class DualBasis(Basis):
     def _sum_products(
         self, targets: slice, shift: Float64[torch.Tensor, "target"]
     ) -> tuple[Matrix64, Float64[torch.Tensor, "target"]]:
-        values = torch.zeros((self.eigenvalues.numel(), shift.numel())).to(self.vectors)
-        total = torch.zeros_like(shift)
+        projected, total = ProductSum(), torch.zeros_like(shift)
         for i, responses in self._responses(targets, shift, torch.float64):
-            values.addmm_(self._story_vectors(i).T, responses)
+            projected.add(self._story_vectors(i), responses)
             total += self._total(responses)
-        return values, total
+        return projected.total(), total
 
     def weights(self, coefficients: Matrix) -> Matrix:
         """``X_train' U c`` in float64; reads each training design once."""

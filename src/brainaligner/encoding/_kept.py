@@ -1,9 +1,10 @@
-"""Projected responses between the two passes of a shared alpha."""
+"""What a fit needs again: in memory, on the disk, or made anew."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Hashable
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -18,7 +19,7 @@ from brainaligner.encoding._basis import Basis, Projected
 
 @dataclass(frozen=True)
 class Scratch:
-    """Where projected responses may go that memory has no room for.
+    """Where tensors may go that memory has no room for.
 
     Parameters
     ----------
@@ -36,33 +37,39 @@ class Scratch:
         return shutil.disk_usage(self.folder).free - n_bytes >= self.spare
 
 
-@final
-class ProjectedBlocks:
-    """Blocks that were projected once: in memory, then on disk, else projected again.
+@dataclass(frozen=True)
+class _OnDisk:
+    start: int
+    shape: torch.Size
+    dtype: torch.dtype
 
-    They are held in the precision in which the basis makes them, so that what comes back is what
-    was put in. A disk without room, or one that fails, costs a second projection and no more:
-    what was written is given back to it.
+
+@final
+class Shelf:
+    """Tensors that are needed again: in memory, then on disk, else not kept.
+
+    What comes back is what was put in. A disk without room, or one that fails, costs what it
+    takes to make the tensors again and no more: what was written is given back to it.
 
     Parameters
     ----------
-    basis : Basis
+    device : torch.device
+        Where tensors come from and go back to.
     keep_bytes : int
-        Of blocks in memory, on the basis' device.
+        Of tensors in its memory.
     scratch : Scratch, optional
         Where the others go.
     """
 
-    def __init__(self, basis: Basis, *, keep_bytes: int, scratch: Scratch | None) -> None:
-        self._basis = basis
+    def __init__(self, device: torch.device, *, keep_bytes: int, scratch: Scratch | None) -> None:
+        self._device = device
         self._room = keep_bytes
         self._scratch = scratch
-        self._means: dict[int, torch.Tensor] = {}
-        self._in_memory: dict[int, torch.Tensor] = {}
-        self._starts: dict[int, int] = {}
+        self._in_memory: dict[Hashable, torch.Tensor] = {}
+        self._on_disk: dict[Hashable, _OnDisk] = {}
         self._file: FileIO | None = None
 
-    def __enter__(self) -> ProjectedBlocks:
+    def __enter__(self) -> Shelf:
         return self
 
     def __exit__(
@@ -71,31 +78,30 @@ class ProjectedBlocks:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._in_memory.clear()
         self._drop()
 
-    def put(self, number: int, block: Projected) -> None:
-        """Keep a block under its number, if there is room."""
-        values = block.values.to(self._basis.exact)
-        self._means[number] = block.mean
+    def put(self, key: Hashable, values: torch.Tensor) -> None:
+        """Keep a tensor, if there is room."""
         if values.nbytes <= self._room:
             self._room -= values.nbytes
-            self._in_memory[number] = values
+            self._in_memory[key] = values
         else:
-            self._write(number, values)
+            self._write(key, values)
 
-    def take(self, number: int, targets: slice) -> Projected:
-        """The block of these targets, which is not kept any longer."""
-        if number in self._in_memory:
-            values = self._in_memory.pop(number)
-            self._room += values.nbytes
-        else:
-            read = self._read(number)
-            if read is None:
-                return self._basis.project(targets)
-            values = read
-        return Projected(targets, values.double(), self._means.pop(number))
+    def look(self, key: Hashable) -> torch.Tensor | None:
+        """The tensor, which stays; None where it was not kept."""
+        return self._in_memory[key] if key in self._in_memory else self._read(key)
 
-    def _write(self, number: int, values: torch.Tensor) -> None:
+    def take(self, key: Hashable) -> torch.Tensor | None:
+        """The tensor, which is not kept any longer; None where it was not kept."""
+        found = self.look(key)
+        self._on_disk.pop(key, None)
+        if self._in_memory.pop(key, None) is not None and found is not None:
+            self._room += found.nbytes
+        return found
+
+    def _write(self, key: Hashable, values: torch.Tensor) -> None:
         if self._scratch is None:
             return
         content = memoryview(np.ascontiguousarray(values.cpu().numpy()).data).cast("B")
@@ -110,16 +116,16 @@ class ProjectedBlocks:
         except OSError:
             self._drop()
         else:
-            self._starts[number] = start
+            self._on_disk[key] = _OnDisk(start, values.shape, values.dtype)
 
-    def _read(self, number: int) -> torch.Tensor | None:
-        if self._file is None or number not in self._starts:
+    def _read(self, key: Hashable) -> torch.Tensor | None:
+        if self._file is None or key not in self._on_disk:
             return None
-        shape = (self._basis.eigenvalues.numel(), self._means[number].numel())
-        values = torch.empty(shape, dtype=self._basis.exact)
+        place = self._on_disk[key]
+        values = torch.empty(place.shape, dtype=place.dtype)
         room = memoryview(values.numpy().data).cast("B")
         try:
-            self._file.seek(self._starts.pop(number))
+            self._file.seek(place.start)
             while room:
                 n_read = self._file.readinto(room)
                 if not n_read:
@@ -128,14 +134,39 @@ class ProjectedBlocks:
         except (OSError, EOFError):
             self._drop()
             return None
-        return values.to(self._basis.device)
+        return values.to(self._device)
 
     def _drop(self) -> None:
         """Give all of the file back to the disk, and write no more."""
         if self._file is not None:
             self._file.close()
         self._file, self._scratch = None, None
-        self._starts.clear()
+        self._on_disk.clear()
+
+
+@final
+class ProjectedBlocks:
+    """Blocks that were projected once, or else are projected again.
+
+    They are held in the precision in which the basis makes them.
+    """
+
+    def __init__(self, basis: Basis, shelf: Shelf) -> None:
+        self._basis = basis
+        self._shelf = shelf
+        self._means: dict[int, torch.Tensor] = {}
+
+    def put(self, number: int, block: Projected) -> None:
+        """Keep a block under its number, if there is room."""
+        self._means[number] = block.mean
+        self._shelf.put(("block", number), block.values.to(self._basis.exact))
+
+    def take(self, number: int, targets: slice) -> Projected:
+        """The block of these targets, which is not kept any longer."""
+        values = self._shelf.take(("block", number))
+        if values is None:
+            return self._basis.project(targets)
+        return Projected(targets, values.double(), self._means.pop(number))
 
 
 def _file_without_a_name(folder: Path) -> FileIO:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,13 +22,9 @@ from brainaligner.encoding._choice import AlphaChoice, best_index, join_choices
 from brainaligner.encoding._decompose import Decomposition, check_decomposition, decompose
 from brainaligner.encoding._device import compute_device
 from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
-from brainaligner.encoding._kept import ProjectedBlocks, Scratch
-from brainaligner.encoding._select import (
-    Scorer,
-    leave_story_out_scorer,
-    unscored,
-    validation_scorer,
-)
+from brainaligner.encoding._kept import ProjectedBlocks, Scratch, Shelf
+from brainaligner.encoding._left_out import leave_story_out_scorer, left_out_products
+from brainaligner.encoding._select import Scorer, unscored, validation_scorer
 from brainaligner.encoding._settings import RidgeSettings
 from brainaligner.encoding._stories import (
     Designs,
@@ -130,7 +126,8 @@ def stream_ridge(
     keep_bytes : int
     scratch : Scratch, optional
         For a temporary file of up to ``features x targets`` numbers (``time x targets`` in dual
-        form), gone when the last block is given.
+        form), and where stories are left out ``alphas x time x features`` more, gone when the
+        last block is given.
     progress : Progress
     witness : Witness
         Shown the designs and responses of each side as they are read, in the roles ``"fit"``,
@@ -155,11 +152,13 @@ def stream_ridge(
         check_decomposition(decomposition, train, settings)
     check_rows(train, decomposition.n_rows)
     check_features((validation, wanted), decomposition.n_features)
-    basis = basis_on(decomposition, train, products=_products(settings), device=on)
-    scorer = _scorer(basis, validation, settings)
+    basis = basis_on(decomposition, train, products=DTYPES[settings.products], device=on)
+    if _leaves_out(settings):
+        basis = replace(basis, products=left_out_products(basis, settings.alphas))
+    shelf = Shelf(on, keep_bytes=keep_bytes, scratch=scratch)
+    scorer = _scorer(basis, validation, settings, shelf)
     blocks = target_blocks(train.n_targets, target_block)
-    kept = ProjectedBlocks(basis, keep_bytes=keep_bytes, scratch=scratch)
-    return _fitted_blocks(_Task(basis, scorer, settings, progress), blocks, wanted, kept)
+    return _fitted_blocks(_Task(basis, scorer, settings, progress), blocks, wanted, shelf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,12 +173,13 @@ class _Task:
 
 
 def _fitted_blocks(
-    task: _Task, blocks: list[slice], test: Designs, kept: ProjectedBlocks
+    task: _Task, blocks: list[slice], test: Designs, shelf: Shelf
 ) -> Iterator[RidgeBlock]:
     shared = task.settings.alpha == "shared" and len(task.settings.alphas) > 1
     scores: list[Float32[np.ndarray, "alpha target"]] = []
     index: Int64[np.ndarray, "target"] | None = None
-    with kept:
+    kept = ProjectedBlocks(task.basis, shelf)
+    with shelf:
         if shared:
             for b, targets in enumerate(blocks):
                 projected = task.basis.project(targets)
@@ -214,15 +214,15 @@ def _fitted(
     return RidgeBlock(choice, fit.weights, fit.intercept, block.targets, predictions)
 
 
-def _products(settings: RidgeSettings) -> torch.dtype:
-    # what is left of a story after a near-perfect fit has few digits: none may be lost
-    exact = settings.selection == "leave_story_out" and len(settings.alphas) > 1
-    return torch.float64 if exact else DTYPES[settings.products]
+def _leaves_out(settings: RidgeSettings) -> bool:
+    return settings.selection == "leave_story_out" and len(settings.alphas) > 1
 
 
-def _scorer(basis: Basis, validation: Stories | None, settings: RidgeSettings) -> Scorer:
-    if settings.selection == "leave_story_out" and len(settings.alphas) > 1:
-        return leave_story_out_scorer(basis, settings.alphas)
+def _scorer(
+    basis: Basis, validation: Stories | None, settings: RidgeSettings, shelf: Shelf
+) -> Scorer:
+    if _leaves_out(settings):
+        return leave_story_out_scorer(basis, settings.alphas, shelf)
     if validation is not None:
         return validation_scorer(basis, validation, settings.alphas)
     return unscored(settings.alphas)

@@ -1,4 +1,4 @@
-"""Pearson r of every alpha, on validation stories or on left-out training stories."""
+"""Pearson r of every alpha on validation stories."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from brainaligner.encoding._basis import (
 )
 from brainaligner.encoding._stories import Stories
 
-_FEW_ROWS = 64
+_FEW_ROWS, _STEPS = 64, 8
 Scorer = Callable[[Projected], Float64[torch.Tensor, "alpha target"]]
 
 
@@ -72,41 +72,6 @@ def validation_scorer(basis: Basis, validation: Stories, alphas: tuple[float, ..
     return score
 
 
-def leave_story_out_scorer(basis: Basis, alphas: tuple[float, ...]) -> Scorer:
-    """Return a function from projected training responses to r on left-out stories.
-
-    The residuals of story s, predicted from all other training stories, are exactly
-    ``(I - H_ss)^-1 (Y_s - Yhat_s)`` with ``H_ss = A_s diag(1/(eigenvalues + alpha)) P_s'``,
-    plus ``1 / n`` for an unpenalised intercept: the block form of the leave-one-out
-    identity of linear smoothers. Scaling statistics, where asked for, are those of all
-    training stories. Rows of all stories are correlated together, through sums. All of it
-    is float64: with a small alpha ``I - H_ss`` is close to singular.
-    """
-    n = int(basis.decomposition.n_rows.sum())
-    constant = 1.0 / n if basis.decomposition.intercept else 0.0
-    shrinkage = basis.shrinkage(alphas)
-
-    def score(block: Projected) -> Float64[torch.Tensor, "alpha target"]:
-        shift = block.mean
-        sums = torch.zeros((5, len(alphas), shift.numel())).to(block.values)
-        n_rows = basis.decomposition.n_rows.tolist()
-        stories = shifted_responses(basis.train, block.targets, n_rows, shift, torch.float64)
-        for i, measured in stories:
-            rows, partners = basis.training_pair(i)
-            identity = torch.eye(n_rows[i]).to(rows) - constant
-            for a, shrink in enumerate(shrinkage):
-                hat = (rows * shrink) @ partners.T
-                residual = measured - rows @ (shrink[:, None] * block.values)
-                # one system at a time: torch's batched solver fails in some builds of MKL
-                predicted = measured - torch.linalg.solve(identity - hat, residual)
-                sums[:, a] += _sums(predicted, measured)
-        p, y, pp, yy, py = sums
-        spread = centred_squares(pp, p, n), centred_squares(yy, y, n)
-        return correlation(py - p * y / n, *spread)
-
-    return score
-
-
 def unscored(alphas: tuple[float, ...]) -> Scorer:
     """Return a function that gives NaN: nothing has to be chosen."""
 
@@ -125,9 +90,18 @@ def _centred(rows: Matrix64) -> Matrix64:
 
 
 def _triangle(rows: Matrix64) -> Matrix64:
-    """Return the smaller of `rows` and its QR triangle: both give ``||rows @ x||``."""
-    n, m = rows.shape
-    return torch.linalg.qr(rows, mode="r").R if n > m else rows
+    """What gives ``||rows @ x||`` with zeros below its diagonal: the R of QR."""
+    triangle: Matrix64 = torch.linalg.qr(rows, mode="r").R
+    return triangle
+
+
+def _times(triangle: torch.Tensor, columns: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """``triangle @ columns``, of which what lies below the diagonal is left out."""
+    step = max(_FEW_ROWS, -(-len(triangle) // _STEPS))
+    for start in range(0, len(triangle), step):
+        rows = slice(start, start + step)
+        torch.mm(triangle[rows, start:], columns[start:], out=out[rows])
+    return out
 
 
 def _prediction_squares(
@@ -139,19 +113,15 @@ def _prediction_squares(
     directions = (projected / size).to(factor.dtype)
     top = shrinkage.amax(1)
     part = torch.empty_like(directions)
+    predicted = part.new_empty((len(factor), part.shape[1]))
     found = []
     for scaled in (shrinkage / torch.where(top > 0, top, torch.ones_like(top))[:, None]).to(part):
-        predicted = factor @ torch.mul(directions, scaled[:, None], out=part)
-        found.append(_column_squares(predicted))
+        torch.mul(directions, scaled[:, None], out=part)
+        found.append(column_sums(_times(factor, part, predicted).square_()))
     return torch.stack(found) * (top[:, None] * size).square()
 
 
-def _column_squares(rows: torch.Tensor) -> Float64[torch.Tensor, "target"]:
-    """``sum x^2`` of each column: a few rows in their own precision, their sums in float64."""
-    parts = [part.sum(0) for part in rows.square_().split(_FEW_ROWS)]
+def column_sums(rows: torch.Tensor) -> Float64[torch.Tensor, "target"]:
+    """Sum of each column: a few rows in their own precision, their sums in float64."""
+    parts = [part.sum(0) for part in rows.split(_FEW_ROWS)]
     return torch.stack(parts).sum(0, dtype=torch.float64)
-
-
-def _sums(predicted: Matrix64, measured: Matrix64) -> Float64[torch.Tensor, "5 target"]:
-    products = (predicted * predicted, measured * measured, predicted * measured)
-    return torch.stack([term.sum(0) for term in (predicted, measured, *products)])

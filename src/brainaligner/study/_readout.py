@@ -42,7 +42,7 @@ from brainaligner.study._store import Recipe, Store
 from brainaligner.study._witness import WitnessBook
 
 DECOMPOSITION_VERSION = 1
-READOUT_VERSION = 2
+READOUT_VERSION = 3
 PREDICTIONS = "predictions.npz"
 _KEEP_BYTES = 1 << 26  # what is beyond goes to the disk: memory does not grow with the targets
 
