@@ -156,6 +156,48 @@ def test_batch_size_does_not_matter(
         np.testing.assert_allclose(one[layer]["a"], two[layer]["a"], atol=1e-5)
 
 
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=120))
+def test_little_padding_is_read(tiny: Tiny, sizes: list[int]) -> None:
+    model = tiny("bert")
+    spoken = WORDS * 12
+    rows = [RowText((), tuple(spoken[i : i + n])) for i, n in enumerate(sizes)]
+    read: list[torch.Size] = []
+    hook = model.module.get_input_embeddings().register_forward_hook(
+        lambda _, inputs, __: read.append(inputs[0].shape)
+    )
+    try:
+        row_states(model, {"a": rows}, (3,), settings=TextSettings())
+    finally:
+        hook.remove()
+    texts = {text: len(model.tokenizer(" ".join(text.own))["input_ids"]) for text in rows}
+    assert sum(n_texts for n_texts, _ in read) == len(texts)
+    lengths = len(set(texts.values()))
+    padding = sum(shape.numel() for shape in read) - sum(texts.values())
+    assert padding <= 64 * lengths * len(read)
+    if len(set(texts.values())) == 1:
+        assert padding == 0
+
+
+def test_short_texts_are_not_padded_to_long_ones(tiny: Tiny) -> None:
+    model = tiny("bert")
+    short = [RowText((), (f"{a}", f"{b}")) for a in range(10) for b in range(10)]
+    long = [
+        RowText((), (*["the", "old", "dog", "ran", "home", "and", "slept"], f"{n}"))
+        for n in range(10)
+    ]
+    read: list[int] = []
+    hook = model.module.get_input_embeddings().register_forward_hook(
+        lambda _, inputs, __: read.append(inputs[0].shape[1])
+    )
+    try:
+        row_states(model, {"a": [*short, *long]}, (3,), settings=TextSettings())
+    finally:
+        hook.remove()
+    assert len(read) == 2
+    assert read[0] > read[1]
+
+
 def test_number_of_threads_does_not_matter(tiny: Tiny, story: Transcript, clock: Clock) -> None:
     rows = {"a": row_texts(story, clock, 14, settings=TextSettings())}
     before = torch.get_num_threads()
