@@ -77,6 +77,18 @@ class RunOptions:
             raise unknown_name("--device", "device", self.device, names)
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+            _limit_blas(self.threads)
+
+
+def _limit_blas(threads: int) -> None:
+    """As many threads for the products of numpy and scipy, which torch does not count.
+
+    Their sums depend on the number of threads in the last digits.
+    """
+    import scipy.linalg  # noqa: F401 - brings a library of its own
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads, user_api="blas")
 
 
 def check_language(language: str) -> None:
