@@ -23,6 +23,7 @@ from typing import final
 import torch
 from jaxtyping import Float, Float64
 
+from brainaligner.encoding._ahead import read_ahead
 from brainaligner.encoding._decompose import Decomposition, standardised
 from brainaligner.encoding._stories import Designs, Stories, read_design, read_responses
 
@@ -316,8 +317,18 @@ def shifted_responses(
     """Yield each story's number and its responses minus `shift`, rounded to `dtype`.
 
     What is read in float32 is subtracted in float32 if that is what is wanted: `shift` is then a
-    row of the same data.
+    row of the same data. The next story is read while this one is in use.
     """
+    return read_ahead(_shifted(stories, targets, n_rows, shift, dtype))
+
+
+def _shifted(
+    stories: Stories,
+    targets: slice,
+    n_rows: Sequence[int],
+    shift: Float64[torch.Tensor, "target"],
+    dtype: torch.dtype,
+) -> Iterator[tuple[int, Matrix]]:
     moved = bool(shift.any())
     for i, rows in enumerate(n_rows):
         read = read_responses(stories, i, targets, (rows, targets.stop - targets.start))

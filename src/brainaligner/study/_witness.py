@@ -81,9 +81,10 @@ class WitnessBook:
             self.kept[place] = np.where(np.isfinite(before), before, shown)
 
     def save(self, folder: Path) -> None:
-        """Write `witness.npz`."""
-        facts = {"entries": list(self.kept), "changed": sorted(set(self.changed))}
-        arrays = {f"{i:06d}": values for i, values in enumerate(self.kept.values())}
+        """Write `witness.npz`, in an order that no thread decides."""
+        entries = sorted(self.kept)
+        facts = {"entries": entries, "changed": sorted(set(self.changed))}
+        arrays = {f"{i:06d}": self.kept[entry] for i, entry in enumerate(entries)}
         write_npz(folder / WITNESS, arrays | {_INDEX: np.array(json.dumps(facts))})
 
 
