@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64, Shaped
 
-from brainaligner.core import Progress, Witness, no_progress, no_witness, show_settings
+from brainaligner.core import InputError, Progress, Witness, no_progress, no_witness, show_settings
 from brainaligner.encoding._basis import Basis, Projected, basis_on
 from brainaligner.encoding._checks import (
     check_features,
@@ -23,6 +26,7 @@ from brainaligner.encoding._decompose import Decomposition, check_decomposition,
 from brainaligner.encoding._device import compute_device
 from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
 from brainaligner.encoding._kept import ProjectedBlocks, Scratch, Shelf
+from brainaligner.encoding._lanes import DesignsInTurn, StoriesInTurn, dealt
 from brainaligner.encoding._left_out import leave_story_out_scorer, left_out_products
 from brainaligner.encoding._select import Scorer, unscored, validation_scorer
 from brainaligner.encoding._settings import RidgeSettings
@@ -37,6 +41,8 @@ from brainaligner.encoding._witnessed import WitnessedDesigns, witnessed_sides
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 TARGET_BLOCK = 4096
 KEEP_BYTES = 2 << 30
+_T = TypeVar("_T")
+_Sides = tuple[Stories, Stories | None, Designs]
 
 
 def fit_ridge(
@@ -45,7 +51,7 @@ def fit_ridge(
     *,
     settings: RidgeSettings,
     decomposition: Decomposition | None = None,
-    device: str = "cpu",
+    device: str | Sequence[str] = "cpu",
     target_block: int = TARGET_BLOCK,
     progress: Progress = no_progress,
 ) -> RidgeFit:
@@ -63,8 +69,8 @@ def fit_ridge(
     settings : RidgeSettings
     decomposition : Decomposition, optional
         Of these training stories, with these settings; made here when left out.
-    device : str
-        Any torch device with float64.
+    device : str or sequence of str
+        Any torch device with float64. Blocks of targets are dealt to several in turn.
     target_block : int
         Targets computed at once.
 
@@ -102,7 +108,7 @@ def stream_ridge(
     *,
     settings: RidgeSettings,
     decomposition: Decomposition | None = None,
-    device: str = "cpu",
+    device: str | Sequence[str] = "cpu",
     target_block: int = TARGET_BLOCK,
     keep_bytes: int = KEEP_BYTES,
     scratch: Scratch | None = None,
@@ -139,7 +145,7 @@ def stream_ridge(
         In the order of targets. Inputs are checked before it is returned, values as they
         are read.
     """
-    on = compute_device(device)
+    devices = [compute_device(name) for name in _names(device)]
     show_settings(settings, witness)
     train, validation = witnessed_sides(train, validation, witness)
     wanted = WitnessedDesigns(as_designs(test), "predict", witness)
@@ -147,71 +153,127 @@ def stream_ridge(
     check_sides(train, validation)
     check_selection(train, validation, settings.selection, n_choices=len(settings.alphas))
     if decomposition is None:
-        decomposition = decompose(train, settings=settings, device=device, progress=progress)
+        decomposition = decompose(
+            train, settings=settings, device=str(devices[0]), progress=progress
+        )
     else:
         check_decomposition(decomposition, train, settings)
     check_rows(train, decomposition.n_rows)
     check_features((validation, wanted), decomposition.n_features)
-    basis = basis_on(decomposition, train, products=DTYPES[settings.products], device=on)
-    if _leaves_out(settings):
-        basis = replace(basis, products=left_out_products(basis, settings.alphas))
-    shelf = Shelf(on, keep_bytes=keep_bytes, scratch=scratch)
-    scorer = _scorer(basis, validation, settings, shelf)
+    sides: _Sides = (train, validation, wanted)
+    if len(devices) > 1:
+        sides = _in_turn(*sides)
+    lanes = _lanes(decomposition, sides, settings, devices, keep=(keep_bytes, scratch))
     blocks = target_blocks(train.n_targets, target_block)
-    return _fitted_blocks(_Task(basis, scorer, settings, progress), blocks, wanted, shelf)
+    return _fitted_blocks(_Task(lanes, blocks, settings, progress), sides[2])
+
+
+def _in_turn(train: Stories, validation: Stories | None, test: Designs) -> _Sides:
+    lock = threading.RLock()
+    chooses = None if validation is None else StoriesInTurn(validation, lock)
+    return StoriesInTurn(train, lock), chooses, DesignsInTurn(test, lock)
 
 
 @dataclass(frozen=True, eq=False)
-class _Task:
+class _Lane:
+    """What a fit needs on one device."""
+
     basis: Basis
     scorer: Scorer
-    settings: RidgeSettings
-    progress: Progress
+    shelf: Shelf
+    kept: ProjectedBlocks
 
     def score(self, block: Projected) -> Float32[np.ndarray, "alpha target"]:
         return self.scorer(block).to(torch.float32).cpu().numpy()
 
 
-def _fitted_blocks(
-    task: _Task, blocks: list[slice], test: Designs, shelf: Shelf
-) -> Iterator[RidgeBlock]:
+def _lanes(
+    decomposition: Decomposition,
+    sides: _Sides,
+    settings: RidgeSettings,
+    devices: Sequence[torch.device],
+    *,
+    keep: tuple[int, Scratch | None],
+) -> list[_Lane]:
+    train, validation, _ = sides
+    products = DTYPES[settings.products]
+    found: list[_Lane] = []
+    for on in devices:
+        basis = basis_on(decomposition, train, products=products, device=on)
+        if _leaves_out(settings) and not found:
+            products = left_out_products(basis, settings.alphas)
+        basis = replace(basis, products=products)
+        shelf = Shelf(on, keep_bytes=keep[0] // len(devices), scratch=keep[1])
+        scorer = _scorer(basis, validation, settings, shelf)
+        found.append(_Lane(basis, scorer, shelf, ProjectedBlocks(basis, shelf)))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    lanes: Sequence[_Lane]
+    blocks: Sequence[slice]
+    settings: RidgeSettings
+    progress: Progress
+
+    def each(self, what: str, work: Callable[[_Lane, int], _T]) -> Iterator[_T]:
+        """Work on every block, on one device or another, with progress."""
+        for done, result in enumerate(dealt(self.lanes, len(self.blocks), work), start=1):
+            yield result
+            self.progress(what, done, len(self.blocks))
+
+
+def _fitted_blocks(task: _Task, test: Designs) -> Iterator[RidgeBlock]:
     shared = task.settings.alpha == "shared" and len(task.settings.alphas) > 1
     scores: list[Float32[np.ndarray, "alpha target"]] = []
     index: Int64[np.ndarray, "target"] | None = None
-    kept = ProjectedBlocks(task.basis, shelf)
-    with shelf:
+
+    def score(lane: _Lane, b: int) -> Float32[np.ndarray, "alpha target"]:
+        projected = lane.basis.project(task.blocks[b])
+        found = lane.score(projected)
+        lane.kept.put(b, projected)  # the same lane will be asked for it
+        return found
+
+    def fit(lane: _Lane, b: int) -> RidgeBlock:
+        targets = task.blocks[b]
+        projected = lane.kept.take(b, targets)
+        r = scores[b] if shared else lane.score(projected)
+        best = best_index(r, shared=False) if index is None else index[targets]
+        return _fitted(lane.basis, task.settings, projected, (r, best), test)
+
+    with ExitStack() as stack:
+        for lane in task.lanes:
+            stack.enter_context(lane.shelf)
         if shared:
-            for b, targets in enumerate(blocks):
-                projected = task.basis.project(targets)
-                scores.append(task.score(projected))
-                kept.put(b, projected)
-                task.progress("scores of alphas", b + 1, len(blocks))
+            scores.extend(task.each("scores of alphas", score))
             index = best_index(np.concatenate(scores, axis=1), shared=True)
-        for b, targets in enumerate(blocks):
-            projected = kept.take(b, targets)
-            r = scores[b] if shared else task.score(projected)
-            best = best_index(r, shared=False) if index is None else index[targets]
-            yield _fitted(task, projected, (r, best), test)
-            task.progress("ridge weights", b + 1, len(blocks))
+        yield from task.each("ridge weights", fit)
 
 
 def _fitted(
-    task: _Task,
+    basis: Basis,
+    settings: RidgeSettings,
     block: Projected,
     scored: tuple[Float32[np.ndarray, "alpha target"], Int64[np.ndarray, "target"]],
     test: Designs,
 ) -> RidgeBlock:
     r, best = scored
-    alphas, basis = task.settings.alphas, task.basis
-    choice = AlphaChoice(alphas, np.array(alphas)[best], r, task.settings.alpha == "shared")
-    weights, intercept = basis.solve(
-        block, choice.alpha.tolist(), dtype=DTYPES[task.settings.products]
-    )
+    alphas = settings.alphas
+    choice = AlphaChoice(alphas, np.array(alphas)[best], r, settings.alpha == "shared")
+    weights, intercept = basis.solve(block, choice.alpha.tolist(), dtype=DTYPES[settings.products])
     fit = RidgeFit(choice, weights.cpu().numpy(), intercept.cpu().numpy())
     predictions = tuple(
         predict(fit, read_design(test, i), device=str(basis.device)) for i in range(len(test))
     )
     return RidgeBlock(choice, fit.weights, fit.intercept, block.targets, predictions)
+
+
+def _names(device: str | Sequence[str]) -> Sequence[str]:
+    if isinstance(device, str):
+        return (device,)
+    if not device:
+        raise InputError("devices", got="none", wanted="one or more", do="Name some, or 'cpu'.")
+    return device
 
 
 def _leaves_out(settings: RidgeSettings) -> bool:

@@ -20,9 +20,9 @@ class RunOptions:
     data : str, optional
         Folder of the data, before the study file and the environment.
     device : str
-        Torch device: ``"cpu"``, ``"cuda:0"``, ``"mps"``.
+        Torch device: ``"cpu"``, ``"cuda"`` (for the ridge, every GPU), ``"cuda:0"``, ``"mps"``.
     threads : int, optional
-        CPU threads; torch's own choice where nothing is said.
+        CPU threads of torch, numpy and scipy; their own choice where nothing is said.
     batch_tokens : int
         Tokens (padding included) in one batch of the language model: the default suits a
         CPU's caches, a GPU takes more.
@@ -61,6 +61,15 @@ class RunOptions:
     def ridge_device(self) -> str:
         """Where the ridge runs: an Apple GPU has no float64, so there it is the CPU."""
         return "cpu" if self.device == "mps" else self.device
+
+    @property
+    def ridge_devices(self) -> tuple[str, ...]:
+        """Where blocks of targets are fitted: ``cuda`` without a number is all GPUs."""
+        if self.device != "cuda":
+            return (self.ridge_device,)
+        import torch
+
+        return tuple(f"cuda:{i}" for i in range(torch.cuda.device_count())) or ("cuda",)
 
     def activate(self) -> None:
         """Check the device and set the number of threads of this process.

@@ -68,7 +68,7 @@ Device = Annotated[
     str,
     typer.Option(
         "--device",
-        help="Torch device: cpu, cuda, cuda:0, mps.",
+        help="Torch device: cpu, cuda (its ridge takes all GPUs), cuda:0, mps.",
         autocompletion=complete.devices,
     ),
 ]

@@ -211,7 +211,7 @@ def _fit_ridge(
             task.designs(task.fold.test),
             settings=settings,
             decomposition=decomposition,
-            device=options.ridge_device,
+            device=options.ridge_devices,
             target_block=options.target_block,
             keep_bytes=_KEEP_BYTES,
             scratch=Scratch(folder, spare=2 * _prediction_bytes(task)),
