@@ -129,3 +129,17 @@ def test_an_error_on_one_device_ends_the_fit() -> None:
 def test_devices_that_are_not_there_are_refused(devices: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         blocks(devices)
+
+
+@pytest.mark.parametrize(
+    ("form", "selection", "n_targets", "words"),
+    [
+        ("auto", "validation", 31, "primal, 12 directions, float32 on cpu, cpu"),
+        ("dual", "validation", 31, "dual, 150 directions, float64 on cpu, cpu"),
+        ("auto", "leave_story_out", 31, "primal, 12 directions, float32 on cpu, cpu"),
+        ("auto", "leave_story_out", 9, "primal, 12 directions, float64 on cpu, cpu"),
+    ],
+)
+def test_what_was_chosen_is_said(form: str, selection: str, n_targets: int, words: str) -> None:
+    found = blocks(["cpu", "cpu"], form=form, selection=selection, n_targets=n_targets)
+    assert {str(block.route) for block in found} == {words}

@@ -10,7 +10,7 @@ from brainaligner.encoding._banded_search import candidate_shares
 from brainaligner.encoding._choice import AlphaChoice, edge_warning, join_choices
 from brainaligner.encoding._cross_fit import CrossFit, StoryRows, align_models, cross_fit
 from brainaligner.encoding._decompose import Decomposition, decompose
-from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
+from brainaligner.encoding._fit import RidgeBlock, RidgeFit, Route, predict
 from brainaligner.encoding._kept import Scratch
 from brainaligner.encoding._procrustes import procrustes_rotation
 from brainaligner.encoding._rank_choice import RankChoice, best_rank, one_stage_r, second_stage_r
@@ -42,6 +42,7 @@ __all__ = [
     "RidgeEncoder",
     "RidgeFit",
     "RidgeSettings",
+    "Route",
     "Scratch",
     "StackedStories",
     "Stories",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32, Float64
 from brainaligner.core import InputError, frozen_array, html_table
 from brainaligner.encoding._choice import AlphaChoice, Edge, alpha_words
 from brainaligner.encoding._device import compute_device
+from brainaligner.encoding._settings import Products
 
 
 @runtime_checkable
@@ -94,6 +95,31 @@ class RidgeFit:
         )
 
 
+@dataclass(frozen=True)
+class Route:
+    """How a ridge is computed: what was chosen where the settings leave it open.
+
+    Parameters
+    ----------
+    form : {"primal", "dual"}
+        The narrower side of the training designs, unless ``RidgeSettings.form`` says.
+    n_directions : int
+        Features or TRs that were decomposed.
+    products : {"float32", "float64"}
+        Of what is as wide as the targets; leaving stories out may need more than was asked for.
+    devices : tuple of str
+    """
+
+    form: Literal["primal", "dual"]
+    n_directions: int
+    products: Products
+    devices: tuple[str, ...]
+
+    def __str__(self) -> str:
+        places = ", ".join(self.devices)
+        return f"{self.form}, {self.n_directions:,} directions, {self.products} on {places}"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class RidgeBlock(RidgeFit):
     """The fit of some consecutive targets, with their predictions.
@@ -104,10 +130,12 @@ class RidgeBlock(RidgeFit):
         Which targets these are.
     predictions : tuple of float arrays, each (time, target)
         One for each test design.
+    route : Route
     """
 
     targets: slice
     predictions: tuple[Float[np.ndarray, "_ _"], ...]
+    route: Route
 
 
 def predict(

@@ -1,90 +1,84 @@
-"""Blocks of targets dealt to several devices."""
+"""What a ridge needs on each of its devices."""
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float32
 
-from brainaligner.encoding._stories import Designs, Stories
+from brainaligner.encoding._basis import Basis, Projected, basis_on
+from brainaligner.encoding._dealt import Sides
+from brainaligner.encoding._decompose import Decomposition
+from brainaligner.encoding._fit import Route
+from brainaligner.encoding._kept import ProjectedBlocks, Scratch, Shelf
+from brainaligner.encoding._left_out import leave_story_out_scorer, left_out_products
+from brainaligner.encoding._select import Scorer, unscored, validation_scorer
+from brainaligner.encoding._settings import RidgeSettings
+from brainaligner.encoding._stories import Stories
 
-_T = TypeVar("_T")
-_Lane = TypeVar("_Lane")
-
-
-def dealt(lanes: Sequence[_Lane], n_blocks: int, work: Callable[[_Lane, int], _T]) -> Iterator[_T]:
-    """Work on blocks, dealt to the lanes in turn, and yield what comes out in their order.
-
-    Each of several lanes works in a thread of its own, on one block at a time, and is at most
-    as many blocks ahead of what was taken as there are lanes.
-
-    Parameters
-    ----------
-    lanes : sequence
-        Whatever `work` needs that is not shared.
-    n_blocks : int
-    work : callable
-        Given a lane and the number of a block.
-    """
-    if len(lanes) == 1:
-        yield from (work(lanes[0], block) for block in range(n_blocks))
-        return
-    with ExitStack() as stack:
-        threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in lanes]
-        waiting: deque[Future[_T]] = deque()
-        for block in range(n_blocks):
-            lane = block % len(lanes)
-            waiting.append(threads[lane].submit(work, lanes[lane], block))
-            if len(waiting) == len(lanes):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True, eq=False)
-class DesignsInTurn:
-    """Designs that several threads read: one at a time."""
+class Lane:
+    """What a fit needs on one device."""
 
-    designs: Designs
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    basis: Basis
+    scorer: Scorer
+    shelf: Shelf
+    kept: ProjectedBlocks
 
-    def __len__(self) -> int:
-        return len(self.designs)
-
-    def design(self, i: int) -> Float[np.ndarray, "time feature"]:
-        """Features of story `i`."""
-        with self.lock:
-            return self.designs.design(i)
+    def score(self, block: Projected) -> Float32[np.ndarray, "alpha target"]:
+        """Pearson r of every alpha."""
+        return self.scorer(block).to(torch.float32).cpu().numpy()
 
 
-@dataclass(frozen=True, eq=False)
-class StoriesInTurn:
-    """Stories that several threads read: one at a time."""
+def make_lanes(
+    decomposition: Decomposition,
+    sides: Sides,
+    settings: RidgeSettings,
+    devices: Sequence[torch.device],
+    *,
+    keep: tuple[int, Scratch | None],
+) -> list[Lane]:
+    """Put a decomposition on each device, with its share of `keep`: bytes, and a disk."""
+    train, validation, _ = sides
+    products = DTYPES[settings.products]
+    found: list[Lane] = []
+    for on in devices:
+        basis = basis_on(decomposition, train, products=products, device=on)
+        if _leaves_out(settings) and not found:
+            products = left_out_products(basis, settings.alphas)
+        basis = replace(basis, products=products)
+        shelf = Shelf(on, keep_bytes=keep[0] // len(devices), scratch=keep[1])
+        scorer = _scorer(basis, validation, settings, shelf)
+        found.append(Lane(basis, scorer, shelf, ProjectedBlocks(basis, shelf)))
+    return found
 
-    stories: Stories
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def __len__(self) -> int:
-        return len(self.stories)
+def route_of(lanes: Sequence[Lane]) -> Route:
+    """Say what was chosen."""
+    basis = lanes[0].basis
+    return Route(
+        "dual" if basis.decomposition.dual else "primal",
+        basis.eigenvalues.numel(),
+        "float64" if basis.exact == torch.float64 else "float32",
+        tuple(str(lane.basis.device) for lane in lanes),
+    )
 
-    @property
-    def n_targets(self) -> int:
-        """Number of targets."""
-        return self.stories.n_targets
 
-    def design(self, i: int) -> Float[np.ndarray, "time feature"]:
-        """Features of story `i`."""
-        with self.lock:
-            return self.stories.design(i)
+def _leaves_out(settings: RidgeSettings) -> bool:
+    return settings.selection == "leave_story_out" and len(settings.alphas) > 1
 
-    def responses(self, i: int, targets: slice) -> Float[np.ndarray, "time target"]:
-        """Responses to story `i` at a slice of targets."""
-        with self.lock:
-            return self.stories.responses(i, targets)
+
+def _scorer(
+    basis: Basis, validation: Stories | None, settings: RidgeSettings, shelf: Shelf
+) -> Scorer:
+    if _leaves_out(settings):
+        return leave_story_out_scorer(basis, settings.alphas, shelf)
+    if validation is not None:
+        return validation_scorer(basis, validation, settings.alphas)
+    return unscored(settings.alphas)

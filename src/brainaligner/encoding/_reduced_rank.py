@@ -22,8 +22,9 @@ from brainaligner.encoding._basis import Basis, Matrix64, basis_on
 from brainaligner.encoding._checks import check_rows, check_sides, check_target_block
 from brainaligner.encoding._decompose import Decomposition, check_decomposition, decompose
 from brainaligner.encoding._device import compute_device
+from brainaligner.encoding._lanes import DTYPES
 from brainaligner.encoding._reduced_rank_settings import ReducedRankSettings
-from brainaligner.encoding._ridge import DTYPES, TARGET_BLOCK, target_blocks
+from brainaligner.encoding._ridge import TARGET_BLOCK, target_blocks
 from brainaligner.encoding._settings import RidgeSettings
 from brainaligner.encoding._stories import Stories, read_design
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import torch
-from jaxtyping import Float32, Int64, Shaped
+from jaxtyping import Float, Float32, Int64, Shaped
 
 from brainaligner.core import InputError, Progress, Witness, no_progress, no_witness, show_settings
-from brainaligner.encoding._basis import Basis, Projected, basis_on
+from brainaligner.encoding._basis import Basis, Projected
 from brainaligner.encoding._checks import (
     check_features,
     check_rows,
@@ -22,27 +20,19 @@ from brainaligner.encoding._checks import (
     check_target_block,
 )
 from brainaligner.encoding._choice import AlphaChoice, best_index, join_choices
+from brainaligner.encoding._dealt import Sides, dealt, in_turn
 from brainaligner.encoding._decompose import Decomposition, check_decomposition, decompose
 from brainaligner.encoding._device import compute_device
 from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
-from brainaligner.encoding._kept import ProjectedBlocks, Scratch, Shelf
-from brainaligner.encoding._lanes import DesignsInTurn, StoriesInTurn, dealt
-from brainaligner.encoding._left_out import leave_story_out_scorer, left_out_products
-from brainaligner.encoding._select import Scorer, unscored, validation_scorer
+from brainaligner.encoding._kept import Scratch
+from brainaligner.encoding._lanes import DTYPES, Lane, make_lanes, route_of
 from brainaligner.encoding._settings import RidgeSettings
-from brainaligner.encoding._stories import (
-    Designs,
-    Stories,
-    as_designs,
-    read_design,
-)
+from brainaligner.encoding._stories import Designs, Stories, as_designs, read_design
 from brainaligner.encoding._witnessed import WitnessedDesigns, witnessed_sides
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 TARGET_BLOCK = 4096
 KEEP_BYTES = 2 << 30
 _T = TypeVar("_T")
-_Sides = tuple[Stories, Stories | None, Designs]
 
 
 def fit_ridge(
@@ -160,63 +150,22 @@ def stream_ridge(
         check_decomposition(decomposition, train, settings)
     check_rows(train, decomposition.n_rows)
     check_features((validation, wanted), decomposition.n_features)
-    sides: _Sides = (train, validation, wanted)
+    sides: Sides = (train, validation, wanted)
     if len(devices) > 1:
-        sides = _in_turn(*sides)
-    lanes = _lanes(decomposition, sides, settings, devices, keep=(keep_bytes, scratch))
+        sides = in_turn(*sides)
+    lanes = make_lanes(decomposition, sides, settings, devices, keep=(keep_bytes, scratch))
     blocks = target_blocks(train.n_targets, target_block)
     return _fitted_blocks(_Task(lanes, blocks, settings, progress), sides[2])
 
 
-def _in_turn(train: Stories, validation: Stories | None, test: Designs) -> _Sides:
-    lock = threading.RLock()
-    chooses = None if validation is None else StoriesInTurn(validation, lock)
-    return StoriesInTurn(train, lock), chooses, DesignsInTurn(test, lock)
-
-
-@dataclass(frozen=True, eq=False)
-class _Lane:
-    """What a fit needs on one device."""
-
-    basis: Basis
-    scorer: Scorer
-    shelf: Shelf
-    kept: ProjectedBlocks
-
-    def score(self, block: Projected) -> Float32[np.ndarray, "alpha target"]:
-        return self.scorer(block).to(torch.float32).cpu().numpy()
-
-
-def _lanes(
-    decomposition: Decomposition,
-    sides: _Sides,
-    settings: RidgeSettings,
-    devices: Sequence[torch.device],
-    *,
-    keep: tuple[int, Scratch | None],
-) -> list[_Lane]:
-    train, validation, _ = sides
-    products = DTYPES[settings.products]
-    found: list[_Lane] = []
-    for on in devices:
-        basis = basis_on(decomposition, train, products=products, device=on)
-        if _leaves_out(settings) and not found:
-            products = left_out_products(basis, settings.alphas)
-        basis = replace(basis, products=products)
-        shelf = Shelf(on, keep_bytes=keep[0] // len(devices), scratch=keep[1])
-        scorer = _scorer(basis, validation, settings, shelf)
-        found.append(_Lane(basis, scorer, shelf, ProjectedBlocks(basis, shelf)))
-    return found
-
-
 @dataclass(frozen=True, eq=False)
 class _Task:
-    lanes: Sequence[_Lane]
+    lanes: Sequence[Lane]
     blocks: Sequence[slice]
     settings: RidgeSettings
     progress: Progress
 
-    def each(self, what: str, work: Callable[[_Lane, int], _T]) -> Iterator[_T]:
+    def each(self, what: str, work: Callable[[Lane, int], _T]) -> Iterator[_T]:
         """Work on every block, on one device or another, with progress."""
         for done, result in enumerate(dealt(self.lanes, len(self.blocks), work), start=1):
             yield result
@@ -227,19 +176,23 @@ def _fitted_blocks(task: _Task, test: Designs) -> Iterator[RidgeBlock]:
     shared = task.settings.alpha == "shared" and len(task.settings.alphas) > 1
     scores: list[Float32[np.ndarray, "alpha target"]] = []
     index: Int64[np.ndarray, "target"] | None = None
+    route = route_of(task.lanes)
 
-    def score(lane: _Lane, b: int) -> Float32[np.ndarray, "alpha target"]:
+    def score(lane: Lane, b: int) -> Float32[np.ndarray, "alpha target"]:
         projected = lane.basis.project(task.blocks[b])
         found = lane.score(projected)
         lane.kept.put(b, projected)  # the same lane will be asked for it
         return found
 
-    def fit(lane: _Lane, b: int) -> RidgeBlock:
+    def fit(lane: Lane, b: int) -> RidgeBlock:
         targets = task.blocks[b]
         projected = lane.kept.take(b, targets)
         r = scores[b] if shared else lane.score(projected)
         best = best_index(r, shared=False) if index is None else index[targets]
-        return _fitted(lane.basis, task.settings, projected, (r, best), test)
+        fitted, predictions = _fitted(lane.basis, task.settings, projected, (r, best), test)
+        return RidgeBlock(
+            fitted.choice, fitted.weights, fitted.intercept, targets, predictions, route
+        )
 
     with ExitStack() as stack:
         for lane in task.lanes:
@@ -256,7 +209,7 @@ def _fitted(
     block: Projected,
     scored: tuple[Float32[np.ndarray, "alpha target"], Int64[np.ndarray, "target"]],
     test: Designs,
-) -> RidgeBlock:
+) -> tuple[RidgeFit, tuple[Float[np.ndarray, "_ _"], ...]]:
     r, best = scored
     alphas = settings.alphas
     choice = AlphaChoice(alphas, np.array(alphas)[best], r, settings.alpha == "shared")
@@ -265,7 +218,7 @@ def _fitted(
     predictions = tuple(
         predict(fit, read_design(test, i), device=str(basis.device)) for i in range(len(test))
     )
-    return RidgeBlock(choice, fit.weights, fit.intercept, block.targets, predictions)
+    return fit, predictions
 
 
 def _names(device: str | Sequence[str]) -> Sequence[str]:
@@ -274,20 +227,6 @@ def _names(device: str | Sequence[str]) -> Sequence[str]:
     if not device:
         raise InputError("devices", got="none", wanted="one or more", do="Name some, or 'cpu'.")
     return device
-
-
-def _leaves_out(settings: RidgeSettings) -> bool:
-    return settings.selection == "leave_story_out" and len(settings.alphas) > 1
-
-
-def _scorer(
-    basis: Basis, validation: Stories | None, settings: RidgeSettings, shelf: Shelf
-) -> Scorer:
-    if _leaves_out(settings):
-        return leave_story_out_scorer(basis, settings.alphas, shelf)
-    if validation is not None:
-        return validation_scorer(basis, validation, settings.alphas)
-    return unscored(settings.alphas)
 
 
 def target_blocks(n_targets: int, target_block: int) -> list[slice]:

@@ -83,7 +83,9 @@ class Fits:
         """Fit one arm in one subject, and score its validation stories."""
         place = run, subject
         self.readouts[place] = self._readouts(self.plan, place)
-        self.reporter.line(f"{run}, {subject}: fitted, {self.readouts[place][0].alpha}")
+        first = self.readouts[place][0]
+        route = f"; {first.route}" if first.route else ""
+        self.reporter.line(f"{run}, {subject}: fitted, {first.alpha}{route}")
         if self.view is not None:
             readouts = self._readouts(self.view, place)
             self.stories[place] = ensure_story_scores(

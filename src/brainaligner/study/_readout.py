@@ -63,6 +63,8 @@ class Readout:
         Advice, where it lies at an end of the grid.
     replaced : mapping of story to int
         NaN and infinite responses that were set to 0.
+    route : str, optional
+        How the ridge was computed, in words.
     """
 
     recipe: Recipe
@@ -71,6 +73,7 @@ class Readout:
     alpha: str
     edge: str | None
     replaced: Mapping[str, int]
+    route: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +196,15 @@ def ensure_readout(
     made = fit or (_fit_banded if task.design.arm.banded is not None else _fit_ridge)
     folder = store.ensure(recipe, lambda target: made(target, task, store, options, reporter))
     facts = read_json(folder / "fit.json")
-    return Readout(recipe, folder, task.fold.test, facts["alpha"], facts["edge"], facts["replaced"])
+    return Readout(
+        recipe,
+        folder,
+        task.fold.test,
+        facts["alpha"],
+        facts["edge"],
+        facts["replaced"],
+        facts.get("route"),
+    )
 
 
 def _fit_ridge(
@@ -203,6 +214,7 @@ def _fit_ridge(
     train, validation = _sides(task)
     decomposition = ensure_decomposition(task, store, options, reporter)
     choices: list[AlphaChoice] = []
+    route = None
     witness = task.witness()
     with npz_writer(folder / PREDICTIONS) as add:
         for block in stream_ridge(
@@ -219,10 +231,11 @@ def _fit_ridge(
             witness=witness,
         ):
             choices.append(block.choice)
+            route = str(block.route)
             for i, values in enumerate(block.predictions):
                 add(block_name(i, block.targets.start), values.astype(np.float32))
     witness.save(folder)
-    _write_facts(folder, join_choices(choices), _replaced(train, validation))
+    _write_facts(folder, join_choices(choices), _replaced(train, validation), route)
 
 
 def ensure_decomposition(
@@ -264,7 +277,7 @@ def _fit_banded(
             values = predict(fit, rows, device=options.ridge_device)
             add(block_name(i, 0), values.astype(np.float32))
     witness.save(folder)
-    _write_facts(folder, fit, _replaced(train, validation))
+    _write_facts(folder, fit, _replaced(train, validation), None)
 
 
 def _sides(task: ReadoutTask) -> tuple[PieceStories, PieceStories | None]:
@@ -278,7 +291,10 @@ def block_name(piece: int, first_target: int) -> str:
 
 
 def _write_facts(
-    folder: Path, chosen: AlphaChoice | BandedFit, replaced: Mapping[str, int]
+    folder: Path,
+    chosen: AlphaChoice | BandedFit,
+    replaced: Mapping[str, int],
+    route: str | None,
 ) -> None:
     shared = isinstance(chosen, AlphaChoice) and chosen.shared
     median = float(np.median(chosen.alpha))
@@ -286,6 +302,7 @@ def _write_facts(
         "alpha": f"{median:.3g} (shared)" if shared else f"{median:.3g} (median of one per target)",
         "edge": edge_warning(chosen),
         "replaced": dict(replaced),
+        "route": route,
     }
     arrays = {
         "alpha": chosen.alpha,
