@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from planted_ridge import planted_stories
 
 from brainaligner.core import InputError
-from brainaligner.encoding import ArrayStories, RidgeSettings, fit_ridge
+from brainaligner.encoding import ArrayStories, RidgeSettings, stream_ridge
+
+
+def weights(train: Any, validation: Any = None, *, ahead: bool = True, **asked: Any) -> Any:
+    """Weights of one block."""
+    settings = RidgeSettings(**asked) if asked else SETTINGS
+    (block,) = stream_ridge(train, validation, (), settings=settings, ahead=ahead)
+    return block.weights
+
 
 SETTINGS = RidgeSettings(alphas=(1.0, 100.0))
 
@@ -48,10 +57,11 @@ def sides() -> Iterator[tuple[Watched, ArrayStories]]:
 
 def test_reading_in_another_thread_changes_no_byte(sides: tuple[Watched, ArrayStories]) -> None:
     watched, validation = sides
-    found = fit_ridge(watched, validation, settings=SETTINGS)
-    wanted = fit_ridge(watched.inner, validation, settings=SETTINGS)
-    np.testing.assert_array_equal(found.weights, wanted.weights)
+    found = weights(watched, validation)
     assert any(name.startswith("read-ahead") for name in watched.threads)
+    watched.threads.clear()
+    np.testing.assert_array_equal(found, weights(watched, validation, ahead=False))
+    assert set(watched.threads) == {threading.main_thread().name}
 
 
 def test_an_error_of_the_reader_is_raised_to_the_caller(
@@ -60,28 +70,29 @@ def test_an_error_of_the_reader_is_raised_to_the_caller(
     watched, validation = sides
     watched.broken = 2
     with pytest.raises(InputError, match="NaN"):
-        fit_ridge(watched, validation, settings=SETTINGS)
+        weights(watched, validation)
 
 
-def test_the_next_story_is_read_while_one_is_in_use() -> None:
-    met = threading.Barrier(2, timeout=20)
-    meetings: list[int] = []
+def test_the_next_story_is_read_while_one_is_in_use(sides: tuple[Watched, ArrayStories]) -> None:
+    """Of ten stories that take a while to be read, and products that take as long."""
+    watched = Watched(planted_stories(1, (10,) * 10))
+    reading, used = threading.Event(), []
 
     class Meeting(Watched):
-        """Designs that wait until another thread reads the responses of the next story."""
-
         def design(self, i: int) -> np.ndarray:
-            if self.threads and 0 < i < 7:
-                met.wait()
+            if self.threads and i:
+                used.append(i)
             return self.inner.design(i)
 
         def responses(self, i: int, targets: slice) -> np.ndarray:
             if threading.current_thread() is not threading.main_thread():
                 self.threads.append("reader")
-                if i > 1:
-                    met.wait()
-                    meetings.append(i)
+                ahead.append(i - len(used))
+            reading.set()
             return self.inner.responses(i, targets)
 
-    fit_ridge(Meeting(planted_stories(1, (10,) * 8)), settings=RidgeSettings(alphas=(1.0,)))
-    assert meetings == [2, 3, 4, 5, 6, 7]
+    ahead: list[int] = []
+    weights(Meeting(watched.inner), alphas=(1.0,))
+    assert len(ahead) == 10
+    assert max(ahead) <= 2  # never more than the next one
+    assert reading.is_set()

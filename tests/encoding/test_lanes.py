@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,34 @@ def test_devices_that_are_not_there_are_refused(devices: list[str], message: str
 def test_what_was_chosen_is_said(form: str, selection: str, n_targets: int, words: str) -> None:
     found = blocks(["cpu", "cpu"], form=form, selection=selection, n_targets=n_targets)
     assert {str(block.route) for block in found} == {words}
+
+
+def test_an_error_on_one_device_stops_the_others() -> None:
+    read: list[int] = []
+
+    class Slow(Watched):
+        """Many stories, of which one device reads on while another finds a damaged one."""
+
+        def responses(self, i: int, targets: slice) -> np.ndarray:
+            values = super().responses(i, targets)
+            if threading.current_thread() is threading.main_thread():
+                return values
+            if targets.start == 0 and i == 1:
+                return np.full_like(values, np.nan)
+            if targets.start:
+                read.append(i)
+                time.sleep(0.02)
+            return values
+
+    train = Slow(planted_stories(3, (10,) * 60, n_targets=8))
+    stream = stream_ridge(
+        train,
+        planted_stories(4, (45,), n_targets=8),
+        (),
+        settings=RidgeSettings(alphas=GRID),
+        device=["cpu", "cpu"],
+        target_block=4,
+    )
+    with pytest.raises(InputError, match="NaN"):
+        next(stream)
+    assert len(read) < 30

@@ -145,3 +145,66 @@ def test_a_fit_that_a_story_decides_is_made_in_float64_throughout(tmp_path: Path
     _, as_many = fitted(train, grid, keep_bytes=0)
     assert reads == as_many  # nothing of float32 is kept
     np.testing.assert_allclose(found[0], left_out_table(train, grid, intercept=False), atol=1e-5)
+
+
+def noisy(seed: int = 0, *, mean: float = 0.0, n_features: int = 5) -> ArrayStories:
+    """Four stories of 60 rows, twenty targets."""
+    rng = np.random.default_rng(seed)
+    weights = 0.3 * rng.standard_normal((n_features, 20))
+    designs = [rng.standard_normal((60, n_features)).astype(np.float32) for _ in range(4)]
+    responses = [
+        (x @ weights + rng.standard_normal((60, 20)) + mean).astype(np.float32) for x in designs
+    ]
+    return ArrayStories(designs, responses)
+
+
+def furthest(train: ArrayStories, grid: tuple[float, ...], *, intercept: bool = False) -> float:
+    """Largest difference in r from a loop of refits."""
+    asked = RidgeSettings(alphas=grid, selection="leave_story_out", intercept=intercept)
+    fit = fit_ridge(train, settings=asked)
+    return float(np.abs(fit.validation_r - left_out_table(train, grid, intercept=intercept)).max())
+
+
+@pytest.mark.parametrize("mean", [30.0, 1e2, 1e3, 1e4])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_responses_around_a_large_mean_cost_no_digits(mean: float, intercept: bool) -> None:
+    assert furthest(noisy(mean=mean), (10.0, 100.0, 1000.0), intercept=intercept) < 1e-5
+
+
+@pytest.mark.parametrize("gain", [2.0, 3.0, 5.0, 20.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_feature_of_one_story_that_drives_its_responses_costs_no_digits(
+    gain: float, seed: int
+) -> None:
+    train = noisy(seed)
+    own = np.random.default_rng(seed + 50).standard_normal((60, 1))
+    designs = [np.hstack([x, own * (i == 0)]) for i, x in enumerate(train.designs)]
+    responses = [y + gain * own * (i == 0) for i, y in enumerate(train.matrices)]
+    train = ArrayStories(
+        [x.astype(np.float32) for x in designs], [y.astype(np.float32) for y in responses]
+    )
+    assert furthest(train, (3.0, 30.0), intercept=True) < 1e-5
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.1, 12345.678])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_r_of_responses_that_do_not_vary_is_zero(value: float, intercept: bool) -> None:
+    train = noisy()
+    for responses in train.matrices:
+        responses[:, 3] = value
+    asked = RidgeSettings(alphas=GRID, selection="leave_story_out", intercept=intercept)
+    r = fit_ridge(train, settings=asked).validation_r
+    assert not r[:, 3].any()
+    assert r[:, 4].all()
+
+
+@pytest.mark.parametrize("n_features", [5, 40])
+def test_very_large_alphas_cost_no_digits(n_features: int) -> None:
+    assert furthest(noisy(n_features=n_features), (1e12, 1e16, 1e20)) < 1e-5
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e-10, 1e10, 1e19])
+def test_very_small_and_very_large_responses_cost_no_digits(scale: float) -> None:
+    train = noisy()
+    scaled = ArrayStories(train.designs, [(scale * y).astype(np.float32) for y in train.matrices])
+    assert furthest(scaled, (10.0, 1e5)) < 1e-5

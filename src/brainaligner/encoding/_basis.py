@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float, Float64
 
 from brainaligner.encoding._ahead import read_ahead
+from brainaligner.encoding._dealt import StoriesInTurn
 from brainaligner.encoding._decompose import Decomposition, standardised
 from brainaligner.encoding._stories import Designs, Stories, read_design, read_responses
 
@@ -317,9 +318,11 @@ def shifted_responses(
     """Yield each story's number and its responses minus `shift`, rounded to `dtype`.
 
     What is read in float32 is subtracted in float32 if that is what is wanted: `shift` is then a
-    row of the same data. The next story is read while this one is in use.
+    row of the same data. Of stories that bear threads, the next one is read while this one is in
+    use.
     """
-    return read_ahead(_shifted(stories, targets, n_rows, shift, dtype))
+    found = _shifted(stories, targets, n_rows, shift, dtype)
+    return read_ahead(found) if isinstance(stories, StoriesInTurn) else found
 
 
 def _shifted(

@@ -106,7 +106,8 @@ class Route:
     n_directions : int
         Features or TRs that were decomposed.
     products : {"float32", "float64"}
-        Of what is as wide as the targets; leaving stories out may need more than was asked for.
+        Of what is as wide as the targets. Leaving stories out may need more than was asked for,
+        and computes single targets again in float64.
     devices : tuple of str
     """
 

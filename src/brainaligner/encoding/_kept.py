@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Hashable
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -15,6 +14,8 @@ import numpy as np
 import torch
 
 from brainaligner.encoding._basis import Basis, Projected
+
+Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Shelf:
         self._device = device
         self._room = keep_bytes
         self._scratch = scratch
-        self._in_memory: dict[Hashable, torch.Tensor] = {}
-        self._on_disk: dict[Hashable, _OnDisk] = {}
+        self._in_memory: dict[Key, torch.Tensor] = {}
+        self._on_disk: dict[Key, _OnDisk] = {}
         self._file: FileIO | None = None
 
     def __enter__(self) -> Shelf:
@@ -81,7 +82,7 @@ class Shelf:
         self._in_memory.clear()
         self._drop()
 
-    def put(self, key: Hashable, values: torch.Tensor) -> None:
+    def put(self, key: Key, values: torch.Tensor) -> None:
         """Keep a tensor, if there is room."""
         if values.nbytes <= self._room:
             self._room -= values.nbytes
@@ -89,11 +90,11 @@ class Shelf:
         else:
             self._write(key, values)
 
-    def look(self, key: Hashable) -> torch.Tensor | None:
+    def look(self, key: Key) -> torch.Tensor | None:
         """The tensor, which stays; None where it was not kept."""
         return self._in_memory[key] if key in self._in_memory else self._read(key)
 
-    def take(self, key: Hashable) -> torch.Tensor | None:
+    def take(self, key: Key) -> torch.Tensor | None:
         """The tensor, which is not kept any longer; None where it was not kept."""
         found = self.look(key)
         self._on_disk.pop(key, None)
@@ -101,7 +102,14 @@ class Shelf:
             self._room += found.nbytes
         return found
 
-    def _write(self, key: Hashable, values: torch.Tensor) -> None:
+    def forget(self, kind: str) -> None:
+        """Let go of all whose key begins with `kind`; room in the file is not used again."""
+        for key in [key for key in self._in_memory if key[0] == kind]:
+            self._room += self._in_memory.pop(key).nbytes
+        for key in [key for key in self._on_disk if key[0] == kind]:
+            del self._on_disk[key]
+
+    def _write(self, key: Key, values: torch.Tensor) -> None:
         if self._scratch is None:
             return
         content = memoryview(np.ascontiguousarray(values.cpu().numpy()).data).cast("B")
@@ -118,7 +126,7 @@ class Shelf:
         else:
             self._on_disk[key] = _OnDisk(start, values.shape, values.dtype)
 
-    def _read(self, key: Hashable) -> torch.Tensor | None:
+    def _read(self, key: Key) -> torch.Tensor | None:
         if self._file is None or key not in self._on_disk:
             return None
         place = self._on_disk[key]

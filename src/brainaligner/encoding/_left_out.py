@@ -4,33 +4,35 @@ With ``A`` and ``P`` the coordinates of the training rows (`Basis`), ``D = 1 / (
 alpha)``, ``w = sum_s P_s' Y_s`` and ``H_ss = A_s D P_s'``, a fit to all stories but s predicts it
 exactly as::
 
-    Y_s - (I - H_ss)^-1 (Y_s - A_s D w)      the block form of the leave-one-out identity
-    (I - H_ss)^-1 A_s D (w - P_s' Y_s)       the same, by the push-through identity
+    (I - H_ss)^-1 A_s D (w - P_s' Y_s)
 
-An unpenalised intercept is one more direction: 1 in A and P, ``1 / n`` in D. Scaling statistics,
-where asked for, are those of all training stories. Rows of all stories are correlated together,
-through sums.
+which is the block form ``Y_s - (I - H_ss)^-1 (Y_s - A_s D w)`` of the leave-one-out identity by
+the push-through identity, without the digits that the latter loses where alpha is very large or
+a fit near perfect. An unpenalised intercept is one more direction: 1 in A and P, ``1 / n`` in D.
+Scaling statistics, where asked for, are those of all training stories. Rows of all stories are
+correlated together, through sums.
 
-The first form is float64 throughout: of a fit that is near perfect the second factor has few
-digits left. The second form is a matrix of the story's own times responses of the others alone.
-It serves where there are more targets than directions and float32 is good enough.
+In float64 the system is solved for the targets. In float32, which is for more targets than
+directions, ``(I - H_ss)^-1 A_s D`` is made once for each story and alpha, and rounded; where that
+is not good enough, which `Tally` measures for each target, targets are computed in float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float64
 
 from brainaligner.encoding._basis import Basis, Matrix, Matrix64, Projected, shifted_responses
 from brainaligner.encoding._kept import Shelf
-from brainaligner.encoding._select import Scorer, centred_squares, column_sums, correlation
+from brainaligner.encoding._select import Scorer
+from brainaligner.encoding._tally import ROUNDING, SUMMING, Tally
 
-_ROUNDING, _LARGEST_ERROR = 1e-7, 1e-5
-_Predict = Callable[[int, Matrix, Matrix], Iterator[Matrix]]
-"""Of a story's number, projected and measured responses: predictions of each alpha."""
+_LARGEST_ERROR = 1e-5
+STORY = "story"
+"""First part of the keys under which matrices of stories are kept."""
 
 
 def leave_story_out_scorer(basis: Basis, alphas: tuple[float, ...], shelf: Shelf) -> Scorer:
@@ -42,26 +44,25 @@ def leave_story_out_scorer(basis: Basis, alphas: tuple[float, ...], shelf: Shelf
         With products in the precision of `left_out_products`.
     alphas : tuple of float
     shelf : Shelf
-        For what stories need again with each block of targets.
+        For the matrices of stories, which each block of targets needs.
     """
-    predict = _predictor(basis, _shrinkage(basis, alphas), shelf)
-    n_rows = basis.decomposition.n_rows.tolist()
+    shrinkage = _shrinkage(basis, alphas)
+    if basis.exact == torch.float64:
+        return lambda block: _exactly(basis, shrinkage, block, slice(None))
+    exact = replace(basis, products=torch.float64)
 
     def score(block: Projected) -> Float64[torch.Tensor, "alpha target"]:
-        projected = _with_constant(basis, block.values.to(basis.exact), 0.0)
-        tally = _Tally(len(alphas), block.mean)
-        measured = shifted_responses(basis.train, block.targets, n_rows, block.mean, basis.exact)
-        for i, responses in measured:
-            tally.measure(responses)
-            for a, predicted in enumerate(predict(i, projected, responses)):
-                tally.compare(a, predicted, responses)
-        return tally.correlations()
+        r, unsure = _quickly(basis, shrinkage, block, shelf)
+        if unsure.any():
+            again = exact.project(block.targets)
+            r[:, unsure] = _exactly(exact, shrinkage, again, unsure)
+        return r
 
     return score
 
 
 def left_out_products(basis: Basis, alphas: tuple[float, ...]) -> torch.dtype:
-    """Precision in which leaving stories out is right to 1e-5 in r: float32 where it also pays.
+    """Precision with which to begin: float32 where it is likely to be right to 1e-5 in r.
 
     float32 is off by some ``1e-7 sqrt(largest eigenvalue / (smallest + alpha))``, and leaving
     story s out multiplies that by up to ``1 / (1 - h)``, with h the largest eigenvalue of
@@ -71,11 +72,10 @@ def left_out_products(basis: Basis, alphas: tuple[float, ...]) -> torch.dtype:
     if basis.exact == torch.float64 or basis.train.n_targets < basis.eigenvalues.numel():
         return torch.float64
     spread = basis.eigenvalues[-1] / (basis.eigenvalues[0] + alphas[0])
-    least_left = _ROUNDING * float(spread.sqrt()) / _LARGEST_ERROR
+    least_left = ROUNDING * float(spread.sqrt()) / _LARGEST_ERROR
     shrink = _shrinkage(basis, alphas[:1])[0]
     too_little = least_left >= 1.0 or any(
-        float(torch.linalg.eigvalsh(_story(basis, i).without_itself(shrink))[0]) < least_left
-        for i in range(len(basis.train))
+        _story(basis, i).left(shrink) < least_left for i in range(len(basis.train))
     )
     return torch.float64 if too_little else torch.float32
 
@@ -92,6 +92,24 @@ class _Story:
         hat = (self.rows * shrink) @ self.partners.T
         return torch.eye(len(hat)).to(hat) - hat
 
+    def left(self, shrink: Float64[torch.Tensor, "direction"]) -> float:
+        """Smallest eigenvalue of ``I - H`` in the primal form, where A and P are one."""
+        half = self.rows * shrink.sqrt()
+        square = half @ half.T if len(half) < half.shape[1] else half.T @ half
+        return 1.0 - float(torch.linalg.eigvalsh(square)[-1])
+
+    def matrix(self, shrink: Float64[torch.Tensor, "direction"]) -> Matrix64:
+        """``(I - H)^-1 A D = A (D^-1 - P' A)^-1``, by the smaller of the two systems."""
+        if len(self.rows) <= self.rows.shape[1]:
+            matrix: Matrix64 = torch.linalg.solve(self.without_itself(shrink), self.rows * shrink)
+            return matrix
+        used = shrink > 0
+        rows = self.rows[:, used]
+        system = torch.diag(1.0 / shrink[used]) - self.partners[:, used].T @ rows
+        matrix = torch.zeros_like(self.rows)
+        matrix[:, used] = torch.linalg.solve(system.T, rows.T).T
+        return matrix
+
 
 def _story(basis: Basis, i: int) -> _Story:
     rows, partners = basis.training_pair(i)
@@ -103,85 +121,70 @@ def _shrinkage(basis: Basis, alphas: tuple[float, ...]) -> Float64[torch.Tensor,
     return _with_constant(basis, basis.shrinkage(alphas).T, 1.0 / n).T
 
 
-def _with_constant(basis: Basis, values: Matrix, constant: float) -> Matrix:
+def _with_constant(basis: Basis, values: Matrix, constant: float | torch.Tensor) -> Matrix:
     """Values by direction, and those of the constant where an intercept is fitted."""
     if not basis.decomposition.intercept:
         return values
-    return torch.cat([values, values.new_full((1, values.shape[1]), constant)])
+    row = torch.as_tensor(constant).to(values).expand(1, values.shape[1])
+    return torch.cat([values, row])
 
 
-def _predictor(basis: Basis, shrinkage: Matrix64, shelf: Shelf) -> _Predict:
-    if basis.exact == torch.float64:
-        return lambda i, projected, measured: _from_residuals(
-            _story(basis, i), shrinkage, projected, measured
-        )
+def _responses(basis: Basis, block: Projected) -> tuple[Matrix, Iterator[tuple[int, Matrix]]]:
+    """Projected responses, and those of each story, around a mean that is rounded once."""
+    n_rows = basis.decomposition.n_rows.tolist()
+    shift = block.mean.to(basis.exact).double()
+    rest = (block.mean - shift) * sum(n_rows)
+    projected = _with_constant(basis, block.values, rest).to(basis.exact)
+    return projected, shifted_responses(basis.train, block.targets, n_rows, shift, basis.exact)
 
-    def predict(i: int, projected: Matrix, measured: Matrix) -> Iterator[Matrix]:
-        matrices = shelf.look(("story", i))
+
+def _exactly(
+    basis: Basis, shrinkage: Matrix64, block: Projected, which: slice | torch.Tensor
+) -> Float64[torch.Tensor, "alpha target"]:
+    """r of some targets of a block, in float64."""
+    whole, stories = _responses(basis, block)
+    projected = whole[:, which]
+    tally = Tally(len(shrinkage), projected)
+    for i, responses in stories:
+        story, measured = _story(basis, i), responses[:, which]
+        tally.measure(measured)
+        others = torch.addmm(projected, story.partners.T, measured, alpha=-1)
+        for a, shrink in enumerate(shrinkage):
+            # one system at a time: torch's batched solver fails in some builds of MKL
+            seen = (story.rows * shrink) @ others
+            tally.compare(a, torch.linalg.solve(story.without_itself(shrink), seen), measured)
+    return tally.correlations()
+
+
+def _quickly(
+    basis: Basis, shrinkage: Matrix64, block: Projected, shelf: Shelf
+) -> tuple[Float64[torch.Tensor, "alpha target"], torch.Tensor]:
+    """r of a block in float32, and for which targets that is not enough."""
+    projected, stories = _responses(basis, block)
+    tally = Tally(len(shrinkage), projected)
+    for i, measured in stories:
+        matrices = shelf.look((STORY, i))
         if matrices is None:
-            matrices = _matrices(_story(basis, i), shrinkage).to(measured)
+            matrices = _matrices(_story(basis, i), shrinkage, basis.exact)
             if measured.shape[1] < basis.train.n_targets:  # another block will ask for them
-                shelf.put(("story", i), matrices)
-        return _from_others(matrices, projected, measured)
-
-    return predict
-
-
-def _from_residuals(
-    story: _Story, shrinkage: Matrix64, projected: Matrix, measured: Matrix
-) -> Iterator[Matrix]:
-    """``Y - (I - H)^-1 (Y - A D w)`` for each alpha."""
-    for shrink in shrinkage:
-        residual = torch.addmm(measured, story.rows * shrink, projected, alpha=-1)
-        # one system at a time: torch's batched solver fails in some builds of MKL
-        left = torch.linalg.solve(story.without_itself(shrink), residual)
-        yield torch.sub(measured, left, out=left)
+                shelf.put((STORY, i), matrices)
+        tally.measure(measured)
+        own = matrices[-1].T @ measured
+        others = projected - own
+        squares = others.square() + own.mul_(SUMMING).square_()
+        for a, matrix in enumerate(matrices[:-1]):
+            tally.compare(a, matrix @ others, measured)
+            tally.may_be_off(a, matrix, squares)
+    return tally.correlations(), tally.unsure()
 
 
 def _matrices(
-    story: _Story, shrinkage: Matrix64
-) -> Float64[torch.Tensor, "alpha_and_1 time direction"]:
-    """``(I - H)^-1 A D`` for each alpha, and P."""
-    through = [
-        torch.linalg.inv(story.without_itself(shrink)) @ (story.rows * shrink)
-        for shrink in shrinkage
-    ]
-    return torch.stack([*through, story.partners])
-
-
-def _from_others(
-    matrices: Float[torch.Tensor, "alpha_and_1 time direction"],
-    projected: Matrix,
-    measured: Matrix,
-) -> Iterator[Matrix]:
-    """``(I - H)^-1 A D (w - P' Y)`` for each alpha."""
-    others = torch.addmm(projected, matrices[-1].T, measured, alpha=-1)
-    for through in matrices[:-1]:
-        yield through @ others
-
-
-class _Tally:
-    """Sums, squares and products of predicted and measured responses over all rows."""
-
-    def __init__(self, n_alphas: int, like: Float64[torch.Tensor, "target"]) -> None:
-        self._measured = like.new_zeros((2, like.numel()))
-        self._predicted = like.new_zeros((3, n_alphas, like.numel()))
-        self._n_rows = 0
-
-    def measure(self, responses: Matrix) -> None:
-        """Count rows of responses."""
-        self._measured += torch.stack([column_sums(responses), column_sums(responses.square())])
-        self._n_rows += len(responses)
-
-    def compare(self, alpha: int, predicted: Matrix, measured: Matrix) -> None:
-        """Count predictions of these rows; they are overwritten."""
-        total, products = column_sums(predicted), column_sums(predicted * measured)
-        self._predicted[:, alpha] += torch.stack(
-            [total, column_sums(predicted.square_()), products]
-        )
-
-    def correlations(self) -> Float64[torch.Tensor, "alpha target"]:
-        """Pearson r of each alpha."""
-        (y, yy), (p, pp, py) = self._measured, self._predicted
-        spread = centred_squares(pp, p, self._n_rows), centred_squares(yy, y, self._n_rows)
-        return correlation(py - p * y / self._n_rows, *spread)
+    story: _Story, shrinkage: Matrix64, dtype: torch.dtype
+) -> Float[torch.Tensor, "alpha_and_1 time direction"]:
+    """``(I - H)^-1 A D`` for each alpha, and P, rounded."""
+    found = torch.empty((len(shrinkage) + 1, *story.rows.shape), dtype=dtype)
+    found = found.to(story.rows.device)
+    for a, shrink in enumerate(shrinkage):
+        found[a] = story.matrix(shrink)
+    found[-1] = story.partners
+    return found

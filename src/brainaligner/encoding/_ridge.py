@@ -26,6 +26,7 @@ from brainaligner.encoding._device import compute_device
 from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
 from brainaligner.encoding._kept import Scratch
 from brainaligner.encoding._lanes import DTYPES, Lane, make_lanes, route_of
+from brainaligner.encoding._left_out import STORY
 from brainaligner.encoding._settings import RidgeSettings
 from brainaligner.encoding._stories import Designs, Stories, as_designs, read_design
 from brainaligner.encoding._witnessed import WitnessedDesigns, witnessed_sides
@@ -102,6 +103,7 @@ def stream_ridge(
     target_block: int = TARGET_BLOCK,
     keep_bytes: int = KEEP_BYTES,
     scratch: Scratch | None = None,
+    ahead: bool = False,
     progress: Progress = no_progress,
     witness: Witness = no_witness,
 ) -> Iterator[RidgeBlock]:
@@ -111,7 +113,8 @@ def stream_ridge(
     ``alpha**2``: its alpha is the square root of ours). A shared alpha takes two passes over
     the responses: one to score all alphas on all targets, one to fit. Projected responses
     of the first pass are kept for the second up to `keep_bytes` on the device, beyond that on disk,
-    and computed again where there is none.
+    and computed again where there is none. Leaving stories out in float32 holds a matrix for each
+    alpha of the story in hand, alphas x time x features.
 
     Parameters
     ----------
@@ -121,9 +124,13 @@ def stream_ridge(
         What to predict; may be empty.
     keep_bytes : int
     scratch : Scratch, optional
-        For a temporary file of up to ``features x targets`` numbers (``time x targets`` in dual
-        form), and where stories are left out ``alphas x time x features`` more, gone when the
-        last block is given.
+        For one temporary file for each device, gone when the last block is given: in all, up to
+        ``features x targets`` numbers (``time x targets`` in dual form); where stories are left
+        out, on each device ``(alphas + 1) x time x features`` more.
+    ahead : bool
+        Read the next story's responses in another thread while one story is multiplied. Stories
+        then have to bear being read, and the witness being called, from threads that take turns;
+        so they have with several devices, which always read ahead.
     progress : Progress
     witness : Witness
         Shown the designs and responses of each side as they are read, in the roles ``"fit"``,
@@ -151,11 +158,12 @@ def stream_ridge(
     check_rows(train, decomposition.n_rows)
     check_features((validation, wanted), decomposition.n_features)
     sides: Sides = (train, validation, wanted)
-    if len(devices) > 1:
-        sides = in_turn(*sides)
+    stop: Callable[[], None] = _nothing
+    if ahead or len(devices) > 1:
+        sides, stop = in_turn(*sides)
     lanes = make_lanes(decomposition, sides, settings, devices, keep=(keep_bytes, scratch))
     blocks = target_blocks(train.n_targets, target_block)
-    return _fitted_blocks(_Task(lanes, blocks, settings, progress), sides[2])
+    return _fitted_blocks(_Task(lanes, blocks, settings, progress, stop), sides[2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,10 +172,12 @@ class _Task:
     blocks: Sequence[slice]
     settings: RidgeSettings
     progress: Progress
+    stop: Callable[[], None]
 
     def each(self, what: str, work: Callable[[Lane, int], _T]) -> Iterator[_T]:
         """Work on every block, on one device or another, with progress."""
-        for done, result in enumerate(dealt(self.lanes, len(self.blocks), work), start=1):
+        results = dealt(self.lanes, len(self.blocks), work, stop=self.stop)
+        for done, result in enumerate(results, start=1):
             yield result
             self.progress(what, done, len(self.blocks))
 
@@ -200,6 +210,8 @@ def _fitted_blocks(task: _Task, test: Designs) -> Iterator[RidgeBlock]:
         if shared:
             scores.extend(task.each("scores of alphas", score))
             index = best_index(np.concatenate(scores, axis=1), shared=True)
+            for lane in task.lanes:
+                lane.shelf.forget(STORY)
         yield from task.each("ridge weights", fit)
 
 
@@ -221,8 +233,12 @@ def _fitted(
     return fit, predictions
 
 
+def _nothing() -> None:
+    """Nobody has to be stopped."""
+
+
 def _names(device: str | Sequence[str]) -> Sequence[str]:
-    if isinstance(device, str):
+    if isinstance(device, str) or not isinstance(device, Sequence):
         return (device,)
     if not device:
         raise InputError("devices", got="none", wanted="one or more", do="Name some, or 'cpu'.")

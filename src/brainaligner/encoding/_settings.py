@@ -51,8 +51,8 @@ class RidgeSettings:
     products : {"float32", "float64"}
         Precision of the products that run over targets (in the primal form: those with TRs,
         and with eigenvectors), and of the weights. Decompositions and the dual form are float64
-        always, and so is what leaves stories out where float32 might cost 1e-5 of r, or where
-        targets are fewer than features. In float32 the error of r grows as
+        always, and so is what leaves stories out where targets are fewer than features, and for
+        targets of which float32 might cost 1e-5 of r. In float32 the error of r grows as
         ``1e-7 sqrt(largest eigenvalue / (smallest + alpha))``. Without an intercept, float32
         wants features or responses without large means: r is off by 1e-4 where both lie 30 and
         10 standard deviations from 0.

@@ -227,6 +227,7 @@ def _fit_ridge(
             target_block=options.target_block,
             keep_bytes=_KEEP_BYTES,
             scratch=Scratch(folder, spare=2 * _prediction_bytes(task)),
+            ahead=True,
             progress=reporter,
             witness=witness,
         ):
@@ -301,7 +302,7 @@ def _write_facts(
     facts = {
         "alpha": f"{median:.3g} (shared)" if shared else f"{median:.3g} (median of one per target)",
         "edge": edge_warning(chosen),
-        "replaced": dict(replaced),
+        "replaced": dict(sorted(replaced.items())),
         "route": route,
     }
     arrays = {

@@ -24,7 +24,7 @@ from brainaligner.text._tokens import TokenRow, token_rows
 from brainaligner.text._windows import RowText
 
 _CPU_BATCH_COST = 64
-"""Measured on MiniLM and BERT-large: some 30 and 20 tokens."""
+"""Tokens; MiniLM and BERT-large read some 30 and 20 in the time that a batch costs at least."""
 
 StoryStates = dict[str, Float32[np.ndarray, "time width"]]
 
