@@ -1,8 +1,8 @@
 """What one training step costs beside the forward and backward passes that it must do.
 
-``python benchmarks/aligner_step.py [--shape minilm|bert-large] [--steps 12]`` draws a model of
-that shape, and stories of rows with 1 to 14 words. It times, in CPU seconds, in one process
-and taking turns:
+``python benchmarks/aligner_step.py [--shape minilm|bert-large] [--steps 12] [--turns 2]
+[--batch 32] [--threads 1]`` draws a model of that shape, and stories of rows with 1 to 14 words. It
+times, in CPU seconds, in one process and taking turns:
 
 ``step``   a step of `tune`: masks, batches, Trainer, loss on the hidden tokens, AdamW;
 ``floor``  on the same batches, made beforehand: the forward pass of all layers and of the head
@@ -126,14 +126,14 @@ def peak_mib() -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
 
-def compare(aligner: BrainAligner, arm: str, steps: int) -> dict[str, float]:
-    """Medians of step and floor, over two turns each."""
+def compare(aligner: BrainAligner, arm: str, given: argparse.Namespace) -> dict[str, float]:
+    """Medians of step and floor, over all steps of all turns."""
     brain, change = ARMS[arm]
-    settings = AlignerSettings(epochs=1, **change)
+    settings = AlignerSettings(epochs=1, batch=given.batch, **change)
     found: dict[str, list[float]] = {"step": [], "floor": []}
-    for _ in range(2):
-        found["step"] += step_seconds(aligner, settings, steps, brain=brain)
-        found["floor"] += floor_seconds(aligner, settings, steps, brain=brain)
+    for _ in range(given.turns):
+        found["step"] += step_seconds(aligner, settings, given.steps, brain=brain)
+        found["floor"] += floor_seconds(aligner, settings, given.steps, brain=brain)
     step, floor = (statistics.median(found[name]) for name in ("step", "floor"))
     return {"step_s": round(step, 4), "floor_s": round(floor, 4), "ratio": round(step / floor, 3)}
 
@@ -142,7 +142,9 @@ def main() -> None:
     """Measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, default="minilm")
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=12, help="of each turn; 4 or more")
+    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=32, help="rows of a forward pass")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -153,7 +155,7 @@ def main() -> None:
     result["weights_mib"] = round(sum(w.nbytes for w in aligner.parameters()) / 2**20, 1)
     for arm in ARMS:
         print(arm, file=sys.stderr)
-        result[arm] = compare(aligner, arm, given.steps)
+        result[arm] = compare(aligner, arm, given)
     result["peak_mib"] = round(peak_mib(), 1)
     print(json.dumps(result, indent=1))
 

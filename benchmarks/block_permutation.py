@@ -4,9 +4,10 @@
 sets of stories, with plain and with widened permutations, and then times 200 targets in 58 stories
 of 19,000 TRs at 1,000 permutations on one core.
 
-``python benchmarks/block_permutation.py cortex`` makes 10,000 permutations of 95,556 voxels in a
-story of 291 TRs (random data), beside the straightforward loop over permutations on a slice of
-them, in the same run: seconds, their ratio, whether both count the same, and peak memory.
+``python benchmarks/block_permutation.py cortex [--voxels 95556] [--permutations 10000]`` makes that
+many permutations of as many voxels in a story of 291 TRs (random data), beside the straightforward
+loop over permutations on a slice of them, in the same run: seconds, their ratio, whether both count
+the same, and peak memory.
 
 JSON goes to stdout.
 """
@@ -87,7 +88,7 @@ def loop_counts(p: np.ndarray, y: np.ndarray, least: int, draws: np.ndarray) -> 
     return count
 
 
-def slice_of_the_loop(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def slice_of_the_loop(p: np.ndarray, y: np.ndarray, n_permutations: int) -> dict[str, float]:
     """Time of the loop in float32, scaled to all of it, and whether counts agree in float64."""
     least = 10
     drawn = draw_permutations(
@@ -97,7 +98,8 @@ def slice_of_the_loop(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     loop_counts(p[:, :SLICE_VOXELS], y[:, :SLICE_VOXELS], least, draws)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    scale = N_VOXELS / SLICE_VOXELS * N_PERMUTATIONS / SLICE_PERMUTATIONS
+    n_sliced = min(SLICE_VOXELS, p.shape[1])
+    scale = p.shape[1] / n_sliced * n_permutations / SLICE_PERMUTATIONS
     part = [rows[:, :SLICE_VOXELS].astype(np.float64) for rows in (p, y)]
     ours = block_permutation(
         [part[0]], [part[1]], n_permutations=SLICE_PERMUTATIONS, seed=0, widen=False
@@ -113,16 +115,18 @@ def slice_of_the_loop(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }
 
 
-def whole_cortex() -> dict[str, float]:
+def whole_cortex(n_voxels: int, n_permutations: int) -> dict[str, float]:
     """Time and memory of all permutations of all voxels."""
     rng = np.random.default_rng(0)
-    p, y = (rng.standard_normal((N_ROWS, N_VOXELS), dtype=np.float32) for _ in "py")
+    p, y = (rng.standard_normal((N_ROWS, n_voxels), dtype=np.float32) for _ in "py")
     block_permutation([p[:, :500]], [y[:, :500]], n_permutations=20, seed=0)  # loads libraries
     wall, cpu = time.perf_counter(), time.process_time()
-    found = block_permutation([p], [y], n_permutations=N_PERMUTATIONS, seed=0)
+    found = block_permutation([p], [y], n_permutations=n_permutations, seed=0)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    loop = slice_of_the_loop(p, y)
+    loop = slice_of_the_loop(p, y, n_permutations)
     return {
+        "voxels": n_voxels,
+        "permutations": n_permutations,
         "seconds": wall,
         "processor_seconds": cpu,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -150,10 +154,13 @@ def main() -> None:
     """Print one of both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["rates", "cortex"])
-    if parser.parse_args().what == "rates":
+    parser.add_argument("--voxels", type=int, default=N_VOXELS)
+    parser.add_argument("--permutations", type=int, default=N_PERMUTATIONS)
+    given = parser.parse_args()
+    if given.what == "rates":
         rates()
     else:
-        print(json.dumps(whole_cortex(), indent=1))
+        print(json.dumps(whole_cortex(given.voxels, given.permutations), indent=1))
 
 
 if __name__ == "__main__":

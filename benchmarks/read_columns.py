@@ -1,10 +1,10 @@
 """How fast the lebel2023 reader reads column slices, and how much memory that takes.
 
-``python benchmarks/read_columns.py`` writes one recording of ds003020's size (350 rows, 95,556
-voxels, float64) into a temporary folder, and reads it as a plain file from end to end and
-through the reader in slices that are as wide as a study's blocks of targets. Each reading is done
-in a process of its own: after the system was asked to forget the file (``cold``), and from the
-page cache (``warm``); the best of three each. JSON goes to stdout. Linux only.
+``python benchmarks/read_columns.py [--voxels 95556] [--turns 3]`` writes one recording of
+ds003020's size (350 rows, float64) into a temporary folder, and reads it as a plain file from end
+to end and through the reader in slices that are as wide as a study's blocks of targets. Each
+reading is done in a process of its own: after the system was asked to forget the file (``cold``),
+and from the page cache (``warm``); the best of all turns each. JSON goes to stdout. Linux only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from brainaligner.data import open_dataset
 
 SUBJECT, STORY = "UTS01", "story"
-N_ROWS, N_VOXELS, WIDTH, REPEATS = 350, 95_556, 8_192, 3
+N_ROWS, N_VOXELS, WIDTH = 350, 95_556, 8_192
 MIB = 1 << 20
 TEXTGRID = """File type = "ooTextFile"
 Object class = "TextGrid"
@@ -48,7 +48,7 @@ Object class = "TextGrid"
 """
 
 
-def write_tree(root: Path) -> Path:
+def write_tree(root: Path, n_voxels: int) -> Path:
     """Write a tree of one recording; return the file of the recording."""
     (root / "TextGrids").mkdir()
     (root / "TextGrids" / f"{STORY}.TextGrid").write_text(TEXTGRID, encoding="utf-8")
@@ -56,9 +56,9 @@ def write_tree(root: Path) -> Path:
     path.parent.mkdir(parents=True)
     rng = np.random.default_rng(0)
     with h5py.File(path, "w") as file:
-        data = file.create_dataset("data", (N_ROWS, N_VOXELS), np.float64)
+        data = file.create_dataset("data", (N_ROWS, n_voxels), np.float64)
         for row in range(N_ROWS):
-            data[row] = rng.standard_normal(N_VOXELS)
+            data[row] = rng.standard_normal(n_voxels)
     with path.open("rb+") as file:
         os.fsync(file.fileno())
     return path
@@ -78,11 +78,11 @@ def read_raw(path: Path) -> None:
             pass
 
 
-def read_slices(root: Path) -> None:
+def read_slices(root: Path, n_voxels: int) -> None:
     """Read all columns through the reader, a slice at a time."""
     dataset = open_dataset("lebel2023", root)
-    for start in range(0, N_VOXELS, WIDTH):
-        columns = slice(start, min(start + WIDTH, N_VOXELS))
+    for start in range(0, n_voxels, WIDTH):
+        columns = slice(start, min(start + WIDTH, n_voxels))
         values = dataset.responses(SUBJECT, STORY, columns).values
         assert values.shape[0] == N_ROWS
 
@@ -103,20 +103,21 @@ def _status_mib(name: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 
-def _child(name: str, root: Path) -> dict[str, float]:
-    command = [sys.executable, __file__, "--read", name, "--root", str(root)]
+def _child(name: str, root: Path, n_voxels: int) -> dict[str, float]:
+    asked = ["--read", name, "--root", str(root), "--voxels", str(n_voxels)]
+    command = [sys.executable, __file__, *asked]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def compare(root: Path, path: Path, *, cold: bool) -> dict[str, float]:
+def compare(root: Path, path: Path, given: argparse.Namespace, *, cold: bool) -> dict[str, float]:
     """Throughput of both ways, raw and slices taking turns, and the memory of the slices."""
     seconds: dict[str, float] = {}
     peak = 0.0
-    for _ in range(REPEATS):
+    for _ in range(given.turns):
         for name in ("raw", "slices"):
             if cold:
                 forget(path)
-            result = _child(name, root)
+            result = _child(name, root, given.voxels)
             seconds[name] = min(seconds.get(name, float("inf")), result["seconds"])
             if name == "slices":
                 peak = max(peak, result["peak_mib"])
@@ -125,28 +126,33 @@ def compare(root: Path, path: Path, *, cold: bool) -> dict[str, float]:
         "raw_mib_per_s": round(size / seconds["raw"], 1),
         "slices_mib_per_s": round(size / seconds["slices"], 1),
         "ratio": round(seconds["raw"] / seconds["slices"], 3),
-        "peak_above_slice_mib": round(peak - 4 * N_ROWS * WIDTH / MIB, 1),
+        "peak_above_slice_mib": round(peak - 4 * N_ROWS * min(WIDTH, given.voxels) / MIB, 1),
     }
 
 
 def main() -> None:
     """Measure and print JSON; with ``--read``, be the process that reads."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--voxels", type=int, default=N_VOXELS)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--read", choices=("raw", "slices"), help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.read:
         path = given.root / "preprocessed_data" / SUBJECT / f"{STORY}.hf5"
-        readers = {"raw": lambda: read_raw(path), "slices": lambda: read_slices(given.root)}
+        readers = {
+            "raw": lambda: read_raw(path),
+            "slices": lambda: read_slices(given.root, given.voxels),
+        }
         print(json.dumps(measured(readers[given.read])))
         return
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        path = write_tree(root)
-        result = {"rows": N_ROWS, "voxels": N_VOXELS, "slice_columns": WIDTH}
+        path = write_tree(root, given.voxels)
+        result = {"rows": N_ROWS, "voxels": given.voxels, "slice_columns": WIDTH}
         kinds = {"cold": True, "warm": False}
         for name, cold in kinds.items():
-            result |= {name: compare(root, path, cold=cold)}
+            result |= {name: compare(root, path, given, cold=cold)}
         print(json.dumps(result, indent=1))
 
 

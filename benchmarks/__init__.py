@@ -1,0 +1,1 @@
+"""What brainaligner costs, beside other libraries: ``python -m benchmarks``."""
