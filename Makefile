@@ -7,7 +7,7 @@ SITE ?= site
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test gallery check docs format acceptance clean
+.PHONY: demo test gallery check docs format acceptance benchmarks clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)  ## the main job on simulated listeners and the embedded language model
@@ -35,6 +35,9 @@ format: $(INSTALLED)  ## put the code into form
 acceptance: $(INSTALLED)  ## the long counts; goes on where it was stopped
 	$(BIN)/python -m acceptance --out acceptance/out
 
+benchmarks: $(INSTALLED)  ## speed and memory beside other libraries; ARGS="--size laptop"
+	$(BIN)/python -m benchmarks $(ARGS)
+
 # torch goes first and exactly: a looser request would fetch gigabytes of CUDA libraries.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -44,4 +47,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT) $(SITE) acceptance/out
+	rm -rf $(VENV) $(OUT) $(SITE) acceptance/out benchmarks/out

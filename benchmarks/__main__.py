@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks._peers import IMPORTED, Peers, PeersError, library_versions
+from benchmarks._peers import IMPORTED, Peers, PeersError, peer_versions
 from benchmarks._plot import draw, sizes
 from benchmarks._run import RECORD, Asked, Record, run_benchmarks
 from benchmarks._table import CHECKOUTS, SIZES, WHERE
@@ -44,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
     peers = Peers(out.absolute() / "peers", given.peer_python, _checkouts(parser, given.peer))
     try:
         if given.peer_python is not None:
-            library_versions(given.peer_python, IMPORTED)
+            peer_versions(given.peer_python)
         out.mkdir(parents=True, exist_ok=True)
         record = Record(out / RECORD, given.size)
     except (PeersError, OSError, ValueError) as error:

@@ -15,10 +15,13 @@ from benchmarks._table import CHECKOUTS, DOUBLE, PACKAGED, WHERE, Benchmark
 
 PINS = Path(__file__).with_name("peers.txt")
 IMPORTED = ("himalaya", "scikit-learn", "numpy", "scipy", "torch")
+MODULES = ("himalaya.ridge", "sklearn.linear_model", "torch")
 VERSIONS = """
 import json, platform, sys
-from importlib import metadata
-found = {name: metadata.version(name) for name in sys.argv[1:]}
+from importlib import import_module, metadata
+found = {name: metadata.version(name) for name in sys.argv[1].split()}
+for name in sys.argv[2].split():
+    import_module(name)
 print(json.dumps({"python": platform.python_version(), **found}))
 """
 
@@ -82,17 +85,33 @@ class Peers:
         }
 
 
-def library_versions(python: str, libraries: Sequence[str]) -> dict[str, str]:
-    """Versions of a python and of libraries in it.
+def peer_versions(python: str) -> dict[str, str]:
+    """Versions of the peers in a python, which can be imported there.
 
     Raises
     ------
     PeersError
-        Where it does not start or lacks one of them.
+        Where it does not start, lacks one of them, or cannot import one.
+    """
+    return library_versions(python, IMPORTED, MODULES)
+
+
+def library_versions(
+    python: str, libraries: Sequence[str], modules: Sequence[str] = ()
+) -> dict[str, str]:
+    """Versions of a python and of libraries in it, where `modules` can be imported.
+
+    Raises
+    ------
+    PeersError
+        Where it does not start, or lacks one of them.
     """
     try:
         done = subprocess.run(
-            [python, "-c", VERSIONS, *libraries], capture_output=True, text=True, check=True
+            [python, "-c", VERSIONS, " ".join(libraries), " ".join(modules)],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except OSError as error:
         raise PeersError(f"{python} does not start ({error}); name a python") from error
@@ -127,6 +146,7 @@ def _made_python(folder: Path) -> Path:
                 f"{done.stderr.strip()[-1500:]}\n"
                 f"give a python that has what {PINS.name} lists: --peer-python PYTHON"
             )
+    peer_versions(str(python))
     stamp.write_text(wanted, encoding="utf-8")
     return python
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks._peers import IMPORTED, Peers, PeersError, library_versions
+from benchmarks._peers import Peers, PeersError, library_versions, peer_versions
 from benchmarks._table import HERE, SCRIPTS, Benchmark
 
 RECORD = "benchmarks.json"
@@ -118,7 +118,7 @@ def run_benchmarks(
     if asking := [name for name, benchmark in chosen.items() if benchmark.peers]:
         try:
             python = asked.peers.ready_python()
-            versions = library_versions(python, IMPORTED)
+            versions = peer_versions(python)
         except PeersError as error:
             failed = asking
             for name in failed:
@@ -165,7 +165,7 @@ def _settings(
 
 def _finished(record: Record, name: str, settings: dict[str, Any]) -> bool:
     entry = record.entries.get(name, {})
-    return "result" in entry and entry["settings"] == settings
+    return "error" not in entry and entry.get("settings") == settings
 
 
 def _arguments(benchmark: Benchmark, asked: Asked) -> list[str]:
@@ -193,20 +193,16 @@ def _entry(name: str, benchmark: Benchmark, asked: Asked, python: str | None) ->
             arguments += [*asked.peers.arguments(benchmark), "--peer-python", python]
         if disk := SCRIPTS[benchmark.script].disk:
             arguments += [disk, str(work)]
-        try:
-            entry["result"] = _printed(arguments, asked.environment(work), log)
-        except ScriptError as error:
-            entry["error"] = str(error)
+        entry |= _printed(arguments, asked.environment(work), log)
     entry["seconds"] = round(time.monotonic() - begun, 1)
     return entry
 
 
-class ScriptError(Exception):
-    """A script ended badly; the text is what it said last."""
+def _printed(arguments: list[str], environment: dict[str, str], log: Path) -> Entry:
+    """``result``, the JSON that a script prints, and ``error`` where it ended badly.
 
-
-def _printed(arguments: list[str], environment: dict[str, str], log: Path) -> dict[str, Any]:
-    """The JSON that a script prints; what else it says goes to the log."""
+    Both where it lost one peer and measured the others. What else it says goes to the log.
+    """
     with log.open("w+", encoding="utf-8") as said:
         done = subprocess.run(
             [sys.executable, *arguments],
@@ -214,12 +210,13 @@ def _printed(arguments: list[str], environment: dict[str, str], log: Path) -> di
         )  # fmt: skip
         said.seek(0)
         last = said.read()[-SAID:].strip()
-    if done.returncode:
-        raise ScriptError(f"exit code {done.returncode}; the end of {log}:\n{last}")
+    found: Entry = {}
     try:
-        found: dict[str, Any] = json.loads(done.stdout)
-    except json.JSONDecodeError as error:
-        raise ScriptError(f"it printed no JSON ({error}): {done.stdout[:SAID]!r}") from error
+        found["result"] = json.loads(done.stdout)
+    except ValueError as error:
+        found["error"] = f"it printed no JSON ({error}): {done.stdout[:SAID]!r}"
+    if done.returncode:
+        found["error"] = f"exit code {done.returncode}; the end of {log}:\n{last}"
     return found
 
 
@@ -249,11 +246,10 @@ def _limits(
             arguments += ["--disk", str(work)]
             log = asked.out / "logs" / "machine.txt"
             log.parent.mkdir(exist_ok=True)
-            try:
-                run[when] = _printed(arguments, asked.environment(work), log)
-            except ScriptError as error:
-                run[when] = {"error": str(error)}
-                say(f"not measured: {error}")
+            found = _printed(arguments, asked.environment(work), log)
+            run[when] = found.get("result")
+            if "error" in found:
+                say(f"not measured: {found['error']}")
         record.save()
         if when == "before":
             yield

@@ -81,9 +81,9 @@ SIZES: dict[str, dict[str, Benchmark]] = {
         "ridge-memory": Benchmark(
             "ridge_memory", "--rows 1500 --features 512 --targets 4000 16000"
         ),
-        "text-features": Benchmark("text_features", "--shape minilm --texts 200 --padded 8"),
+        "text-features": Benchmark("text_features", "--shape minilm --texts 100 --padded 4"),
         "aligner-step": Benchmark("aligner_step", "--shape minilm --steps 4 --batch 4"),
-        "layer-cache": Benchmark("layer_cache", "--shape minilm --rows 4"),
+        "layer-cache": Benchmark("layer_cache", "--shape minilm --rows 16"),
         "read-columns": Benchmark("read_columns", "--voxels 16384"),
         "block-permutation": Benchmark(
             "block_permutation", "cortex --voxels 8192 --permutations 1000"

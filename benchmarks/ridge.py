@@ -10,7 +10,8 @@ HuthLab/deep-fMRI-dataset) and ``litcoder=FOLDER`` (of GT-LIT-Lab/litcoder_core)
 are the bare float32 products of the same sizes: this machine's limit.
 
 Medians over turns, ratios to ours, and the largest difference in r from float64 normal equations
-(every 16th target, all alphas; himalaya tells the best alone) go to stdout as JSON. Linux only.
+(every 16th target, all alphas; himalaya tells the best alone) go to stdout as JSON. A peer that
+fails is named there under ``failed``, and the exit code is 1. Linux only.
 """
 
 from __future__ import annotations
@@ -65,6 +66,10 @@ def draw(folder: Path, size: tuple[int, int, int, int]) -> None:
     np.save(folder / "alphas.npy", ALPHAS)
 
 
+class FitError(Exception):
+    """A worker ended badly; the text is what it said."""
+
+
 def fit(solver: str, folder: Path, given: argparse.Namespace, peer: str | None) -> dict[str, float]:
     """Run the worker once."""
     ours = solver in ("brainaligner", "reference", "products")
@@ -80,7 +85,7 @@ def fit(solver: str, folder: Path, given: argparse.Namespace, peer: str | None) 
     print(f"{solver} ...", file=sys.stderr)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{solver} failed:\n{done.stderr}")
+        raise FitError(f"{solver} failed:\n{done.stderr}")
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -105,16 +110,24 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     peers = dict([*peer.split("=", 1), None][:2] for peer in given.peer)
     solvers: dict[str, str | None] = {"brainaligner": None, "products": None, **peers}
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in solvers}
+    failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory(dir=given.scratch) as name:
         folder = Path(name)
         draw(folder, size)
         fit("reference", folder, given, None)
         for _ in range(given.turns):
             for solver, peer in solvers.items():
-                runs[solver].append(fit(solver, folder, given, peer))
-        difference = {
-            name: largest_difference(folder, name) for name in solvers if name != "products"
-        }
+                if solver in failed:
+                    continue
+                try:
+                    runs[solver].append(fit(solver, folder, given, peer))
+                except FitError as error:
+                    if solver not in peers:
+                        raise
+                    print(error, file=sys.stderr)
+                    failed[solver] = str(error)
+        runs = {solver: found for solver, found in runs.items() if solver not in failed}
+        difference = {name: largest_difference(folder, name) for name in runs if name != "products"}
         share = inside(folder)
     medians = {
         solver: {key: statistics.median(run[key] for run in found) for key in found[0]}
@@ -134,6 +147,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         "threads": given.threads,
         "turns": given.turns,
         "solvers": medians,
+        "failed": failed,
     }
 
 
@@ -148,10 +162,13 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, help="where the arrays are written (up to 2 GB)")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    text = json.dumps(measure(given), indent=1)
+    found = measure(given)
+    text = json.dumps(found, indent=1)
     print(text)
     if given.out is not None:
         given.out.write_text(text + "\n", encoding="utf-8")
+    if found["failed"]:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
