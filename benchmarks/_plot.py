@@ -53,7 +53,12 @@ def draw(found: Mapping[str, Sequence[Way]], about: Mapping[str, str], path: Pat
 
 def _rows(axes: Axes, ways: Sequence[Way], values: Sequence[float | None], form: str) -> None:
     """A dot for each way that has a value, with the value beside it."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     for row, value in enumerate(values):
         if value is None:
             continue
