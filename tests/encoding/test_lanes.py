@@ -147,7 +147,8 @@ def test_what_was_chosen_is_said(form: str, selection: str, n_targets: int, word
 
 
 def test_an_error_on_one_device_stops_the_others() -> None:
-    read: list[int] = []
+    read_after: list[int] = []
+    failed = threading.Event()
 
     class Slow(Watched):
         """Many stories, of which one device reads on while another finds a damaged one."""
@@ -157,13 +158,14 @@ def test_an_error_on_one_device_stops_the_others() -> None:
             if threading.current_thread() is threading.main_thread():
                 return values
             if targets.start == 0 and i == 1:
+                failed.set()
                 return np.full_like(values, np.nan)
-            if targets.start:
-                read.append(i)
+            if targets.start and failed.is_set():
+                read_after.append(i)
                 time.sleep(0.02)
             return values
 
-    train = Slow(planted_stories(3, (10,) * 60, n_targets=8))
+    train = Slow(planted_stories(3, (10,) * 300, n_targets=8))
     stream = stream_ridge(
         train,
         planted_stories(4, (45,), n_targets=8),
@@ -174,4 +176,5 @@ def test_an_error_on_one_device_stops_the_others() -> None:
     )
     with pytest.raises(InputError, match="NaN"):
         next(stream)
-    assert len(read) < 30
+    assert failed.is_set()
+    assert len(read_after) < 150
