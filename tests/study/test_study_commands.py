@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -332,8 +333,13 @@ def in_terminal(
         signal.signal(signal.SIGINT, signal.default_int_handler)
         kept = {k: v for k, v in environment().items() if k not in ("NO_COLOR", "FORCE_COLOR")}
         os.execve(sys.executable, command(*words), kept | {"TERM": "xterm-256color"} | more)
-    shown, waiting, until = "", bool(keys), time.monotonic() + 120
+    shown, sent, until = "", not keys, time.monotonic() + 120
     while time.monotonic() < until:
+        silent = not select.select([terminal], [], [], 10.0)[0]
+        if silent and sent and keys:  # nothing came of it: a key can be too early
+            os.write(terminal, keys.encode())
+        if silent:
+            continue
         try:
             part = os.read(terminal, 65_536)
         except OSError:  # the other side has closed
@@ -341,9 +347,11 @@ def in_terminal(
         if not part:
             break
         shown += part.decode(errors="replace")
-        if waiting and wait_for in shown:
+        if not sent and wait_for in shown:
             os.write(terminal, keys.encode())
-            waiting = False
+            sent = True
+    else:
+        os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     return shown, os.waitstatus_to_exitcode(status)
