@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,8 @@ def product_rates(dtype: torch.dtype, turns: int) -> dict[str, dict[str, float]]
     for n, k, m in SHAPES:
         a, b = torch.ones((n, k), dtype=dtype), torch.ones((k, m), dtype=dtype)
         out = torch.empty((n, m), dtype=dtype)
-        found[f"{n}x{k} by {k}x{m}"] = rates(
-            2e-9 * n * k * m,
-            lambda a=a, b=b, out=out: torch.mm(a, b, out=out),  # type: ignore[misc]
-            turns,
-        )
+        product = partial(torch.mm, a, b, out=out)
+        found[f"{n}x{k} by {k}x{m}"] = rates(2e-9 * n * k * m, product, turns)
     return found
 
 

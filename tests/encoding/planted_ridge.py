@@ -32,6 +32,26 @@ def planted_stories(
     return ArrayStories(designs, responses)
 
 
+class StoriesAround:
+    """Stories that pass everything on; tests watch or damage what they read."""
+
+    def __init__(self, inner: ArrayStories) -> None:
+        self.inner = inner
+
+    @property
+    def n_targets(self) -> int:
+        return self.inner.n_targets
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def design(self, i: int) -> np.ndarray:
+        return self.inner.design(i)
+
+    def responses(self, i: int, targets: slice) -> np.ndarray:
+        return self.inner.responses(i, targets)
+
+
 def stacked(stories: ArrayStories) -> tuple[np.ndarray, np.ndarray]:
     """All rows of designs and responses, in float64."""
     x, y = np.concatenate(stories.designs), np.concatenate(stories.matrices)

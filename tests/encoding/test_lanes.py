@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted_ridge import planted_stories
+from planted_ridge import StoriesAround, planted_stories
 
 from brainaligner.core import InputError
 from brainaligner.encoding import ArrayStories, RidgeBlock, RidgeSettings, Scratch, stream_ridge
@@ -19,34 +19,41 @@ ROWS = (60, 40, 50)
 TEST = planted_stories(4, (20,), n_targets=31)
 
 
-class Watched:
+class Watched(StoriesAround):
     """Stories that note which threads read them, and whether two did at once."""
 
     def __init__(self, inner: ArrayStories) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.inside = 0
         self.most = 0
         self.threads: set[str] = set()
 
-    @property
-    def n_targets(self) -> int:
-        return self.inner.n_targets
-
-    def __len__(self) -> int:
-        return len(self.inner)
-
     def design(self, i: int) -> np.ndarray:
-        return self._read(self.inner.design(i))
+        return self._noted(super().design(i))
 
     def responses(self, i: int, targets: slice) -> np.ndarray:
-        return self._read(self.inner.responses(i, targets))
+        return self._noted(super().responses(i, targets))
 
-    def _read(self, values: np.ndarray) -> np.ndarray:
+    def _noted(self, values: np.ndarray) -> np.ndarray:
         self.inside += 1
         self.most = max(self.most, self.inside)
         self.threads.add(threading.current_thread().name)
+        time.sleep(0.0005)  # lets another thread in, if one may
         self.inside -= 1
         return values
+
+
+def stream(train: Any, devices: list[str], *, n_targets: int = 31, **options: Any) -> Any:
+    """Validated on another story; blocks of four targets."""
+    return stream_ridge(
+        train,
+        planted_stories(4, (45,), n_targets=n_targets),
+        (),
+        settings=RidgeSettings(alphas=GRID),
+        device=devices,
+        target_block=4,
+        **options,
+    )
 
 
 def blocks(
@@ -61,10 +68,11 @@ def blocks(
         selection="leave_story_out" if left_out else "validation",
         form=options.pop("form", "auto"),
     )
-    stream = stream_ridge(
-        train, validation, TEST, settings=asked, device=devices, target_block=4, **options
+    return list(
+        stream_ridge(
+            train, validation, TEST, settings=asked, device=devices, target_block=4, **options
+        )
     )
-    return list(stream)
 
 
 @pytest.mark.parametrize("keep_bytes", [0, 1 << 20])
@@ -98,18 +106,9 @@ def test_each_device_works_in_a_thread_of_its_own_and_stories_are_read_one_at_a_
 def test_a_stream_that_is_left_early_stops_all_devices(tmp_path: Path) -> None:
     train = planted_stories(3, ROWS, n_targets=31)
     before = threading.active_count()
-    stream = stream_ridge(
-        train,
-        planted_stories(4, (45,), n_targets=31),
-        (),
-        settings=RidgeSettings(alphas=GRID),
-        device=["cpu", "cpu"],
-        target_block=4,
-        keep_bytes=0,
-        scratch=Scratch(tmp_path),
-    )
-    next(stream)
-    stream.close()
+    found = stream(train, ["cpu", "cpu"], keep_bytes=0, scratch=Scratch(tmp_path))
+    next(found)
+    found.close()
     assert threading.active_count() == before
     assert list(tmp_path.iterdir()) == []
 
@@ -166,15 +165,7 @@ def test_an_error_on_one_device_stops_the_others() -> None:
             return values
 
     train = Slow(planted_stories(3, (10,) * 300, n_targets=8))
-    stream = stream_ridge(
-        train,
-        planted_stories(4, (45,), n_targets=8),
-        (),
-        settings=RidgeSettings(alphas=GRID),
-        device=["cpu", "cpu"],
-        target_block=4,
-    )
     with pytest.raises(InputError, match="NaN"):
-        next(stream)
+        next(stream(train, ["cpu", "cpu"], n_targets=8))
     assert failed.is_set()
     assert len(read_after) < 150

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted_ridge import left_out_table, planted_stories, stacked
+from planted_ridge import StoriesAround, left_out_table, planted_stories, stacked
 from sklearn.linear_model import Ridge
 
 from brainaligner.encoding import (
@@ -84,36 +83,24 @@ def test_more_targets_than_directions_equal_a_loop_of_refits(
     np.testing.assert_allclose(fit.validation_r, table, atol=1e-5)
 
 
-@dataclass(frozen=True)
-class CountedDesigns:
+class CountedDesigns(StoriesAround):
     """Stories that count how often a design is read."""
 
-    inner: ArrayStories
-    reads: list[int]
-
-    @property
-    def n_targets(self) -> int:
-        return self.inner.n_targets
-
-    def __len__(self) -> int:
-        return len(self.inner)
+    reads = 0
 
     def design(self, i: int) -> np.ndarray:
-        self.reads.append(i)
-        return self.inner.design(i)
-
-    def responses(self, i: int, targets: slice) -> np.ndarray:
-        return self.inner.responses(i, targets)
+        self.reads += 1
+        return super().design(i)
 
 
 def fitted(train: ArrayStories, alphas: tuple[float, ...], **options: Any) -> tuple[Any, int]:
     """r and weights of three blocks of ten targets, and how often designs were read."""
-    counted = CountedDesigns(train, [])
+    counted = CountedDesigns(train)
     asked = RidgeSettings(alphas=alphas, alpha="per_target", selection="leave_story_out")
     blocks = list(stream_ridge(counted, None, (), settings=asked, target_block=10, **options))
     joined = [np.concatenate([block.choice.validation_r for block in blocks], axis=1)]
     joined.append(np.concatenate([block.weights for block in blocks], axis=1))
-    return joined, len(counted.reads)
+    return joined, counted.reads
 
 
 def test_what_a_story_needs_is_made_once_for_all_blocks(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted_ridge import pearson, planted_stories, stacked, validation_table
+from planted_ridge import StoriesAround, pearson, planted_stories, stacked, validation_table
 from sklearn.linear_model import Ridge
 
 from brainaligner.encoding import (
@@ -144,25 +144,14 @@ def test_streaming_in_any_block_equals_one_block(
         np.testing.assert_allclose(found, predict(whole, design), atol=1e-5)
 
 
-class CountedStories:
+class CountedStories(StoriesAround):
     """Stories that count the reads of responses."""
 
-    def __init__(self, stories: ArrayStories) -> None:
-        self.stories, self.reads = stories, 0
-
-    def __len__(self) -> int:
-        return len(self.stories)
-
-    @property
-    def n_targets(self) -> int:
-        return self.stories.n_targets
-
-    def design(self, i: int) -> np.ndarray:
-        return self.stories.design(i)
+    reads = 0
 
     def responses(self, i: int, targets: slice) -> np.ndarray:
         self.reads += targets.stop - targets.start > 1
-        return self.stories.responses(i, targets)
+        return super().responses(i, targets)
 
 
 @pytest.mark.parametrize(("keep_bytes", "passes"), [(0, 2), (1 << 20, 1)])

@@ -11,20 +11,20 @@ from gallery_bench import Bench, mean_r
 from gallery_recordings import Recordings
 
 from brainaligner.encoding import _ridge
-from brainaligner.study import _features, _readout, _scoring
+from brainaligner.study import _features, _readout_fits, _scoring
 from brainaligner.study._designs import PieceStories
 from brainaligner.study._readout import ReadoutTask
 
 
 def cheat_alpha_chosen_on_test(bench: Bench) -> Path:
     """The stories that choose alpha are the test stories."""
-    honest = _readout._sides
+    honest = _readout_fits._sides
 
     def sides(task: ReadoutTask, *more: Any, **named: Any) -> Any:
         train, *rest = honest(task, *more, **named)
         return (train, task.stories(task.fold.test), *rest[1:])
 
-    bench.patch.setattr(_readout, "_sides", sides)
+    bench.patch.setattr(_readout_fits, "_sides", sides)
     return bench.run()
 
 

@@ -14,7 +14,7 @@ from gallery_tuning import tuned
 
 from brainaligner.data import Dataset
 from brainaligner.encoding import _banded
-from brainaligner.study import _projection, _readout, _tuning
+from brainaligner.study import _projection, _readout_fits, _tuning
 from brainaligner.study._brain_task import BrainTask, SubjectRecording
 from brainaligner.study._readout import ReadoutTask
 
@@ -97,7 +97,7 @@ def cheat_projection_edited_in_the_store(bench: Bench) -> Path:
 def cheat_shares_chosen_on_test(bench: Bench) -> Path:
     """Shares of bands and penalties are searched on the test stories, inside the banded ridge."""
     tasks: list[ReadoutTask] = []
-    honest_sides, honest_search = _readout._sides, _banded.search_penalties
+    honest_sides, honest_search = _readout_fits._sides, _banded.search_penalties
 
     def sides(task: ReadoutTask) -> Any:
         tasks.append(task)
@@ -109,7 +109,7 @@ def cheat_shares_chosen_on_test(bench: Bench) -> Path:
         task = tasks[-1]
         return honest_search((given[0], _banded._in_memory(task.stories(task.fold.test))), *more)
 
-    bench.patch.setattr(_readout, "_sides", sides)
+    bench.patch.setattr(_readout_fits, "_sides", sides)
     bench.patch.setattr(_banded, "search_penalties", search)
     banded = {"n_iter": 3, "alphas": [10.0, 100.0, 1000.0, 10000.0]}
     arm = {"features": ["words", "context"], "banded": banded}

@@ -17,7 +17,7 @@ from gallery_recordings import zscored
 
 from brainaligner.encoding import _ridge
 from brainaligner.evaluation import _summary
-from brainaligner.study import _readout, _scoring
+from brainaligner.study import _readout_fits, _scoring
 from brainaligner.study._readout import ReadoutTask
 
 
@@ -28,7 +28,7 @@ def _blended(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
 
 def cheat_predictions_blended(bench: Bench) -> Path:
     """The ridge's predictions are blended with the measured responses."""
-    honest = _readout.stream_ridge
+    honest = _readout_fits.stream_ridge
 
     def stream(train: Any, validation: Any, test: Any, **named: Any) -> Any:
         for block in honest(train, validation, test, **named):
@@ -36,7 +36,7 @@ def cheat_predictions_blended(bench: Bench) -> Path:
             mixed = tuple(map(_blended, block.predictions, measured))
             yield dataclasses.replace(block, predictions=mixed)
 
-    bench.patch.setattr(_readout, "stream_ridge", stream)
+    bench.patch.setattr(_readout_fits, "stream_ridge", stream)
     return bench.run()
 
 

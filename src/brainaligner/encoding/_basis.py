@@ -23,15 +23,11 @@ from typing import final
 import torch
 from jaxtyping import Float, Float64
 
-from brainaligner.encoding._ahead import read_ahead
-from brainaligner.encoding._dealt import StoriesInTurn
 from brainaligner.encoding._decompose import Decomposition, standardised
-from brainaligner.encoding._stories import Designs, Stories, read_design, read_responses
-
-Matrix = Float[torch.Tensor, "_ _"]
-Matrix64 = Float64[torch.Tensor, "_ _"]
-
-_AT_ONCE, _RUN = 1024, 4096
+from brainaligner.encoding._in_turn import made_ahead
+from brainaligner.encoding._product_sum import Matrix, Matrix64, ProductSum
+from brainaligner.encoding._shifted import first_row, shifted_responses
+from brainaligner.encoding._stories import Designs, Stories, read_design
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,49 +41,6 @@ class Projected:
     targets: slice
     values: Float64[torch.Tensor, "direction target"]
     mean: Float64[torch.Tensor, "target"]
-
-
-class ProductSum:
-    """``sum_i A_i' B_i`` over stories.
-
-    Stories are multiplied some thousand rows at a time: products of few rows spend their time on
-    reading and writing the sum. Runs of some thousand more are summed in the precision of the
-    products, whose own order of summation is no better, and the runs in float64.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[Matrix, Matrix]] = []
-        self._run: Matrix | None = None
-        self._rows = 0
-        self._done: Matrix64 | None = None
-
-    def add(self, left: Matrix, right: Matrix) -> None:
-        """Add ``left' right``; neither may be changed afterwards."""
-        self._waiting.append((left, right))
-        if sum(len(waiting) for waiting, _ in self._waiting) >= _AT_ONCE:
-            self._multiply()
-        if self._rows >= _RUN:
-            self._done, self._run, self._rows = self.total(), None, 0
-
-    def total(self) -> Matrix64:
-        """The sum so far; at least one product was added."""
-        if self._waiting:
-            self._multiply()
-        if self._run is None:
-            assert self._done is not None
-            return self._done
-        return self._run.double() if self._done is None else self._done + self._run
-
-    def _multiply(self) -> None:
-        lefts, rights = zip(*self._waiting, strict=True)
-        self._waiting.clear()
-        left, right = _joined(lefts), _joined(rights)
-        self._run = left.T @ right if self._run is None else self._run.addmm_(left.T, right)
-        self._rows += len(left)
-
-
-def _joined(pieces: Sequence[Matrix]) -> Matrix:
-    return pieces[0] if len(pieces) == 1 else torch.cat(tuple(pieces))
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,8 +167,12 @@ class PrimalBasis(Basis):
         self, targets: slice, shift: Float64[torch.Tensor, "target"]
     ) -> tuple[Matrix64, Float64[torch.Tensor, "target"]]:
         cross, total = ProductSum(), torch.zeros_like(shift)
-        for i, responses in self._responses(targets, shift, self.products):
-            cross.add(self.read(self.train, i, self.products), responses)
+        pairs = (
+            (self.read(self.train, i, self.products), responses)
+            for i, responses in self._responses(targets, shift, self.products)
+        )
+        for design, responses in made_ahead(pairs, self.train):
+            cross.add(design, responses)
             total += self._total(responses)
         summed = cross.total().to(self.products)
         return (self._rounded[self.products].T @ summed).double(), total
@@ -263,7 +220,8 @@ class DualBasis(Basis):
         self, targets: slice, shift: Float64[torch.Tensor, "target"]
     ) -> tuple[Matrix64, Float64[torch.Tensor, "target"]]:
         projected, total = ProductSum(), torch.zeros_like(shift)
-        for i, responses in self._responses(targets, shift, torch.float64):
+        stories = self._responses(targets, shift, torch.float64)
+        for i, responses in made_ahead(stories, self.train):
             projected.add(self._story_vectors(i), responses)
             total += self._total(responses)
         return projected.total(), total
@@ -294,49 +252,3 @@ def basis_on(
     vectors = torch.tensor(decomposition.basis, device=device)
     eigenvalues = torch.tensor(decomposition.eigenvalues, device=device)
     return form(decomposition, train, products, vectors, eigenvalues)
-
-
-def first_row(
-    stories: Stories, targets: slice, n_rows: int, device: torch.device
-) -> Float64[torch.Tensor, "target"]:
-    """First row of the first story.
-
-    Taking off a row of the data changes no correlation and no fit with an intercept,
-    keeps digits where a mean is large, and makes a constant target exactly zero.
-    """
-    row = read_responses(stories, 0, targets, (n_rows, targets.stop - targets.start))[0]
-    return torch.tensor(row, dtype=torch.float64, device=device)
-
-
-def shifted_responses(
-    stories: Stories,
-    targets: slice,
-    n_rows: Sequence[int],
-    shift: Float64[torch.Tensor, "target"],
-    dtype: torch.dtype,
-) -> Iterator[tuple[int, Matrix]]:
-    """Yield each story's number and its responses minus `shift`, rounded to `dtype`.
-
-    What is read in float32 is subtracted in float32 if that is what is wanted: `shift` is then a
-    row of the same data. Of stories that bear threads, the next one is read while this one is in
-    use.
-    """
-    found = _shifted(stories, targets, n_rows, shift, dtype)
-    return read_ahead(found) if isinstance(stories, StoriesInTurn) else found
-
-
-def _shifted(
-    stories: Stories,
-    targets: slice,
-    n_rows: Sequence[int],
-    shift: Float64[torch.Tensor, "target"],
-    dtype: torch.dtype,
-) -> Iterator[tuple[int, Matrix]]:
-    moved = bool(shift.any())
-    for i, rows in enumerate(n_rows):
-        read = read_responses(stories, i, targets, (rows, targets.stop - targets.start))
-        values = torch.tensor(read, device=shift.device)
-        if moved:
-            values = values.to(torch.promote_types(values.dtype, dtype))
-            values.sub_(shift.to(values.dtype))
-        yield i, values.to(dtype)

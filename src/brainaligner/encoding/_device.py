@@ -6,6 +6,8 @@ import torch
 
 from brainaligner.core import InputError
 
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
 
 def compute_device(name: str) -> torch.device:
     """Return the torch device called `name`, checked for float64 and full float32.

@@ -10,16 +10,15 @@ import torch
 from jaxtyping import Float32
 
 from brainaligner.encoding._basis import Basis, Projected, basis_on
-from brainaligner.encoding._dealt import Sides
 from brainaligner.encoding._decompose import Decomposition
+from brainaligner.encoding._device import DTYPES
 from brainaligner.encoding._fit import Route
+from brainaligner.encoding._in_turn import Sides
 from brainaligner.encoding._kept import ProjectedBlocks, Scratch, Shelf
 from brainaligner.encoding._left_out import leave_story_out_scorer, left_out_products
 from brainaligner.encoding._select import Scorer, unscored, validation_scorer
 from brainaligner.encoding._settings import RidgeSettings
 from brainaligner.encoding._stories import Stories
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,9 +25,12 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float, Float64
 
-from brainaligner.encoding._basis import Basis, Matrix, Matrix64, Projected, shifted_responses
+from brainaligner.encoding._basis import Basis, Projected
+from brainaligner.encoding._in_turn import made_ahead
 from brainaligner.encoding._kept import Shelf
+from brainaligner.encoding._product_sum import Matrix, Matrix64
 from brainaligner.encoding._select import Scorer
+from brainaligner.encoding._shifted import shifted_responses
 from brainaligner.encoding._tally import ROUNDING, SUMMING, Tally
 
 _LARGEST_ERROR = 1e-5
@@ -135,7 +138,8 @@ def _responses(basis: Basis, block: Projected) -> tuple[Matrix, Iterator[tuple[i
     shift = block.mean.to(basis.exact).double()
     rest = (block.mean - shift) * sum(n_rows)
     projected = _with_constant(basis, block.values, rest).to(basis.exact)
-    return projected, shifted_responses(basis.train, block.targets, n_rows, shift, basis.exact)
+    stories = shifted_responses(basis.train, block.targets, n_rows, shift, basis.exact)
+    return projected, made_ahead(stories, basis.train)
 
 
 def _exactly(

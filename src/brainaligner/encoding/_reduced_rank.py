@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Float, Float32, Float64
 
 from brainaligner.core import InputError, Progress, frozen_array, no_progress
-from brainaligner.encoding._basis import Basis, Matrix64, basis_on
+from brainaligner.encoding._basis import Basis, basis_on
 from brainaligner.encoding._checks import check_rows, check_sides, check_target_block
 from brainaligner.encoding._decompose import Decomposition, check_decomposition, decompose
-from brainaligner.encoding._device import compute_device
-from brainaligner.encoding._lanes import DTYPES
+from brainaligner.encoding._device import DTYPES, compute_device
+from brainaligner.encoding._product_sum import Matrix64
 from brainaligner.encoding._reduced_rank_settings import ReducedRankSettings
 from brainaligner.encoding._ridge import TARGET_BLOCK, target_blocks
 from brainaligner.encoding._settings import RidgeSettings

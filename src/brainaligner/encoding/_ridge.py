@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64, Shaped
+from jaxtyping import Float32, Int64, Shaped
 
 from brainaligner.core import InputError, Progress, Witness, no_progress, no_witness, show_settings
 from brainaligner.encoding._basis import Basis, Projected
@@ -20,12 +20,13 @@ from brainaligner.encoding._checks import (
     check_target_block,
 )
 from brainaligner.encoding._choice import AlphaChoice, best_index, join_choices
-from brainaligner.encoding._dealt import Sides, dealt, in_turn
+from brainaligner.encoding._dealt import dealt
 from brainaligner.encoding._decompose import Decomposition, check_decomposition, decompose
-from brainaligner.encoding._device import compute_device
-from brainaligner.encoding._fit import RidgeBlock, RidgeFit, predict
+from brainaligner.encoding._device import DTYPES, compute_device
+from brainaligner.encoding._fit import RidgeBlock, RidgeFit, Route, predict
+from brainaligner.encoding._in_turn import Sides, in_turn
 from brainaligner.encoding._kept import Scratch
-from brainaligner.encoding._lanes import DTYPES, Lane, make_lanes, route_of
+from brainaligner.encoding._lanes import Lane, make_lanes, route_of
 from brainaligner.encoding._left_out import STORY
 from brainaligner.encoding._settings import RidgeSettings
 from brainaligner.encoding._stories import Designs, Stories, as_designs, read_design
@@ -163,7 +164,8 @@ def stream_ridge(
         sides, stop = in_turn(*sides)
     lanes = make_lanes(decomposition, sides, settings, devices, keep=(keep_bytes, scratch))
     blocks = target_blocks(train.n_targets, target_block)
-    return _fitted_blocks(_Task(lanes, blocks, settings, progress, stop), sides[2])
+    task = _Task(lanes, blocks, settings, sides[2], route_of(lanes), progress, stop)
+    return _fitted_blocks(task)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +173,8 @@ class _Task:
     lanes: Sequence[Lane]
     blocks: Sequence[slice]
     settings: RidgeSettings
+    test: Designs
+    route: Route
     progress: Progress
     stop: Callable[[], None]
 
@@ -182,11 +186,10 @@ class _Task:
             self.progress(what, done, len(self.blocks))
 
 
-def _fitted_blocks(task: _Task, test: Designs) -> Iterator[RidgeBlock]:
+def _fitted_blocks(task: _Task) -> Iterator[RidgeBlock]:
     shared = task.settings.alpha == "shared" and len(task.settings.alphas) > 1
     scores: list[Float32[np.ndarray, "alpha target"]] = []
     index: Int64[np.ndarray, "target"] | None = None
-    route = route_of(task.lanes)
 
     def score(lane: Lane, b: int) -> Float32[np.ndarray, "alpha target"]:
         projected = lane.basis.project(task.blocks[b])
@@ -199,10 +202,7 @@ def _fitted_blocks(task: _Task, test: Designs) -> Iterator[RidgeBlock]:
         projected = lane.kept.take(b, targets)
         r = scores[b] if shared else lane.score(projected)
         best = best_index(r, shared=False) if index is None else index[targets]
-        fitted, predictions = _fitted(lane.basis, task.settings, projected, (r, best), test)
-        return RidgeBlock(
-            fitted.choice, fitted.weights, fitted.intercept, targets, predictions, route
-        )
+        return _fitted(task, lane.basis, projected, (r, best))
 
     with ExitStack() as stack:
         for lane in task.lanes:
@@ -216,21 +216,21 @@ def _fitted_blocks(task: _Task, test: Designs) -> Iterator[RidgeBlock]:
 
 
 def _fitted(
+    task: _Task,
     basis: Basis,
-    settings: RidgeSettings,
     block: Projected,
     scored: tuple[Float32[np.ndarray, "alpha target"], Int64[np.ndarray, "target"]],
-    test: Designs,
-) -> tuple[RidgeFit, tuple[Float[np.ndarray, "_ _"], ...]]:
+) -> RidgeBlock:
     r, best = scored
-    alphas = settings.alphas
-    choice = AlphaChoice(alphas, np.array(alphas)[best], r, settings.alpha == "shared")
-    weights, intercept = basis.solve(block, choice.alpha.tolist(), dtype=DTYPES[settings.products])
+    settings, test = task.settings, task.test
+    alpha = np.array(settings.alphas)[best]
+    choice = AlphaChoice(settings.alphas, alpha, r, settings.alpha == "shared")
+    weights, intercept = basis.solve(block, alpha.tolist(), dtype=DTYPES[settings.products])
     fit = RidgeFit(choice, weights.cpu().numpy(), intercept.cpu().numpy())
     predictions = tuple(
         predict(fit, read_design(test, i), device=str(basis.device)) for i in range(len(test))
     )
-    return fit, predictions
+    return RidgeBlock(choice, fit.weights, fit.intercept, block.targets, predictions, task.route)
 
 
 def _nothing() -> None:

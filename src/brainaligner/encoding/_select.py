@@ -7,14 +7,10 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float64
 
-from brainaligner.encoding._basis import (
-    Basis,
-    Matrix64,
-    ProductSum,
-    Projected,
-    first_row,
-    shifted_responses,
-)
+from brainaligner.encoding._basis import Basis, Projected
+from brainaligner.encoding._in_turn import made_ahead
+from brainaligner.encoding._product_sum import Matrix64, ProductSum
+from brainaligner.encoding._shifted import first_row, shifted_responses
 from brainaligner.encoding._stories import Stories
 
 _FEW_ROWS, _STEPS = 64, 8
@@ -60,7 +56,7 @@ def validation_scorer(basis: Basis, validation: Stories, alphas: tuple[float, ..
         cross = ProductSum()
         total, squares = torch.zeros_like(shift), torch.zeros_like(shift)
         responses = shifted_responses(validation, block.targets, n_rows, shift, basis.products)
-        for i, values in responses:
+        for i, values in made_ahead(responses, validation):
             cross.add(rows[i], values)
             total += values.sum(0, dtype=torch.float64)
             squares += values.square().sum(0, dtype=torch.float64)

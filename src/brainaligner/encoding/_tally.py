@@ -7,7 +7,7 @@ from typing import final
 import torch
 from jaxtyping import Bool, Float64
 
-from brainaligner.encoding._basis import Matrix
+from brainaligner.encoding._product_sum import Matrix
 from brainaligner.encoding._select import centred_squares, column_sums, correlation
 
 ROUNDING = 1e-7

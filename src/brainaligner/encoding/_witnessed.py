@@ -30,30 +30,19 @@ class WitnessedDesigns:
 
 
 @dataclass(frozen=True, eq=False)
-class WitnessedStories:
+class WitnessedStories(WitnessedDesigns):
     """Stories in a role: ``"fit"`` or ``"choose"``."""
 
-    stories: Stories
-    role: str
-    witness: Witness
-
-    def __len__(self) -> int:
-        return len(self.stories)
+    designs: Stories
 
     @property
     def n_targets(self) -> int:
         """Number of targets."""
-        return self.stories.n_targets
-
-    def design(self, i: int) -> Float[np.ndarray, "time feature"]:
-        """Features of story `i`, as they were read."""
-        values = self.stories.design(i)
-        self.witness(f"{self.role}/design", i, values, 0)
-        return values
+        return self.designs.n_targets
 
     def responses(self, i: int, targets: slice) -> Float[np.ndarray, "time target"]:
         """Responses to story `i` at a slice of targets, as they were read."""
-        values = self.stories.responses(i, targets)
+        values = self.designs.responses(i, targets)
         self.witness(f"{self.role}/responses", i, values, targets.start or 0)
         return values
 

@@ -19,9 +19,8 @@ from brainaligner.study._readout import (
     Readout,
     ReadoutTask,
     block_name,
-    ensure_decomposition,
-    ensure_readout,
 )
+from brainaligner.study._readout_fits import ensure_decomposition, ensure_readout
 from brainaligner.study._store import Store
 from brainaligner.study._witness import WitnessBook
 

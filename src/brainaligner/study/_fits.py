@@ -15,7 +15,8 @@ from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._options import RunOptions
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
-from brainaligner.study._readout import Readout, ReadoutTask, ensure_readout
+from brainaligner.study._readout import Readout, ReadoutTask
+from brainaligner.study._readout_fits import ensure_readout
 from brainaligner.study._region_stage import ensure_regions
 from brainaligner.study._scoring import ArmScores, ensure_scores
 from brainaligner.study._store import Store

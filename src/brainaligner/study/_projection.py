@@ -33,7 +33,7 @@ from brainaligner.study._projected import (
     ProjectionFacts,
 )
 from brainaligner.study._projection_task import ProjectionTask
-from brainaligner.study._readout import ensure_decomposition
+from brainaligner.study._readout_fits import ensure_decomposition
 from brainaligner.study._store import Store
 from brainaligner.study._witness import WitnessBook, joined_books
 
@@ -169,7 +169,7 @@ class _Maker:
         task = self.task.readouts[subject]
         sides = {"second": task.fold.train, "choose": task.validation}
         train, validation = (
-            replace(shown, stories=replace(task.stories(pieces), design_of=rows))
+            replace(shown, designs=replace(task.stories(pieces), design_of=rows))
             for side, pieces in sides.items()
             for shown in [self._shown(subject, side, pieces)]
         )

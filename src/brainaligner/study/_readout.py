@@ -1,8 +1,8 @@
-"""Stages ``decomposition`` and ``readout``: from features to predicted test responses."""
+"""What the stages ``decomposition`` and ``readout`` are asked for, and what they left."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,32 +11,10 @@ import numpy as np
 from jaxtyping import Float
 
 from brainaligner.core import Fold, InputError, Piece
-from brainaligner.encoding import (
-    AlphaChoice,
-    BandedFit,
-    Decomposition,
-    Scratch,
-    decompose,
-    edge_warning,
-    fit_banded,
-    join_choices,
-    predict,
-    stream_ridge,
-)
-from brainaligner.study._designs import ArmDesign, Design, PieceDesigns, PieceStories, design_record
-from brainaligner.study._disk import (
-    npz_names,
-    npz_writer,
-    read_array,
-    read_json,
-    read_npz,
-    write_json,
-    write_npz,
-)
+from brainaligner.study._designs import Design, PieceDesigns, PieceStories, design_record
+from brainaligner.study._disk import npz_names, read_array
 from brainaligner.study._lineage import entries, lineage
-from brainaligner.study._options import RunOptions
 from brainaligner.study._prepare import Prepared
-from brainaligner.study._progress import Reporter
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 from brainaligner.study._witness import WitnessBook
@@ -44,7 +22,6 @@ from brainaligner.study._witness import WitnessBook
 DECOMPOSITION_VERSION = 1
 READOUT_VERSION = 3
 PREDICTIONS = "predictions.npz"
-_KEEP_BYTES = 1 << 26  # what is beyond goes to the disk: memory does not grow with the targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +144,7 @@ def readout_bytes(task: ReadoutTask, store: Store) -> int:
     """Estimate what the readout will add to the store: nothing where it is there already."""
     if store.has(readout_recipe(task)):
         return 0
-    rows, predictions = task.rows, _prediction_bytes(task)
+    rows, predictions = task.rows, prediction_bytes(task)
     if task.design.arm.banded is not None or store.has(decomposition_recipe(task)):
         return predictions
     trained = sum(len(range(rows[piece.story])[piece.rows]) for piece in task.fold.train)
@@ -175,149 +152,15 @@ def readout_bytes(task: ReadoutTask, store: Store) -> int:
     return predictions + 8 * side * side
 
 
-def _prediction_bytes(task: ReadoutTask) -> int:
+def prediction_bytes(task: ReadoutTask) -> int:
+    """What predictions take on the disk."""
     tested = sum(len(range(task.rows[piece.story])[piece.rows]) for piece in task.fold.test)
     return 4 * tested * task.prepared.dataset.space(task.subject).size
-
-
-Fitter = Callable[[Path, ReadoutTask, Store, RunOptions, Reporter], None]
-
-
-def ensure_readout(
-    task: ReadoutTask,
-    *,
-    store: Store,
-    options: RunOptions,
-    reporter: Reporter,
-    fit: Fitter | None = None,
-) -> Readout:
-    """Fit and predict where that has not been done yet: by `fit`, or as the arm says."""
-    recipe = readout_recipe(task)
-    made = fit or (_fit_banded if task.design.arm.banded is not None else _fit_ridge)
-    folder = store.ensure(recipe, lambda target: made(target, task, store, options, reporter))
-    facts = read_json(folder / "fit.json")
-    return Readout(
-        recipe,
-        folder,
-        task.fold.test,
-        facts["alpha"],
-        facts["edge"],
-        facts["replaced"],
-        facts.get("route"),
-    )
-
-
-def _fit_ridge(
-    folder: Path, task: ReadoutTask, store: Store, options: RunOptions, reporter: Reporter
-) -> None:
-    settings = task.design.arm.ridge
-    train, validation = _sides(task)
-    decomposition = ensure_decomposition(task, store, options, reporter)
-    choices: list[AlphaChoice] = []
-    route = None
-    witness = task.witness()
-    with npz_writer(folder / PREDICTIONS) as add:
-        for block in stream_ridge(
-            train,
-            validation,
-            task.designs(task.fold.test),
-            settings=settings,
-            decomposition=decomposition,
-            device=options.ridge_devices,
-            target_block=options.target_block,
-            keep_bytes=_KEEP_BYTES,
-            scratch=Scratch(folder, spare=2 * _prediction_bytes(task)),
-            ahead=True,
-            progress=reporter,
-            witness=witness,
-        ):
-            choices.append(block.choice)
-            route = str(block.route)
-            for i, values in enumerate(block.predictions):
-                add(block_name(i, block.targets.start), values.astype(np.float32))
-    witness.save(folder)
-    _write_facts(folder, join_choices(choices), _replaced(train, validation), route)
-
-
-def ensure_decomposition(
-    task: ReadoutTask, store: Store, options: RunOptions, reporter: Reporter
-) -> Decomposition:
-    """Decompose the training designs where that has not been done yet."""
-    train, settings = task.designs(task.fold.train), task.design.arm.ridge
-
-    def build(folder: Path) -> None:
-        made = decompose(train, settings=settings, device=options.ridge_device, progress=reporter)
-        write_npz(folder / "decomposition.npz", made.as_arrays())
-
-    folder = store.ensure(decomposition_recipe(task), build)
-    return Decomposition.from_arrays(read_npz(folder / "decomposition.npz"))
-
-
-def _fit_banded(
-    folder: Path, task: ReadoutTask, store: Store, options: RunOptions, reporter: Reporter
-) -> None:
-    design, settings = task.design, task.design.arm.banded
-    assert settings is not None
-    assert isinstance(design, ArmDesign)
-    train, validation = _sides(task)
-    witness = task.witness()
-    fit = fit_banded(
-        train,
-        validation,
-        design.bands(),
-        settings=settings,
-        device=options.ridge_device,
-        progress=reporter,
-        witness=witness,
-    )
-    test = task.designs(task.fold.test)
-    with npz_writer(folder / PREDICTIONS) as add:
-        for i in range(len(test)):
-            rows = test.design(i)
-            witness("predict/design", i, rows, 0)
-            values = predict(fit, rows, device=options.ridge_device)
-            add(block_name(i, 0), values.astype(np.float32))
-    witness.save(folder)
-    _write_facts(folder, fit, _replaced(train, validation), None)
-
-
-def _sides(task: ReadoutTask) -> tuple[PieceStories, PieceStories | None]:
-    validation = task.stories(task.validation) if task.validation else None
-    return task.stories(task.fold.train), validation
 
 
 def block_name(piece: int, first_target: int) -> str:
     """Name of a piece's predictions at a block of targets."""
     return f"piece{piece}/from{first_target:09d}"
-
-
-def _write_facts(
-    folder: Path,
-    chosen: AlphaChoice | BandedFit,
-    replaced: Mapping[str, int],
-    route: str | None,
-) -> None:
-    shared = isinstance(chosen, AlphaChoice) and chosen.shared
-    median = float(np.median(chosen.alpha))
-    facts = {
-        "alpha": f"{median:.3g} (shared)" if shared else f"{median:.3g} (median of one per target)",
-        "edge": edge_warning(chosen),
-        "replaced": dict(sorted(replaced.items())),
-        "route": route,
-    }
-    arrays = {
-        "alpha": chosen.alpha,
-        "validation_r": chosen.validation_r,
-        "alphas": np.array(chosen.alphas),
-    }
-    if isinstance(chosen, BandedFit):
-        arrays["deltas"] = chosen.deltas
-    write_npz(folder / "alpha.npz", arrays)
-    write_json(folder / "fit.json", facts)
-
-
-def _replaced(train: PieceStories, validation: PieceStories | None) -> dict[str, int]:
-    return train.replaced | (validation.replaced if validation is not None else {})
 
 
 def stored_readout(task: ReadoutTask, store: Store, *, where: str) -> Readout:
