@@ -113,18 +113,7 @@ def run_benchmarks(
     of what was run between them. `say` gets a line at a time.
     """
     ours = {"python": platform.python_version()} | library_versions(sys.executable, OURS)
-    failed: list[str] = []
-    python, versions = None, {}
-    if asking := [name for name, benchmark in chosen.items() if benchmark.peers]:
-        try:
-            python = asked.peers.ready_python()
-            versions = peer_versions(python)
-        except PeersError as error:
-            failed = asking
-            for name in failed:
-                say(f"{name}: FAILED: {error}")
-                if "result" not in record.entries.get(name, {}):
-                    record.entries[name] = {"script": chosen[name].script, "error": str(error)}
+    python, versions, failed = _ready_peers(chosen, asked, record, say)
     settings = {
         name: _settings(benchmark, asked, ours, versions)
         for name, benchmark in chosen.items()
@@ -148,6 +137,24 @@ def run_benchmarks(
             said = f"FAILED: {entry['error']}" if "error" in entry else f"{entry['seconds']:.0f} s"
             say(f"[{i + 1}/{len(waiting)}] {name}: {said}")
     return failed
+
+
+def _ready_peers(
+    chosen: Mapping[str, Benchmark], asked: Asked, record: Record, say: Callable[[str], None]
+) -> tuple[str | None, dict[str, str], list[str]]:
+    """The peers' python and versions, and the benchmarks that fail for want of them."""
+    asking = [name for name, benchmark in chosen.items() if benchmark.peers]
+    if not asking:
+        return None, {}, []
+    try:
+        python = asked.peers.ready_python()
+        return python, peer_versions(python), []
+    except PeersError as error:
+        for name in asking:
+            say(f"{name}: FAILED: {error}")
+            if "result" not in record.entries.get(name, {}):
+                record.entries[name] = {"script": chosen[name].script, "error": str(error)}
+        return None, {}, asking
 
 
 def _settings(
