@@ -10,7 +10,7 @@ import numpy as np
 from gallery_bench import Bench, mean_r
 from gallery_recordings import Recordings
 
-from brainaligner.encoding import _ridge
+from brainaligner.encoding import _lanes
 from brainaligner.study import _features, _readout_fits, _scoring
 from brainaligner.study._designs import PieceStories
 from brainaligner.study._readout import ReadoutTask
@@ -28,23 +28,28 @@ def cheat_alpha_chosen_on_test(bench: Bench) -> Path:
     return bench.run()
 
 
+def _innermost(stories: Any) -> Any:
+    """The stories that others only watch, or read in turn."""
+    return _innermost(stories.designs) if hasattr(stories, "designs") else stories
+
+
 def cheat_alpha_chosen_on_test_within_the_ridge(bench: Bench) -> Path:
     """The ridge is given validation stories, and scores its alphas on the test stories."""
     tasks: list[ReadoutTask] = []
-    honest_stories, honest_scorer = ReadoutTask.stories, _ridge.validation_scorer
+    honest_stories, honest_scorer = ReadoutTask.stories, _lanes.validation_scorer
 
     def stories(self: ReadoutTask, pieces: Any) -> Any:
         tasks.append(self)
         return honest_stories(self, pieces)
 
     def scorer(basis: Any, validation: Any, *more: Any, **named: Any) -> Any:
-        if not isinstance(getattr(validation, "stories", None), PieceStories):
+        if not isinstance(_innermost(validation), PieceStories):
             return honest_scorer(basis, validation, *more, **named)  # a small fit of a diagnostic
         task = tasks[-1]
         return honest_scorer(basis, honest_stories(task, task.fold.test), *more, **named)
 
     bench.patch.setattr(ReadoutTask, "stories", stories)
-    bench.patch.setattr(_ridge, "validation_scorer", scorer)
+    bench.patch.setattr(_lanes, "validation_scorer", scorer)
     return bench.run()
 
 
