@@ -25,8 +25,8 @@ from brainaligner.core import InputError
 from brainaligner.study import RunOptions, _cluster_start, load_study
 from brainaligner.study._cluster_config import read_cluster
 from brainaligner.study._cluster_jobs import job_scripts, worker_specs
+from brainaligner.study._lay_out import lay_out_study
 from brainaligner.study._progress import SilentReporter
-from brainaligner.study._run import lay_out_study
 from brainaligner.study._units import study_units
 
 SUBJECTS = ("UTS01", "UTS02")

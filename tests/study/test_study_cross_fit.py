@@ -354,10 +354,11 @@ def test_a_subject_without_a_story_keeps_the_folds_of_all(checkpoint: Path, tmp_
         del file[FOLDS[0][0]]
     tunings = {"text": tuning(checkpoint, cross_fit=4)}
     content = study(checkpoint, data, tunings, dataset={"subjects": [*SUBJECTS]})
-    from brainaligner.study._run import plan_study
+    from brainaligner.study._lay_out import lay_out_study, price_plan
 
     path = save_study(tmp_path / "study.yaml", content)
-    stages, *_ = plan_study(load_study(str(path)), RunOptions(tmp_path / "out", threads=1))
+    options = RunOptions(tmp_path / "out", threads=1)
+    stages, _ = price_plan(*lay_out_study(load_study(str(path)), options), options)
     tuned = [stage.what for stage in stages if stage.stage == "tuning"]
     missing = [k for k, fold in enumerate(story_folds(TRAIN, 4), 1) if FOLDS[0][0] in fold]
     kept = [k for k in range(1, 5) if k not in missing]

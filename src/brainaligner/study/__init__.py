@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from brainaligner.study._cli import app, main
 
 if TYPE_CHECKING:
+    from brainaligner.study._arm_config import ArmConfig, FeatureConfig
     from brainaligner.study._array_scores import ArrayScores, score_arrays
     from brainaligner.study._audit import audit_run
     from brainaligner.study._audit_plan import audit_study
     from brainaligner.study._audit_words import audit_diagnostics
     from brainaligner.study._compare import RunComparison, compare_run
-    from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
+    from brainaligner.study._config import StudyConfig
     from brainaligner.study._dataset_config import DatasetConfig, SimulationConfig, SplitConfig
     from brainaligner.study._embed import TextVectors, embed_text
     from brainaligner.study._embed_files import save_vectors

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from brainaligner.study._arm_config import ArmConfig
 from brainaligner.study._arms import tuned_features
-from brainaligner.study._config import ArmConfig, StudyConfig
+from brainaligner.study._config import StudyConfig
 from brainaligner.study._listeners import LISTENERS
 from brainaligner.study._tuning_config import BRAINLM, BrainConfig
 

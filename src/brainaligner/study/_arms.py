@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from brainaligner.core import InputError
-from brainaligner.study._config import ArmConfig, StudyConfig
+from brainaligner.study._arm_config import ArmConfig
+from brainaligner.study._config import StudyConfig
 
 
 @dataclass(frozen=True)

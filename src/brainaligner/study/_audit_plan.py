@@ -17,10 +17,10 @@ from brainaligner.study._audit_tuning import plain_protocol, tuning_recipes
 from brainaligner.study._audit_withheld import proven_text
 from brainaligner.study._audit_witness import Found
 from brainaligner.study._config import StudyConfig
+from brainaligner.study._lay_out import lay_out_study
 from brainaligner.study._ledger_faults import ledger_faults
 from brainaligner.study._options import RunOptions
 from brainaligner.study._plan import Plan
-from brainaligner.study._run import lay_out_study
 from brainaligner.study._settings import canonical
 from brainaligner.study._store import Store
 from brainaligner.study._validation import scored_plan
@@ -33,7 +33,7 @@ DECLARED = (
 
 
 def audit_study(config: StudyConfig, options: RunOptions) -> Audit:
-    """Audit a study that has not run: nothing is computed but what `plan_study` needs.
+    """Audit a study that has not run: nothing is computed but what `lay_out_study` needs.
 
     Parameters
     ----------

@@ -16,8 +16,8 @@ from brainaligner.brain import (
     load_brainlm,
     random_brainlm,
 )
+from brainaligner.study._arm_config import ArmConfig
 from brainaligner.study._brain_task import BrainTask, DesignsOfStories, random_recipe
-from brainaligner.study._config import ArmConfig
 from brainaligner.study._designs import ArmDesign
 from brainaligner.study._disk import read_json, read_npz, reading_artifact, write_json, write_npz
 from brainaligner.study._features import ensure_features

@@ -17,10 +17,10 @@ from brainaligner.study._cluster_start import ClusterError, cluster_client
 from brainaligner.study._cluster_worker import REST, Order, make_unit
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._files import study_yaml
+from brainaligner.study._lay_out import lay_out_study
 from brainaligner.study._options import RunOptions
 from brainaligner.study._prepare import data_folder
 from brainaligner.study._progress import Reporter, reporting
-from brainaligner.study._run import lay_out_study
 from brainaligner.study._units import Unit, study_units
 from brainaligner.study._validation import scored_plan
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from brainaligner.study._files import study_from_text
+from brainaligner.study._lay_out import lay_out_study
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import SilentReporter
-from brainaligner.study._run import lay_out_study, run_study
+from brainaligner.study._run import run_study
 from brainaligner.study._store import Store
 from brainaligner.study._units import Unit, study_units
 from brainaligner.study._validation import scored_plan

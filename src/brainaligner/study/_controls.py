@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
+from brainaligner.study._arm_config import ArmConfig, FeatureConfig
+from brainaligner.study._config import StudyConfig
 
 NUISANCE_CONTROLS = {"nuisance-alone": False, "nuisance-word-length": True}
 """Controls of Z alone, and whether word length is in."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from brainaligner.report import Curve, Line
+from brainaligner.study._arm_config import FeatureConfig
 from brainaligner.study._arms import ArmRun
-from brainaligner.study._config import FeatureConfig
 from brainaligner.study._disk import read_npz
 from brainaligner.study._fitted import Fit, Fitted
 from brainaligner.study._judged import MOST_TARGETS

@@ -121,7 +121,7 @@ def data_simulate(
     as_json: AsJson = False,
 ) -> None:
     """Write the SIMULATED ds003020 tree of a study, with its truth, into a folder."""
-    from brainaligner.study._run import write_simulation
+    from brainaligner.study._simulated_tree import write_simulation
 
     more = ["dataset.simulation.anatomy=true"] if anatomy else []
     write_simulation(study, [*(overrides or []), *more], folder)

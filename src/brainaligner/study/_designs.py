@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32
 
 from brainaligner.core import Piece
 from brainaligner.data import Dataset
-from brainaligner.study._config import ArmConfig
+from brainaligner.study._arm_config import ArmConfig
 from brainaligner.study._features import FeatureSpace, Stimuli
 from brainaligner.study._fold_features import CrossFittedSpace
 from brainaligner.study._settings import plain

@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from brainaligner.aligner import upper_states
 from brainaligner.core import Clock, Transcript, zscore
-from brainaligner.study._config import FeatureConfig
+from brainaligner.study._arm_config import FeatureConfig
 from brainaligner.study._disk import read_array, write_npz
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32
 
 from brainaligner.brain import BrainMaterial, BrainSettings, brain_vectors
 from brainaligner.core import Fold, Piece, WithinStorySplit
-from brainaligner.study._config import ArmConfig
+from brainaligner.study._arm_config import ArmConfig
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._readout import ReadoutTask
 from brainaligner.text import DesignSettings

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from brainaligner.aligner import AlignerSettings, ObjectiveSettings
 from brainaligner.brain import BrainSettings
 from brainaligner.core import WithinStorySplit
-from brainaligner.study._config import ArmConfig, FeatureConfig, StudyConfig
+from brainaligner.study._arm_config import ArmConfig, FeatureConfig
+from brainaligner.study._config import StudyConfig
 from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._methods_words import (
     REFERENCES,

@@ -7,7 +7,7 @@ from typing import Any
 
 from brainaligner.aligner import AlignerSettings, ObjectiveSettings
 from brainaligner.brain import BrainSettings
-from brainaligner.study._config import ArmConfig
+from brainaligner.study._arm_config import ArmConfig
 from brainaligner.study._words import context_words, grid_words, ridge_words
 from brainaligner.text import DesignSettings, TextSettings
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from brainaligner.brain import BrainSettings
 from brainaligner.evaluation import Finding
-from brainaligner.study._config import NULL_TUNINGS, ArmConfig, FeatureConfig, StudyConfig
+from brainaligner.study._arm_config import ArmConfig, FeatureConfig
+from brainaligner.study._config import NULL_TUNINGS, StudyConfig
 from brainaligner.study._division import AnySplit
 from brainaligner.study._tuning_config import BrainConfig, TuningConfig
 

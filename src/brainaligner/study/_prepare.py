@@ -14,13 +14,11 @@ from brainaligner.core import (
     Split,
     StoryGroup,
     ValidationSplit,
-    WithinStorySplit,
-    unknown_name,
 )
 from brainaligner.data import Dataset, open_dataset
 from brainaligner.evaluation import Finding, story_groups
 from brainaligner.study._ceiling_stage import CeilingTask, ceiling_task
-from brainaligner.study._config import ArmConfig, StudyConfig
+from brainaligner.study._config import StudyConfig
 from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._division import (
     AnySplit,
@@ -32,11 +30,17 @@ from brainaligner.study._division import (
 )
 from brainaligner.study._features import Stimuli
 from brainaligner.study._null_tunings import listeners_alike, with_null_tunings
+from brainaligner.study._prepare_checks import (
+    check_groups,
+    check_reach,
+    check_references,
+    check_scored_rows,
+    check_selection,
+)
 from brainaligner.study._region_files import Regions, study_regions
 from brainaligner.text import ModelInfo, model_info
 
 DATA_VARIABLE = "BRAINALIGNER_DATA"
-_FEWEST_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,7 @@ def _without_test_responses(config: StudyConfig, dataset: Dataset, division: Div
     unread = unread_stories(division.splits, repeated=frozenset(repeated))
     for subject, split in division.splits.items():
         assert isinstance(split, Split)
-        _check_scored_rows(config, dataset, subject, ValidationSplit.of(split))
+        check_scored_rows(config, dataset, subject, ValidationSplit.of(split))
     return dataset.withholding(unread)
 
 
@@ -209,12 +213,12 @@ def divide(config: StudyConfig, listing: Listing) -> Division:
     presentations = {story: listing.presentations(story) for story in rows}
     groups = {subject: story_groups(split, presentations) for subject, split in splits.items()}
     for name, arm in config.arms.items():
-        _check_reach(name, arm, whole)
-        _check_selection(name, arm, splits)
-        _check_references(name, arm, groups, listing.subjects)
+        check_reach(name, arm, whole)
+        check_selection(name, arm, splits)
+        check_references(name, arm, groups, listing.subjects)
     for subject, split in splits.items():
-        _check_groups(subject, groups[subject])
-        _check_scored_rows(config, listing, subject, split)
+        check_groups(subject, groups[subject])
+        check_scored_rows(config, listing, subject, split)
     return Division(splits, groups, stimuli, missing_story_notes(whole, splits))
 
 
@@ -240,78 +244,3 @@ def _most_rows(listing: Listing, splits: Mapping[str, AnySplit]) -> dict[str, in
         for story in split.stories:
             rows[story] = max(rows.get(story, 0), listing.n_rows(subject, story))
     return dict(sorted(rows.items()))
-
-
-def _check_reach(name: str, arm: ArmConfig, whole: AnySplit) -> None:
-    if not isinstance(whole, WithinStorySplit):
-        return
-    reach = max(abs(delay) for delay in arm.design.delays)
-    if reach > whole.gap:
-        raise InputError(
-            f"arms.{name}.design.delays",
-            got=f"a delay of {reach} rows",
-            wanted=f"at most the gap of {whole.gap} rows between two uses of one story",
-            do="Use shorter delays or a wider split.gap.",
-        )
-
-
-def _check_selection(name: str, arm: ArmConfig, splits: Mapping[str, AnySplit]) -> None:
-    settings = arm.banded or arm.ridge
-    chooses = arm.banded is not None or len(arm.ridge.alphas) > 1
-    if settings.selection != "leave_story_out" or not chooses:
-        return
-    for subject, split in splits.items():
-        fewest = min(len(fold.train) for fold in split.folds)
-        if fewest < 2:
-            raise InputError(
-                f"arms.{name}, selection",
-                got=f"leave_story_out with {fewest} training story of subject {subject}",
-                wanted="two or more",
-                do="Add a training story, or choose on validation stories.",
-            )
-
-
-def _check_references(
-    name: str,
-    arm: ArmConfig,
-    groups: Mapping[str, tuple[StoryGroup, ...]],
-    subjects: tuple[str, ...],
-) -> None:
-    known = {group.name for subject in groups.values() for group in subject}
-    for group, by_subject in arm.reference.items():
-        if group not in known:
-            raise unknown_name(f"arms.{name}.reference", "story group", group, known)
-        for subject in by_subject:
-            if subject not in subjects:
-                raise unknown_name(f"arms.{name}.reference.{group}", "subject", subject, subjects)
-
-
-def _check_groups(subject: str, groups: tuple[StoryGroup, ...]) -> None:
-    names = [group.name for group in groups]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(
-                f"test stories of {subject}",
-                got=f"a repeated story called {name!r}",
-                wanted="another name: the single-presentation test stories are called so",
-                do="Rename the story in words and responses.",
-            )
-
-
-def _check_scored_rows(
-    config: StudyConfig, listing: Listing, subject: str, split: AnySplit
-) -> None:
-    cut = max(config.evaluation.cuts)
-    scored: dict[str, int] = {}
-    for piece in (piece for fold in split.folds for piece in fold.test):
-        rows = range(listing.n_rows(subject, piece.story))[piece.rows]
-        scored[piece.story] = scored.get(piece.story, 0) + len(rows)
-    for story, n_scored in scored.items():
-        if n_scored < 2 * cut + _FEWEST_ROWS:
-            raise InputError(
-                f"test story {story!r} of {subject}",
-                got=f"{n_scored} rows",
-                wanted=f"at least {2 * cut + _FEWEST_ROWS}, for evaluation.cuts drops {cut} "
-                "at each end",
-                do="Cut fewer rows, or leave the story out of the test stories.",
-            )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
-from brainaligner.study._config import ArmConfig
+from brainaligner.study._arm_config import ArmConfig
 from brainaligner.study._designs import ArmDesign
 from brainaligner.study._disk import read_json, read_npz, reading_artifact, write_npz
 from brainaligner.study._projection_task import ProjectionTask

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,30 +17,28 @@ from brainaligner.study._controls import with_controls
 from brainaligner.study._dataset_config import STORE
 from brainaligner.study._diagnose import in_order, judge_after, judge_before, say_edges
 from brainaligner.study._disk import check_free_space, writing_to
-from brainaligner.study._files import load_study
 from brainaligner.study._fits import Fits
 from brainaligner.study._fitted import Ceilings, Fitted
 from brainaligner.study._flatmap_stage import ensure_flatmaps
 from brainaligner.study._foresight import foresee, foresight_record
 from brainaligner.study._judged import Looks, judged
+from brainaligner.study._lay_out import planning_speed, refuse_simulation
 from brainaligner.study._ledger import looks_at, record_opening, seen_by
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import write_outputs
-from brainaligner.study._plan import SMALLEST_RUN, Plan, bytes_needed, make_plan
+from brainaligner.study._plan import Plan, bytes_needed, make_plan
 from brainaligner.study._prepare import (
     Prepared,
     data_folder,
-    divide,
     model_infos,
     open_study_dataset,
     prepare,
 )
-from brainaligner.study._pricing import SHARE_OF_PEAK, operations_per_second, price
-from brainaligner.study._pricing_tunings import PricedStage
+from brainaligner.study._pricing import price
 from brainaligner.study._progress import Reporter, SilentReporter, reporting
 from brainaligner.study._screen_foresight import foresight_lines
 from brainaligner.study._significance import ensure_significances
-from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
+from brainaligner.study._simulation import ensure_simulation
 from brainaligner.study._stage_clock import StageClock
 from brainaligner.study._store import Store
 from brainaligner.study._tuning import check_tunings
@@ -90,7 +87,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
             data = data_folder(config, options.data)
             plan = _plan(config, data, infos, store, options, reporter)
     else:
-        _refuse_simulation(config, options)
+        refuse_simulation(config, options)
     with _results_folder(folder, store), reporting(folder / _LOG) as reporter:
         reporter.line(f"study {config.name}")
         for name, words in models.items():
@@ -154,63 +151,6 @@ def _take_part(
     _fit_all(scored_plan(plan), plan, store, options, reporter)
 
 
-def plan_study(config: StudyConfig, options: RunOptions) -> tuple[list[PricedStage], float]:
-    """Lay out and price a study without running it.
-
-    Nothing is made but the tree of a simulated study, whose stories have to be there.
-
-    Returns
-    -------
-    stages : list of PricedStage
-    speed : float
-        Operations per second that this machine is taken to reach.
-    """
-    return price_plan(*lay_out_study(config, options), options)
-
-
-def lay_out_study(
-    config: StudyConfig, options: RunOptions, *, check: bool = True
-) -> tuple[Plan, Store]:
-    """Lay out a study without running it; all that can be refused is refused.
-
-    Tunings that this machine cannot follow are refused only with `check`.
-    """
-    options.activate()
-    config = with_controls(config)
-    infos = model_infos(config, device=options.device)
-    store = Store(options.out / STORE)
-    with reporting() as reporter:
-        if config.dataset.simulation is None:
-            data = data_folder(config, options.data)
-        else:
-            _refuse_simulation(config, options)
-            data = ensure_simulation(
-                config, infos, store=store.open(), options=options, reporter=reporter
-            )
-        prepared = prepare(config, open_study_dataset(config, data), infos, progress=reporter)
-    plan = make_plan(prepared, store=store)
-    if check:
-        check_tunings(plan.tunings, store=store, options=options)
-    return plan, store
-
-
-def price_plan(plan: Plan, store: Store, options: RunOptions) -> tuple[list[PricedStage], float]:
-    """Price what a plan will make, as `plan_study` returns it."""
-    return price(scored_plan(plan), store), planning_speed(options)
-
-
-def planning_speed(options: RunOptions) -> float:
-    """Operations per second that this machine is taken to reach."""
-    return SHARE_OF_PEAK * operations_per_second(options.device)
-
-
-def _refuse_simulation(config: StudyConfig, options: RunOptions) -> None:
-    planned = PlannedDataset(study_simulation(config).tree)
-    planned.stimuli()
-    divide(config, planned)
-    check_free_space(options.out, SMALLEST_RUN)
-
-
 @contextmanager
 def _results_folder(folder: Path, store: Store) -> Iterator[None]:
     """Open folder and store; take back what was created for input that is refused after all."""
@@ -228,39 +168,6 @@ def _results_folder(folder: Path, store: Store) -> Iterator[None]:
             with suppress(OSError):  # not empty: finished stages stay
                 place.rmdir()
         raise
-
-
-def write_simulation(study: str, overrides: Sequence[str], folder: Path) -> None:
-    """Write the simulated tree of a study into a new folder.
-
-    Raises
-    ------
-    InputError
-        If the folder exists and is not empty, or the study simulates nothing.
-    """
-    with writing_to(folder):
-        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if taken:
-        raise InputError(
-            str(folder),
-            got="something that is already there",
-            wanted="a new or empty folder",
-            do="Choose another folder.",
-        )
-    config = load_study(study, overrides=overrides)
-    PlannedDataset(study_simulation(config).tree).stimuli()
-    scratch = folder.absolute().with_name(f".{folder.name}.making")
-    infos = model_infos(config, device="cpu")
-    try:
-        with writing_to(folder), reporting() as reporter:
-            store, options = Store(scratch).open(), RunOptions(scratch)
-            tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            if folder.exists():
-                folder.rmdir()  # it is empty
-            tree.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _plan(

@@ -123,7 +123,7 @@ def _show_plan(
     from brainaligner.study._audit_words import audit_record
     from brainaligner.study._files import load_study
     from brainaligner.study._foresight import foresight_record, stored_foresight
-    from brainaligner.study._run import lay_out_study, price_plan
+    from brainaligner.study._lay_out import lay_out_study, price_plan
     from brainaligner.study._screen import plan_lines, plan_rows
     from brainaligner.study._screen_foresight import foresight_lines
     from brainaligner.study._validation import scored_plan, validation_study

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from brainaligner.core import InputError, unknown_name
-from brainaligner.study._config import ArmConfig, StudyConfig
+from brainaligner.study._arm_config import ArmConfig
+from brainaligner.study._config import StudyConfig
 from brainaligner.study._search_space import SearchSpace
 
 SECTIONS = ("features", "brains", "tunings", "arms", "defaults")

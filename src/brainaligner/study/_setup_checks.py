@@ -27,7 +27,7 @@ from brainaligner.evaluation import (
     subjects_diagnostic,
     voxel_count_diagnostic,
 )
-from brainaligner.study._config import ArmConfig
+from brainaligner.study._arm_config import ArmConfig
 from brainaligner.study._disk import read_json, write_json
 from brainaligner.study._judged import MOST_TARGETS, Judged, judged, one_thread, some_targets
 from brainaligner.study._prepare import Prepared

@@ -17,12 +17,13 @@ from brainaligner.core import InputError
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._disk import replace_file
 from brainaligner.study._files import load_study, yaml_value
+from brainaligner.study._lay_out import lay_out_study, planning_speed
 from brainaligner.study._options import RunOptions
 from brainaligner.study._pricing import price
 from brainaligner.study._pricing_tunings import PricedStage
 from brainaligner.study._ranking import Ranked, ranking
 from brainaligner.study._record import read_run, without_nan
-from brainaligner.study._run import lay_out_study, planning_speed, run_study
+from brainaligner.study._run import run_study
 from brainaligner.study._validation import scored_plan, validation_study
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from brainaligner.core import Split, ValidationSplit, WithinStorySplit
 from brainaligner.encoding import ReducedRankSettings
-from brainaligner.study._config import ArmConfig, FeatureConfig
+from brainaligner.study._arm_config import ArmConfig, FeatureConfig
 from brainaligner.study._dataset_config import SplitConfig
 from brainaligner.text import ModelInfo, TextSettings
 
