@@ -13,46 +13,17 @@ import parselmouth
 import pytest
 from parselmouth.praat import call
 from scipy.stats import gamma
-
-from brainaligner.core import InputError, Transcript
-from brainaligner.data._simulate import (
-    SimulationSettings,
-    simulate_tree,
-    story_rows,
-    story_transcripts,
+from simulated_trees import (
+    FEATURES,
+    SETTINGS,
+    STORIES,
+    SURFACE,
+    TRANSCRIPTS,
+    column_correlation,
+    simulated,
 )
-from brainaligner.data._simulate_cortex import smooth_basis
-from brainaligner.data._simulate_responses import haemodynamic_response, smooth_noise
 
-STORIES = ("avalanche", "balloon", "beehive", "lanternkeeper", "orchard")
-TRANSCRIPTS = {story: story_transcripts()[story] for story in STORIES}
-SETTINGS = SimulationSettings(n_voxels=(500, 300), signal=(1.2, 0.9), seed=3)
-
-
-def drawn_features(width: int = 6) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    return {
-        story: rng.standard_normal((story_rows(transcript), width)).astype(np.float32)
-        for story, transcript in TRANSCRIPTS.items()
-    }
-
-
-def two_ellipsoids() -> np.ndarray:
-    """20484 points on two egg shells as large as hemispheres, evenly spread."""
-    i = np.arange(10242) + 0.5
-    polar, turn = np.arccos(1 - 2 * i / 10242), np.pi * (1 + 5**0.5) * i
-    shell = np.c_[np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)]
-    shell *= [30.0, 80.0, 55.0]
-    aside = np.array([35.0, 0.0, 0.0])
-    return np.concatenate([shell - aside, shell + aside]).astype(np.float32)
-
-
-FEATURES, SURFACE = drawn_features(), two_ellipsoids()
-
-
-def simulated(folder, settings=SETTINGS):
-    simulate_tree(folder, TRANSCRIPTS, FEATURES, SURFACE, settings=settings)
-    return folder
+from brainaligner.data._simulate import SimulationSettings, simulate_tree, story_rows
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +44,6 @@ def dataset(tree, story, name="data", subject="SIM01"):
 def truth(tree, subject="SIM01"):
     with np.load(tree / f"truth/{subject}.npz", allow_pickle=False) as file:
         return dict(file)
-
-
-def column_correlation(a, b):
-    a, b = a - a.mean(0), b - b.mean(0)
-    return (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
 
 
 def single_presentation_reliability(repeats):
@@ -253,14 +219,6 @@ def test_null_simulation_has_no_signal(null_tree):
     assert not signal.any()
 
 
-def test_the_basis_of_a_place_is_the_same_whatever_places_come_with_it():
-    places = SURFACE[::50].astype(float)
-    basis = smooth_basis(places, fwhm=12.0, seed=0)
-    np.testing.assert_allclose(basis[::7], smooth_basis(places[::7], fwhm=12.0, seed=0))
-    np.testing.assert_allclose((basis**2).sum(1), 1)
-    assert not np.allclose(basis, smooth_basis(places, fwhm=12.0, seed=1))
-
-
 @pytest.mark.parametrize(("alike", "low", "high"), [(1.0, 0.6, 1.0), (0.0, -0.15, 0.15)])
 def test_responses_are_alike_in_listeners_as_asked(tmp_path, alike, low, high):
     settings = replace(SETTINGS, alike=alike, word_rate_share=0.0, smoothness_mm=60.0)
@@ -279,25 +237,6 @@ def test_responses_are_alike_in_listeners_as_asked(tmp_path, alike, low, high):
 
 
 # ------------------------------------------------------------------------------- noise
-
-
-def test_haemodynamic_response_peaks_at_five_seconds_and_undershoots():
-    fine = haemodynamic_response(0.1)
-    times = np.arange(0, 32, 0.1)
-    reference = gamma.pdf(times, 6) - gamma.pdf(times, 16) / 6
-    np.testing.assert_allclose(fine, reference / reference.sum(), atol=1e-12)
-    assert abs(times[fine.argmax()] - 5) < 0.11
-    assert 14 < times[fine.argmin()] < 17
-    assert haemodynamic_response(2.0).sum() == pytest.approx(1)
-
-
-@pytest.mark.parametrize("ar", [0.0, 0.5, 0.8])
-def test_noise_has_unit_variance_and_the_asked_autocorrelation(ar):
-    basis = smooth_basis(SURFACE[::100].astype(float), fwhm=12.0, seed=0)
-    noise = smooth_noise(basis, 200, ar=ar, rng=np.random.default_rng(1))
-    assert (noise**2).mean() == pytest.approx(1, abs=0.1)
-    lag_one = column_correlation(noise[1:], noise[:-1]).mean()
-    assert lag_one + (1 + 3 * ar) / 200 == pytest.approx(ar, abs=0.04)
 
 
 def test_written_noise_keeps_its_autocorrelation(null_tree):
@@ -356,92 +295,3 @@ def test_progress_counts_every_file(tmp_path):
         progress=lambda *call: calls.append(call),
     )
     assert calls == [("simulating", done, 10) for done in range(1, 11)]
-
-
-# --------------------------------------------------------------------------- bad input
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"n_voxels": ()}, "one for each listener"),
-        ({"n_voxels": (10,)}, "one for each listener"),
-        ({"n_voxels": (10, 0)}, "n_voxels"),
-        ({"signal": (1.0, -0.5)}, "no_signal: true"),
-        ({"signal": (1.0, float("nan"))}, "finite number"),
-        ({"silent_share": 1.0}, "silent_share"),
-        ({"silent_share": -0.1}, "silent_share"),
-        ({"n_repeats": 1}, "n_repeats"),
-        ({"noise_ar": 1.0}, "noise_ar"),
-        ({"noise_ar": float("nan")}, "noise_ar"),
-        ({"smoothness_mm": 0.0}, "smoothness_mm"),
-        ({"word_rate_share": 1.5}, "word_rate_share"),
-        ({"n_directions": 0}, "n_directions"),
-        ({"alike": 2.0}, "alike"),
-        ({"seed": -1}, "seed"),
-    ],
-)
-def test_settings_out_of_range_are_refused(changes, said):
-    with pytest.raises(InputError, match=said):
-        replace(SETTINGS, **changes)
-
-
-def without(mapping, key):
-    return {name: value for name, value in mapping.items() if name != key}
-
-
-def shifted(story, by):
-    t = TRANSCRIPTS[story]
-    return {**TRANSCRIPTS, story: Transcript(story, t.words, t.onsets + by, t.offsets + by)}
-
-
-def overlapping(story):
-    t = TRANSCRIPTS[story]
-    return {**TRANSCRIPTS, story: Transcript(story, t.words, t.onsets, t.offsets + 0.5)}
-
-
-NAN = np.full_like(FEATURES["orchard"], np.nan)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"features": without(FEATURES, "orchard")}, "unknown story 'orchard'"),
-        ({"features": FEATURES | {"orchard": FEATURES["orchard"][1:]}}, "story_rows"),
-        ({"features": FEATURES | {"orchard": FEATURES["orchard"][:, 0]}}, "shape"),
-        ({"features": FEATURES | {"orchard": FEATURES["orchard"][:, 1:]}}, "5 and 6 columns"),
-        ({"features": FEATURES | {"orchard": NAN}}, "NaN"),
-        ({"features": FEATURES | {"orchard": np.ones_like(NAN)}}, "never change"),
-        ({"features": FEATURES | {"orchard": np.ones(NAN.shape, int)}}, "floating-point"),
-        ({"surface": SURFACE[:-1]}, "20484, 3"),
-        ({"surface": SURFACE[:, :2]}, "20484, 3"),
-        ({"surface": SURFACE * 3}, "inflated"),
-        ({"surface": np.full_like(SURFACE, np.inf)}, "NaN or infinite"),
-        ({"transcripts": shifted("balloon", -5.0)}, "before the sound"),
-        ({"transcripts": overlapping("balloon")}, "overlap"),
-        ({"transcripts": TRANSCRIPTS | {"../x": TRANSCRIPTS["orchard"]}}, "without slashes"),
-        ({"settings": replace(SETTINGS, repeated_story="lampkeeper")}, "'lanternkeeper'"),
-        ({"settings": replace(SETTINGS, n_voxels=(500, 60_000))}, "n_voxels of SIM02"),
-    ],
-)
-def test_bad_input_is_refused_before_anything_is_written(tmp_path, arguments, said):
-    given = {"transcripts": TRANSCRIPTS, "features": FEATURES, "surface": SURFACE}
-    given |= {"settings": SETTINGS} | arguments
-    with pytest.raises(InputError, match=said):
-        simulate_tree(
-            tmp_path / "tree",
-            given["transcripts"],
-            given["features"],
-            given["surface"],
-            settings=given["settings"],
-        )
-    assert not (tmp_path / "tree").exists()
-
-
-def test_a_folder_with_files_is_refused(tmp_path):
-    (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(InputError, match="a folder with files"):
-        simulated(tmp_path)
-    with pytest.raises(InputError, match="a file"):
-        simulated(tmp_path / "mine.txt")
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -1,14 +1,16 @@
-"""Fixtures of the study tests: a tiny dataset, model and study, and one finished run."""
+"""Fixtures of the study tests: a tiny dataset, model and study, finished runs, and trees."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from region_trees import save_labelled_tree
 from study_trees import (
     Cli,
     Outcome,
@@ -21,8 +23,14 @@ from study_trees import (
     save_study,
     tiny_study,
 )
+from view_trees import run_placed
 
 from brainaligner.study import main
+
+if TYPE_CHECKING:
+    from brainaligner.study._view_data import RunView
+
+# All tests of studies load this file: what is slow to import is imported where it is used.
 
 
 @pytest.fixture(scope="session")
@@ -90,3 +98,73 @@ def finished(
 def out(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished run's output folder, times of files and all."""
     return shutil.copytree(finished, tmp_path / "out")
+
+
+@pytest.fixture(scope="session")
+def exportable(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results and store of a study of tuned models. Tests must not change them."""
+    from export_trees import run_exportable
+
+    return run_exportable(tmp_path_factory.mktemp("exported"), checkpoint)
+
+
+@pytest.fixture
+def exportable_copy(exportable: Path, tmp_path: Path) -> Path:
+    """A copy of them, to break."""
+    return shutil.copytree(exportable, tmp_path / "out")
+
+
+@pytest.fixture(scope="session")
+def placed(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on simulated listeners whose voxels lie on the cortex. Not to be changed."""
+    return run_placed(tmp_path_factory.mktemp("placed"), checkpoint)
+
+
+@pytest.fixture(scope="session")
+def view(placed: Path) -> RunView:
+    """What the explorer shows of that run."""
+    from brainaligner.study._progress import reporting
+    from brainaligner.study._reopened import reopen_run
+    from brainaligner.study._view_data import RunView
+
+    with reporting() as reporter:
+        plan, store = reopen_run(placed, data=None, out=None, reporter=reporter)
+    return RunView(placed, plan, store)
+
+
+@pytest.fixture(scope="module")
+def port(view: RunView) -> Iterator[int]:
+    """The port at which that explorer is served."""
+    from brainaligner.study._view_server import explorer_server
+
+    with explorer_server(view) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def labelled_tree(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree with anatomy and labels of regions. Tests must not change it."""
+    return save_labelled_tree(tmp_path_factory.mktemp("labelled"), checkpoint)
+
+
+@pytest.fixture
+def text_lines(tmp_path: Path) -> Path:
+    """A file of `LINES`, to embed."""
+    from embed_trees import LINES
+
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(LINES) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def command_places(
+    finished: Path, checkpoint: Path, sound_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """What the calls need: a run, a study, a folder, a tree with anatomy, an atlas, texts."""
+    from command_trees import save_places
+
+    home = tmp_path_factory.mktemp("places")
+    return save_places(home, finished, checkpoint, sound_data)

@@ -24,6 +24,13 @@ SPOKEN = (
     "laughed and the whole evening turned warm again"
 )
 WORDS = SPOKEN.split()
+NAMED = {
+    "counts": None,
+    "train": ["apple", "birch", "cedar"],
+    "validation": ["daisy"],
+    "test": ["elder", "fig"],
+}
+"""A split that gives all stories by name, for studies whose own split has counts."""
 
 
 @dataclass(frozen=True)
@@ -270,3 +277,16 @@ def save_lebel_tree(folder: Path) -> Path:
     volumes = dict.fromkeys(STORIES[:4], N_ROWS + 20)
     (root / "respdict.json").write_text(json.dumps(volumes), encoding="utf-8")
     return folder
+
+
+def assert_refused(done: Outcome, said: str, out: Path) -> None:
+    """See one clear line of error that has these words, exit code 2, and no output."""
+    assert done.code == 2, (done.code, done.err)
+    errors = [line for line in done.lines if line.startswith("error: ")]
+    assert len(errors) == 1, done.err
+    assert done.lines[-1] == errors[0], done.err
+    assert "Traceback" not in done.err
+    assert ": got " in errors[0], errors[0]
+    assert "; wanted " in errors[0], errors[0]
+    assert said in errors[0], errors[0]
+    assert not out.exists(), sorted(out.rglob("*"))

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import yaml
-from distributed import Status
-from distributed.comm.core import CommClosedError
-from distributed.deploy.spec import ProcessInterface
+from cluster_trees import JOBS, TWO, save_cluster
 from study_trees import Cli, artifacts, command, environment, merged, run_process, save_study
 from tuning_trees import save_listeners, tuned_study, tuning
 
-from brainaligner.core import InputError
-from brainaligner.study import RunOptions, _cluster_start, load_study
+from brainaligner.study import RunOptions, load_study
 from brainaligner.study._cluster_config import read_cluster
 from brainaligner.study._cluster_jobs import job_scripts, worker_specs
 from brainaligner.study._lay_out import lay_out_study
-from brainaligner.study._progress import SilentReporter
 from brainaligner.study._units import study_units
 
 SUBJECTS = ("UTS01", "UTS02")
-TWO = "kind: local\ncpu: {workers: 2}\n"
-JOBS = {"memory": "4GB", "walltime": "01:00:00"}
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +53,6 @@ def alone(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def _cluster(folder: Path, text: str = TWO) -> Path:
-    path = folder / "cluster.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def _assert_same(found: Path, wanted: Path) -> None:
     for name in ("scores.npz", "table.tsv", "study.yaml"):
         assert (found / "tuned" / name).read_bytes() == (wanted / "tuned" / name).read_bytes()
@@ -96,7 +81,7 @@ def _workers(client: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def test_scores_equal_those_of_one_process(study: Path, alone: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = run_process("run", study, "--out", out, "--cluster", _cluster(tmp_path))
+    done = run_process("run", study, "--out", out, "--cluster", save_cluster(tmp_path))
     assert done.code in (0, 4), done.err
     _assert_same(out, alone)
     assert "tuning all, UTS02, seed 0, fold 2 of 2: " in done.err
@@ -109,7 +94,7 @@ def test_what_is_in_the_store_is_not_made_again(study: Path, alone: Path, tmp_pa
     plan, store = lay_out_study(load_study(str(study)), RunOptions(out))
     victim = study_units(plan)["fit text, UTS02"]
     shutil.rmtree(store.path(victim.makes[0]))
-    done = run_process("run", study, "--out", out, "--cluster", _cluster(tmp_path))
+    done = run_process("run", study, "--out", out, "--cluster", save_cluster(tmp_path))
     assert done.code in (0, 4), done.err
     made = [line.split(" ", 2)[2] for line in done.err.splitlines() if line.endswith(" s")]
     assert [line.split(":")[0] for line in made] == [victim.words, "scores, table and page"]
@@ -120,7 +105,7 @@ def test_killed_workers_cost_nothing_that_was_finished(
     study: Path, alone: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    client = _start(study, out, _cluster(tmp_path))
+    client = _start(study, out, save_cluster(tmp_path))
     killed = 0
     while client.poll() is None and killed < 3:
         time.sleep(2.5)
@@ -135,7 +120,7 @@ def test_killed_workers_cost_nothing_that_was_finished(
 
 def test_a_unit_that_loses_too_many_workers_is_one_clear_error(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    client = _start(study, out, _cluster(tmp_path, TWO + "retries: 0\n"))
+    client = _start(study, out, save_cluster(tmp_path, TWO + "retries: 0\n"))
     while client.poll() is None:
         time.sleep(0.5)
         if (out / "store" / "features").exists():
@@ -153,7 +138,9 @@ def test_input_that_a_stage_refuses_is_told_as_in_one_process(study: Path, tmp_p
     content = yaml.safe_load(study.read_text(encoding="utf-8"))
     content["arms"]["rank"]["reduced_rank"]["rank"] = [500]
     wrong = save_study(tmp_path / "wrong.yaml", content)
-    cluster = run_process("run", wrong, "--out", tmp_path / "a", "--cluster", _cluster(tmp_path))
+    cluster = run_process(
+        "run", wrong, "--out", tmp_path / "a", "--cluster", save_cluster(tmp_path)
+    )
     plain = run_process("run", wrong, "--out", tmp_path / "b", "--threads", "1")
     assert cluster.code == plain.code == 2
     assert cluster.err.splitlines()[-1] == plain.err.splitlines()[-1]
@@ -194,7 +181,7 @@ def test_a_scheduler_that_runs_already(study: Path, alone: Path, tmp_path: Path)
         while not file.exists() and time.monotonic() < deadline:
             time.sleep(0.2)
         address = yaml.safe_load(file.read_text(encoding="utf-8"))["address"]
-        cluster = _cluster(tmp_path, f"kind: address\naddress: {address}\n")
+        cluster = save_cluster(tmp_path, f"kind: address\naddress: {address}\n")
         run = ("run", study, "--out", tmp_path / "out", "--cluster", cluster)
         refused = run_process(*run)
         assert refused.code == 2
@@ -216,131 +203,6 @@ def test_a_scheduler_that_runs_already(study: Path, alone: Path, tmp_path: Path)
     _assert_same(tmp_path / "out", alone)
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_a_worker_that_ended_is_started_again(
-    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whether Dask keeps the closed worker, as where a nanny gives up, or drops it."""
-    monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.2)
-    local = read_cluster(_cluster(tmp_path, "kind: local\ncpu: {workers: 1}\n"))
-    with _cluster_start.cluster_client(local, SilentReporter()) as (client, _):
-        (name,) = client.cluster.workers
-        nanny = client.cluster.workers[name]
-        client.cluster.sync(nanny.close)
-        if not kept:
-            client.cluster.workers.pop(name, None)
-        asked = client.submit(sum, [1, 2], resources={"CPU": 1})
-        assert asked.result(timeout=120) == 3
-        until = time.monotonic() + 60
-        while client.cluster.workers.get(name) in (None, nanny) and time.monotonic() < until:
-            time.sleep(0.1)  # it works before it is in the list
-        assert client.cluster.workers[name] is not nanny
-
-
-@pytest.mark.parametrize(("retries", "opened"), [(2, True), (1, False)])
-def test_workers_that_die_as_they_begin_are_tried_again(
-    retries: int, opened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import distributed
-
-    tries = []
-
-    def opening(**asked: Any) -> str:
-        tries.append(asked["workers"])
-        if len(tries) < 3:
-            raise RuntimeError("Nanny failed to start.")
-        return "cluster"
-
-    monkeypatch.setattr(distributed, "SpecCluster", opening)
-    local = read_cluster(_cluster(tmp_path, f"{TWO}retries: {retries}\n"))
-    specs = worker_specs(local)
-    if opened:
-        assert _cluster_start._opened(local, specs) == "cluster"
-    else:
-        with pytest.raises(_cluster_start.ClusterError, match="did not start, 2 times"):
-            _cluster_start._opened(local, specs)
-    assert tries == [dict(specs)] * (retries + 1)
-
-
-def test_a_scheduler_that_cannot_start_is_bad_input_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import distributed
-
-    tries = []
-
-    def opening(**asked: Any) -> str:
-        tries.append(asked)
-        raise RuntimeError("Cluster failed to start: 'nope0' is not a valid network interface")
-
-    monkeypatch.setattr(distributed, "SpecCluster", opening)
-    local = read_cluster(_cluster(tmp_path, TWO))
-    with pytest.raises(InputError, match="nope0"):
-        _cluster_start._opened(local, worker_specs(local))
-    assert len(tries) == 1
-
-
-class _Worker(ProcessInterface):
-    """A job of a queue: it starts as often as it is told."""
-
-    starts_left = 1
-
-    async def start(self) -> None:
-        if type(self).starts_left < 1:
-            raise RuntimeError("the queue says no")
-        type(self).starts_left -= 1
-        await super().start()
-
-
-@pytest.mark.parametrize("retries", [0, 2])
-def test_a_worker_whose_restart_fails_is_tried_again_and_given_up_in_the_end(
-    retries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.2)
-    monkeypatch.setattr(_Worker, "starts_left", 1)
-    specs = {"one": {"cls": _Worker, "options": {}}}
-    monkeypatch.setattr(_cluster_start, "worker_specs", lambda _: specs)
-    local = read_cluster(_cluster(tmp_path, f"{TWO}retries: {retries}\n"))
-    reporter = SilentReporter()
-    lines: list[str] = []
-    monkeypatch.setattr(SilentReporter, "line", lambda _, text: lines.append(text))
-    with _cluster_start.cluster_client(local, reporter) as (client, _):
-        first = client.cluster.workers["one"]
-        client.cluster.sync(first.close)
-        asked = client.submit(sum, [1, 2], resources={"CPU": 1})
-        until = time.monotonic() + 60
-        while not asked.done() and time.monotonic() < until:
-            time.sleep(0.1)
-        with pytest.raises((CancelledError, asyncio.CancelledError, CommClosedError)):
-            asked.result(timeout=30)
-    given_up = f"cluster: worker one did not start {retries + 1} times in a row, and is given up"
-    assert lines[-2:] == [given_up, "cluster: no worker is left"]
-
-
-def test_a_worker_whose_restart_failed_once_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.2)
-    monkeypatch.setattr(_Worker, "starts_left", 1)
-    monkeypatch.setattr(
-        _cluster_start, "worker_specs", lambda _: {"one": {"cls": _Worker, "options": {}}}
-    )
-    local = read_cluster(_cluster(tmp_path, f"{TWO}retries: 50\n"))
-    with _cluster_start.cluster_client(local, SilentReporter()) as (client, _):
-        first = client.cluster.workers["one"]
-        client.cluster.sync(first.close)
-        time.sleep(1.0)
-        assert client.cluster.workers.get("one") is not first  # tried, and failed
-        _Worker.starts_left = 1
-        until = time.monotonic() + 60
-        running = None
-        while running is not Status.running and time.monotonic() < until:
-            time.sleep(0.1)
-            worker = client.cluster.workers.get("one")
-            running = None if worker is None else worker.status
-        assert running is Status.running
-
-
 def test_a_folder_of_relative_paths_serves_workers_too(
     study: Path, alone: Path, tmp_path: Path
 ) -> None:
@@ -349,7 +211,7 @@ def test_a_folder_of_relative_paths_serves_workers_too(
     shutil.copytree(alone, tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "store" / "readout")
     save_study(tmp_path / "study.yaml", content)
-    _cluster(tmp_path)
+    save_cluster(tmp_path)
     done = subprocess.run(
         command("run", "study.yaml", "--data", "data", "--out", "out", "--cluster", "cluster.yaml"),
         env=environment(),
@@ -375,33 +237,6 @@ def test_units_that_two_entries_share_are_one(study: Path, alone: Path) -> None:
     assert units["fit again, UTS01"].needs == units["fit plain, UTS01"].needs
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("kind: moon", "cluster.kind: got 'moon'"),
-        ("kind: slrum", "'slurm'"),
-        ("workers: 3", "unknown key 'workers'"),
-        ("cpu: {worker: 3}", "Did you mean 'workers'?"),
-        ("cpu: {workers: 0}", "cluster, workers: got 0"),
-        ("cpu: {threads: -1}", "cluster, threads: got -1"),
-        ("cpu: {workers: many}", "many"),
-        ("kind: address", "Give both or neither"),
-        ("address: tcp://a:1", "Give both or neither"),
-        ("kind: pbs", "no memory and no walltime"),
-        ("kind: slurm\ncpu: {memory: 4GB}", "no walltime"),
-        ("kind: local\ncpu: {queue: long}", "queue, project or directives with kind 'local'"),
-        ("kind: local\ngpu: {resources: x}", "cluster, gpu, resources"),
-        ("retries: -1", "cluster, retries"),
-        ("[1, 2]", "got list"),
-        ("kind: [", "not YAML"),
-    ],
-)
-def test_bad_cluster_files(tmp_path: Path, text: str, fault: str) -> None:
-    with pytest.raises(InputError) as refused:
-        read_cluster(_cluster(tmp_path, text))
-    assert fault in str(refused.value)
-
-
 def test_a_missing_cluster_file_is_refused_before_any_work(
     study: Path, tmp_path: Path, cli: Cli
 ) -> None:
@@ -411,37 +246,10 @@ def test_a_missing_cluster_file_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("kind", "lines"),
-    [
-        (
-            "pbs",
-            ["#PBS -q long", "#PBS -A brain", "#PBS -l select=1:ncpus=8:mem=3815MB", "#PBS -m n"],
-        ),
-        (
-            "slurm",
-            ["#SBATCH -p long", "#SBATCH -A brain", "#SBATCH --cpus-per-task=8", "#SBATCH -m n"],
-        ),
-        ("lsf", ["#BSUB -q long", '#BSUB -P "brain"', "#BSUB -n 8", "#BSUB -m n"]),
-        ("sge", ["#$ -q long", "#$ -P brain", "#$ -m n"]),
-    ],
-)
-def test_job_scripts_say_what_the_file_says(tmp_path: Path, kind: str, lines: list[str]) -> None:
-    cpu = JOBS | {"threads": 8, "queue": "long", "project": "brain", "directives": ["-m n"]}
-    content = {"kind": kind, "cpu": cpu | {"prologue": ["module load python"]}}
-    cluster = read_cluster(_cluster(tmp_path, yaml.safe_dump(content)))
-    (script,) = job_scripts(cluster).values()
-    for line in (*lines, "export OMP_NUM_THREADS=8", "module load python"):
-        assert line in script, script
-    assert "--nthreads 1" in script
-    assert "--resources CPU=1" in script
-    assert "01:00" in script
-
-
 def test_gpu_jobs_have_a_script_of_their_own(tmp_path: Path, cli: Cli, study: Path) -> None:
     gpu = JOBS | {"resources": "select=1:ncpus=4:ngpus=1", "device": "cuda", "workers": 3}
     text = yaml.safe_dump({"kind": "pbs", "cpu": JOBS, "gpu": gpu})
-    path = _cluster(tmp_path, text)
+    path = save_cluster(tmp_path, text)
     scripts = job_scripts(read_cluster(path))
     assert [*scripts] == ["CPU", "GPU"]
     assert "#PBS -l select=1:ncpus=4:ngpus=1" in scripts["GPU"]
@@ -450,17 +258,3 @@ def test_gpu_jobs_have_a_script_of_their_own(tmp_path: Path, cli: Cli, study: Pa
     shown = cli("run", study, "--out", tmp_path / "out", "--plan", "--cluster", path)
     assert shown.code == 0
     assert "# a job for GPU units" in shown.out
-
-
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_local_gpu_workers_see_one_gpu_each(
-    tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    gpu = {"workers": 2, "threads": 3} | ({"device": device} if device == "cpu" else {})
-    specs = worker_specs(read_cluster(_cluster(tmp_path, yaml.safe_dump({"gpu": gpu}))))
-    options: Callable[[str], dict[str, Any]] = lambda name: specs[name]["options"]  # noqa: E731
-    seen = [options(f"gpu-{n}")["env"].get("CUDA_VISIBLE_DEVICES") for n in range(2)]
-    assert seen == (["2", "3"] if device == "cuda" else [None, None])
-    assert options("gpu-0")["env"]["OMP_NUM_THREADS"] == "3"
-    assert options("cpu-0")["resources"] == {"CPU": 1}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,117 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from export_trees import READERS
-from safetensors import safe_open
-from safetensors.numpy import load_file
-from study_trees import N_ROWS, STORIES, WORDS, Cli, save_study, textgrid
+from embed_trees import LINES, OPTIONS, ROWS, UNCHECKED, sentence_means, table
+from study_trees import WORDS, Cli, textgrid
 from transformers import AutoModel, AutoTokenizer
-from tuning_trees import recipes, save_listeners, tuned_study, tuning
 
 from brainaligner.core import InputError
 from brainaligner.data import read_transcripts
-from brainaligner.study import (
-    EmbedSettings,
-    RunOptions,
-    embed_text,
-    export_models,
-    load_study,
-    run_study,
-)
-from brainaligner.text import TextSettings
-
-LINES = ("we walked along the river", "she laughed", "nobody said a word until the bridge was warm")
-OPTIONS = RunOptions(Path("unused"))
-UNCHECKED = pytest.mark.usefixtures("unchecked")  # typer hands commands another Context
-
-
-@pytest.fixture(scope="module")
-def run(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study whose arm reads layer 1 with two TRs of left context, clock previous."""
-    folder = tmp_path_factory.mktemp("embedded")
-    data = save_listeners(folder / "data", READERS)
-    own = {"clock": "previous", "context_rows": 2}
-    text = {"text": {"layer": 1, "max_tokens": 60, **own}}
-    tunings = {"words": tuning(checkpoint, **own)}
-    arms = {"plain": None}
-    study = tuned_study(checkpoint, data, tunings, features={"words": text}, arms=arms)
-    study["dataset"]["subjects"] = ["UTS01"]
-    path = save_study(folder / "study.yaml", study)
-    run_study(load_study(str(path)), RunOptions(folder / "out", threads=1))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def exported(run: Path) -> Path:
-    """The tuned model of that study, exported. Tests must not change it."""
-    export_models(run / "out" / "tuned", "words", run / "model")
-    return run / "model"
-
-
-@pytest.fixture
-def lines(tmp_path: Path) -> Path:
-    path = tmp_path / "lines.txt"
-    path.write_text("\n".join(LINES) + "\n", encoding="utf-8")
-    return path
-
-
-def table(folder: Path, *rows: str, header: str = "word,onset_s,offset_s") -> Path:
-    path = folder / "tale.csv"
-    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
-    return path
-
-
-def sentence_means(
-    model: Path, sentences: tuple[str, ...], layer: int, *, special: bool = False
-) -> np.ndarray:
-    """Mean state of each sentence's tokens, one sentence at a time, by transformers alone."""
-    tokenizer, module = (k.from_pretrained(model) for k in (AutoTokenizer, AutoModel))
-    means = []
-    for sentence in sentences:
-        with torch.no_grad():
-            ids = tokenizer(sentence, return_tensors="pt")
-            states = module(**ids, output_hidden_states=True).hidden_states[layer][0]
-        means.append((states if special else states[1:-1]).mean(0).numpy())
-    return np.stack(means)
+from brainaligner.study import EmbedSettings, embed_text
 
 
 @pytest.mark.parametrize("layer", [0, 1, 2, -1])
 @pytest.mark.parametrize("special", ["input", "pooled"])
 def test_lines_are_the_means_of_a_plain_loop(
-    checkpoint: Path, lines: Path, layer: int, special: str
+    checkpoint: Path, text_lines: Path, layer: int, special: str
 ) -> None:
     settings = EmbedSettings({"layer": layer, "special_tokens": special})
-    found = embed_text(str(checkpoint), lines, settings, options=OPTIONS)
+    found = embed_text(str(checkpoint), text_lines, settings, options=OPTIONS)
     wanted = sentence_means(checkpoint, LINES, layer, special=special == "pooled")
     assert found.times == {}
     np.testing.assert_allclose(found.vectors["lines"], wanted, atol=1e-6)
-
-
-def test_lines_of_an_exported_model_are_read_at_its_layer(exported: Path, lines: Path) -> None:
-    found = embed_text(str(exported), lines, options=OPTIONS)
-    np.testing.assert_allclose(
-        found.vectors["lines"], sentence_means(exported, LINES, 1), atol=1e-6
-    )
-    assert found.about["text"]["layer"] == 1
-    assert found.about["text"]["context_rows"] == 0  # a line has no rows before it
-
-
-def test_rows_of_an_exported_model_are_the_features_of_its_study(run: Path, exported: Path) -> None:
-    """The study's own rows, made from its store, are a road apart: no export, no embed."""
-    found = embed_text(
-        str(exported), run / "data" / "words.csv", EmbedSettings(rows=N_ROWS), options=OPTIONS
-    )
-    (key,) = [k for k, r in recipes(run / "out", "features").items() if "tuning" in r["inputs"]]
-    with np.load(run / "out" / "store" / "features" / key / "features.npz") as features:
-        assert sorted(found.vectors) == sorted(features.files) == sorted(STORIES)
-        for story in STORIES:
-            np.testing.assert_allclose(found.vectors[story], features[story], atol=1e-6)
-            np.testing.assert_array_equal(found.times[story], 11.0 + 2.0 * np.arange(N_ROWS))
-    assert np.abs(found.vectors["apple"]).max() > 0.1
-    assert found.about["clock"] == {"tr": 2.0, "first": 11.0}
-
-
-ROWS = ("we,0.1,0.3", "walked,0.9,1.2", "along,1.5,1.9", "the,4.5,4.6", "river,4.9,5.2")
 
 
 def test_rows_are_the_words_of_their_windows(checkpoint: Path, tmp_path: Path) -> None:
@@ -215,8 +120,8 @@ def test_lanczos_rows_come_out(checkpoint: Path, tmp_path: Path) -> None:
     assert found.vectors["tale"][2].any()  # the filter spreads words over rows
 
 
-def test_the_embedded_model_is_there(lines: Path) -> None:
-    found = embed_text("embedded", lines, options=OPTIONS)
+def test_the_embedded_model_is_there(text_lines: Path) -> None:
+    found = embed_text("embedded", text_lines, options=OPTIONS)
     assert found.vectors["lines"].shape == (3, 384)
     norms = found.vectors["lines"] @ found.vectors["lines"].T
     assert norms[0, 0] > norms[0, 1]
@@ -229,102 +134,6 @@ def test_lines_that_are_too_long_are_counted(checkpoint: Path, tmp_path: Path) -
     assert [note.partition(":")[0] for note in found.notes] == [
         "1 lines are longer than the model or max_tokens takes"
     ]
-
-
-@UNCHECKED
-@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".csv"])
-@pytest.mark.parametrize("timed", [False, True])
-def test_files_hold_the_vectors_and_times(
-    cli: Cli, exported: Path, lines: Path, tmp_path: Path, suffix: str, timed: bool
-) -> None:
-    given = table(tmp_path, *ROWS) if timed else lines
-    options = ("--tr", "1.5", "--first", "0.75") if timed else ()
-    to = tmp_path / f"vectors{suffix}"
-    done = cli("embed", exported, given, "--to", to, *options)
-    assert done.code == 0, done.err
-    settings = EmbedSettings(tr=1.5, first=0.75) if timed else None
-    wanted = embed_text(str(exported), given, settings, options=OPTIONS)
-    name = "tale" if timed else "lines"
-    vectors, times, about = _read(to, timed)
-    np.testing.assert_array_equal(vectors, wanted.vectors[name])
-    assert vectors.dtype == np.float32
-    if timed:
-        np.testing.assert_array_equal(times, wanted.times["tale"])
-    if about is not None:
-        assert about == dict(wanted.about)
-    n_rows = len(vectors)
-    assert f"{name}: {n_rows} rows of 16 numbers, layer 1" in done.out
-
-
-def _read(path: Path, timed: bool) -> tuple[np.ndarray, np.ndarray | None, Any]:
-    names = ("vectors/tale", "times_s/tale") if timed else ("vectors",)
-    if path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        place = ["story", "row", "time_s"] if timed else ["line"]
-        assert header == [*place, *(f"v{i}" for i in range(16))]
-        vectors = np.array([row[len(place) :] for row in rows], dtype=np.float32)
-        if not timed:
-            assert [row[0] for row in rows] == ["1", "2", "3"]
-            return vectors, None, None
-        assert [row[:2] for row in rows] == [["tale", str(i)] for i in range(len(rows))]
-        return vectors, np.array([float(row[2]) for row in rows]), None
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            assert set(file.files) == {*names, "about"}
-            arrays = {name: file[name] for name in names}
-            about = json.loads(str(file["about"]))
-    else:
-        arrays = load_file(path)
-        assert arrays.keys() == set(names)
-        with safe_open(path, framework="np") as file:
-            about = json.loads(file.metadata()["about"])
-    return arrays[names[0]], arrays[names[1]] if timed else None, about
-
-
-@UNCHECKED
-def test_options_stand_above_the_exported_settings(
-    cli: Cli, exported: Path, tmp_path: Path
-) -> None:
-    given = table(tmp_path, *ROWS)
-    options = ("--layer", "-1", "--pooling", "all", "--clock", "own", "--context-rows", "0")
-    to = tmp_path / "v.npz"
-    done = cli(
-        *("embed", exported, given, "--to", to, *options, "--tr", "1.5", "--first", "0.75"),
-        *("--set", "max_tokens=30", "--json"),
-    )
-    assert done.code == 0, done.err
-    found = json.loads(done.out)
-    text = found["about"]["text"]
-    changed = {"layer": 2, "pooling": "all", "clock": "own", "context_rows": 0, "max_tokens": 30}
-    assert changed.items() <= text.items()
-    assert found["shapes"] == {"tale": [4, 16]}
-    assert found["about"]["clock"] == {"tr": 1.5, "first": 0.75}
-    assert text.keys() == vars(TextSettings()).keys()
-
-
-@UNCHECKED
-@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".csv"])
-def test_a_model_of_a_run_that_is_not_valid_stamps_its_vectors(
-    cli: Cli, exported: Path, lines: Path, tmp_path: Path, suffix: str
-) -> None:
-    model = shutil.copytree(exported, tmp_path / "model")
-    record = json.loads((model / "brainaligner.json").read_text(encoding="utf-8"))
-    record["not_valid"] = "NOT VALID: same rows"
-    (model / "brainaligner.json").write_text(json.dumps(record), encoding="utf-8")
-    to = tmp_path / f"v{suffix}"
-    done = cli("embed", model, lines, "--to", to)
-    assert done.code == 4
-    assert done.out.startswith("NOT VALID: same rows\n")
-    if suffix == ".csv":
-        with to.open(encoding="utf-8", newline="") as file:
-            assert {row["not_valid"] for row in csv.DictReader(file)} == {"NOT VALID: same rows"}
-    elif suffix == ".npz":
-        with np.load(to, allow_pickle=False) as file:
-            assert str(file["NOT VALID"]) == "NOT VALID: same rows"
-    else:
-        with safe_open(to, framework="np") as file:
-            assert json.loads(file.metadata()["about"])["not_valid"] == "NOT VALID: same rows"
 
 
 Place = Callable[[Path], Path]
@@ -435,9 +244,9 @@ def test_bad_options_are_refused(cli: Cli, checkpoint: Path, kind: str, tmp_path
     [("--tr", "2"), ("--first", "1"), ("--rows", "3"), ("--clock", "own"), ("--context-rows", "2")],
 )
 def test_settings_of_rows_are_refused_beside_lines(
-    cli: Cli, checkpoint: Path, lines: Path, options: tuple[str, str], tmp_path: Path
+    cli: Cli, checkpoint: Path, text_lines: Path, options: tuple[str, str], tmp_path: Path
 ) -> None:
-    done = cli("embed", checkpoint, lines, "--to", tmp_path / "v.npz", *options)
+    done = cli("embed", checkpoint, text_lines, "--to", tmp_path / "v.npz", *options)
     assert done.code == 2
     assert options[0].removeprefix("--").replace("-", "_") in done.lines[0]
     assert "words with times" in done.lines[0]
@@ -454,33 +263,26 @@ def test_settings_of_rows_are_refused_beside_lines(
     ],
 )
 def test_bad_places_are_refused_before_any_work(
-    cli: Cli, lines: Path, name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli,
+    text_lines: Path,
+    name: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("brainaligner.study._embed.load_language_model", _no_work)
     (tmp_path / "taken.npz").write_bytes(b"mine")
-    done = cli("embed", "embedded", lines, "--to", tmp_path / name)
+    done = cli("embed", "embedded", text_lines, "--to", tmp_path / name)
     assert done.code == 2
     assert said in done.lines[0]
     assert (tmp_path / "taken.npz").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "[]", "{}", '{"reading": {}}', '{"reading": {"text": 1}}']
-)
-def test_a_damaged_record_is_refused(
-    exported: Path, lines: Path, content: str, tmp_path: Path
-) -> None:
-    model = shutil.copytree(exported, tmp_path / "model")
-    (model / "brainaligner.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=r"brainaligner\.json: got a damaged file"):
-        embed_text(str(model), lines, options=OPTIONS)
-
-
-def test_models_that_are_not_there_are_refused(lines: Path, tmp_path: Path) -> None:
+def test_models_that_are_not_there_are_refused(text_lines: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a folder that does not exist"):
-        embed_text(str(tmp_path / "none"), lines, options=OPTIONS)
+        embed_text(str(tmp_path / "none"), text_lines, options=OPTIONS)
     with pytest.raises(InputError, match=r"no config\.json"):
-        embed_text(str(tmp_path), lines, options=OPTIONS)
+        embed_text(str(tmp_path), text_lines, options=OPTIONS)
 
 
 def test_a_line_of_which_nothing_is_left_is_named(tmp_path: Path) -> None:

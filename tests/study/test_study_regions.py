@@ -14,7 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from study_trees import Cli, artifacts, made_stages, merged, run_process, save_study, tiny_study
+from region_trees import ANNOT, CUTS, SIZES, region_study, save_own_repeats
+from study_trees import Cli, artifacts, made_stages, run_process, save_study
 
 from brainaligner.core import Split, StoryGroup
 from brainaligner.data import open_dataset
@@ -23,43 +24,18 @@ from brainaligner.study._ceiling_stage import ceiling_task, ensure_ceilings
 from brainaligner.study._progress import reporting
 
 pytestmark = pytest.mark.usefixtures("unchecked")
-
-SIZES = {"SIM01": 260, "SIM02": 220}
-TREE = {"n_voxels": [*SIZES.values()], "signal": [1.5, 1.2], "n_repeats": 4, "n_directions": 4}
-ANNOT = [f"freesurfer_subjdir/{{subject}}/label/{side}.aparc.annot" for side in ("lh", "rh")]
 TRUTH = "../truth/{subject}_regions.csv"
 STORY = "lanternkeeper"
-CUTS = (0, 10)
 MEASURES = ("explainable_variance", "signal_power", "total_power", "cc_max")
 
 
-def _study(checkpoint: Path, tree: Path, **dataset: Any) -> dict[str, Any]:
-    changes = {
-        "dataset": {"reader": "lebel2023", "folder": str(tree), **dataset},
-        "split": {"counts": [8, 2, 3]},
-        "evaluation": {"cuts": [*CUTS]},
-    }
-    return merged(tiny_study(checkpoint, tree), changes)
-
-
 @pytest.fixture(scope="module")
-def sound_tree(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tree with anatomy, as the command line writes it. Tests must not change it."""
-    folder = tmp_path_factory.mktemp("placed")
-    simulation = {"features": "one", "tree": TREE}
-    study = merged(tiny_study(checkpoint, folder), {"arms": {"second": None}})
-    study["dataset"] = {"reader": "simulated", "simulation": simulation}
-    path = save_study(folder / "simulated.yaml", study)
-    done = run_process("data", "simulate", folder / "tree", "--study", path, "--anatomy")
-    assert done.code == 0, done.err
-    return folder / "tree"
-
-
-@pytest.fixture(scope="module")
-def sound_out(checkpoint: Path, sound_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sound_out(
+    checkpoint: Path, labelled_tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Output of a study with regions from csv files. Tests must not change it."""
     folder = tmp_path_factory.mktemp("regions")
-    study = _study(checkpoint, sound_tree, regions={"files": [TRUTH]})
+    study = region_study(checkpoint, labelled_tree, regions={"files": [TRUTH]})
     done = run_process("run", save_study(folder / "s.yaml", study), "--out", folder / "out")
     assert done.code == 0, done.err
     return folder / "out"
@@ -88,10 +64,10 @@ def _truth(tree: Path, subject: str) -> dict[str, list[int]]:
 
 
 def test_regions_score_what_a_plain_loop_over_scores_gives(
-    sound_tree: Path, sound_out: Path
+    labelled_tree: Path, sound_out: Path
 ) -> None:
     scores, results = _scores(sound_out), _results(sound_out)
-    truth = {subject: _truth(sound_tree, subject) for subject in SIZES}
+    truth = {subject: _truth(labelled_tree, subject) for subject in SIZES}
     names = {name for regions in truth.values() for name in regions}
     assert len(results) == 2 * 2 * 2 * len(CUTS)
     for result in results:
@@ -126,12 +102,12 @@ def test_the_table_of_regions_has_a_line_for_each(sound_out: Path) -> None:
 
 
 def test_label_files_on_the_surface_lead_to_nearly_the_same(
-    cli: Cli, checkpoint: Path, sound_tree: Path, sound_out: Path, tmp_path: Path
+    cli: Cli, checkpoint: Path, labelled_tree: Path, sound_out: Path, tmp_path: Path
 ) -> None:
     out = shutil.copytree(sound_out, tmp_path / "out")
     before = artifacts(out)
     names = ["rh.region03", "lh.region05"]
-    study = _study(checkpoint, sound_tree, regions={"files": ANNOT, "names": names})
+    study = region_study(checkpoint, labelled_tree, regions={"files": ANNOT, "names": names})
     done = cli("run", save_study(tmp_path / "s.yaml", study), "--out", out)
     assert done.code == 0, done.err
     assert made_stages(before, artifacts(out)) == {"regions": 4, "report": 1}
@@ -143,15 +119,15 @@ def test_label_files_on_the_surface_lead_to_nearly_the_same(
 
 
 def test_regions_change_no_other_stage_and_go_without_a_trace(
-    cli: Cli, checkpoint: Path, sound_tree: Path, sound_out: Path, tmp_path: Path
+    cli: Cli, checkpoint: Path, labelled_tree: Path, sound_out: Path, tmp_path: Path
 ) -> None:
     out = shutil.copytree(sound_out, tmp_path / "out")
     before = artifacts(out)
-    with_regions = _study(checkpoint, sound_tree, regions={"files": [TRUTH]})
+    with_regions = region_study(checkpoint, labelled_tree, regions={"files": [TRUTH]})
     path = save_study(tmp_path / "s.yaml", with_regions)
     assert cli("run", path, "--out", out).code == 0
     assert artifacts(out) == before
-    done = cli("run", save_study(path, _study(checkpoint, sound_tree)), "--out", out)
+    done = cli("run", save_study(path, region_study(checkpoint, labelled_tree)), "--out", out)
     assert done.code == 0, done.err
     assert made_stages(before, artifacts(out)) == {"report": 1}
     assert not (out / "tiny/regions.tsv").exists()
@@ -160,14 +136,14 @@ def test_regions_change_no_other_stage_and_go_without_a_trace(
 
 
 def test_a_region_that_one_subject_lacks_stays_blank(
-    cli: Cli, checkpoint: Path, sound_tree: Path, sound_out: Path, tmp_path: Path
+    cli: Cli, checkpoint: Path, labelled_tree: Path, sound_out: Path, tmp_path: Path
 ) -> None:
     out = shutil.copytree(sound_out, tmp_path / "out")
     labels = {"SIM01": ["0,both", "1,both", "3,left only"], "SIM02": ["5,both"]}
     for subject, lines in labels.items():
         (tmp_path / f"{subject}.csv").write_text("\n".join(["column,label", *lines]))
     regions = {"files": [str(tmp_path / "{subject}.csv")]}
-    study = _study(checkpoint, sound_tree, regions=regions)
+    study = region_study(checkpoint, labelled_tree, regions=regions)
     assert cli("run", save_study(tmp_path / "s.yaml", study), "--out", out).code == 0
     for result in _results(out):
         both, left = result["regions"]
@@ -213,9 +189,9 @@ def _plain_ceiling(repeats: list[np.ndarray]) -> dict[str, float]:
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("subject", SIZES)
 def test_ceilings_are_those_of_plain_numpy(
-    sound_tree: Path, sound_out: Path, subject: str, cut: int
+    labelled_tree: Path, sound_out: Path, subject: str, cut: int
 ) -> None:
-    path = sound_tree / f"derivative/preprocessed_data/{subject}/{STORY}.hf5"
+    path = labelled_tree / f"derivative/preprocessed_data/{subject}/{STORY}.hf5"
     with h5py.File(path) as file:
         repeats = file["individual_repeats"][:].astype(np.float32).astype(np.float64)
     scores = _scores(sound_out)
@@ -261,9 +237,9 @@ def test_ceilings_stand_beside_repeated_stories_only(sound_out: Path) -> None:
 
 
 def test_one_block_of_columns_gives_what_many_give(
-    sound_tree: Path, sound_out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    labelled_tree: Path, sound_out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    dataset = open_dataset("lebel2023", sound_tree)
+    dataset = open_dataset("lebel2023", labelled_tree)
     others = [story for story in dataset.stories("SIM01") if story != STORY]
     split = Split(tuple(others[2:]), (others[1],), (others[0],), (STORY,))
     group = StoryGroup(STORY, (STORY,), "repeated")
@@ -278,25 +254,10 @@ def test_one_block_of_columns_gives_what_many_give(
             np.testing.assert_array_equal(getattr(found.by_cut[cut], name), expected)
 
 
-def _own_repeats(data: Path, shape: tuple[int, ...] | None, *, announced: int = 3) -> None:
-    """Make 'fig' a story heard several times by P1, as an HDF5 file; P2 has its mean alone."""
-    with np.load(data / "P1.npz") as archive:
-        stories = {name: archive[name] for name in archive.files}
-    (data / "P1.npz").unlink()
-    with h5py.File(data / "P1.hf5", "w") as file:
-        for name, values in stories.items():
-            file[name] = values
-        if shape is not None:
-            noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-            file["repeats/fig"] = noise
-    facts = json.loads((data / "dataset.json").read_text()) | {"repeated": {"fig": announced}}
-    (data / "dataset.json").write_text(json.dumps(facts))
-
-
 def test_it_is_said_why_there_is_no_ceiling(
     cli: Cli, study_file: Any, data: Path, tmp_path: Path
 ) -> None:
-    _own_repeats(data, (3, 48, 6))
+    save_own_repeats(data, (3, 48, 6))
     done = cli("run", study_file(data=data), "--out", tmp_path / "out")
     assert done.code == 0, done.err
     record = json.loads((tmp_path / "out/tiny/run.json").read_text(encoding="utf-8"))
@@ -322,7 +283,7 @@ def test_it_is_said_why_there_is_no_ceiling(
 def test_within_one_story_the_ceiling_is_that_of_the_scored_rows(
     cli: Cli, study_file: Any, data: Path, tmp_path: Path
 ) -> None:
-    _own_repeats(data, (3, 48, 6))
+    save_own_repeats(data, (3, 48, 6))
     with np.load(data / "P2.npz") as archive:
         np.savez(data / "P2.npz", fig=archive["fig"])
     words = (data / "words.csv").read_text().splitlines()
@@ -342,173 +303,3 @@ def test_within_one_story_the_ceiling_is_that_of_the_scored_rows(
     found = _scores(tmp_path / "out")["ceilings/P1/fig/cut0/signal_power"]
     plain = [_plain_ceiling([one[rows, target] for one in repeats]) for target in range(6)]
     np.testing.assert_allclose(found, [one["signal_power"] for one in plain], rtol=1e-9)
-
-
-# ----------------------------------------------------------------------------- bad input
-
-
-def _assert_refused(done: Any, said: str, out: Path) -> None:
-    assert done.code == 2, (done.code, done.err)
-    errors = [line for line in done.lines if line.startswith("error: ")]
-    assert len(errors) == 1, done.err
-    assert ": got " in errors[0]
-    assert "; wanted " in errors[0]
-    assert said in errors[0], errors[0]
-    assert "Traceback" not in done.err
-    assert not out.exists(), sorted(out.rglob("*"))
-
-
-REGIONS: dict[str, tuple[Any, str]] = {
-    "a list": (["x.csv"], "study.dataset.regions: got ['x.csv']"),
-    "a word": ("x.csv", "study.dataset.regions"),
-    "unknown key": ({"file": ["x.csv"]}, "Did you mean 'files'?"),
-    "no key": ({}, "study.dataset.regions.files: got nothing"),
-    "files as text": ({"files": "x.csv"}, "study.dataset.regions.files"),
-    "no file": ({"files": []}, "regions.files: got none"),
-    "a file twice": ({"files": ["x.csv", "x.csv"]}, "each once"),
-    "no name": ({"files": ["x.csv"], "names": []}, "regions.names: got none"),
-    "a name twice": ({"files": ["x.csv"], "names": ["a", "a"]}, "regions.names: got a, a"),
-    "a number as name": ({"files": ["x.csv"], "names": [3]}, "study.dataset.regions.names"),
-    "placeholder": ({"files": ["{subjct}.csv"]}, "Did you mean 'subject'?"),
-    "story as placeholder": ({"files": ["{story}.csv"]}, "unknown placeholder 'story'"),
-    "a missing file": ({"files": ["{subject}_rois.csv"]}, "P1_rois.csv, "),
-    "a folder": ({"files": ["."]}, "no such file"),
-}
-
-
-@pytest.mark.parametrize("kind", REGIONS)
-def test_a_bad_regions_section_is_refused(
-    cli: Cli, study_file: Any, tmp_path: Path, kind: str
-) -> None:
-    regions, said = REGIONS[kind]
-    path = study_file({"dataset": {"regions": regions}})
-    _assert_refused(cli("run", path, "--out", tmp_path / "out"), said, tmp_path / "out")
-
-
-TABLES: dict[str, tuple[str | bytes, str]] = {
-    "empty": ("", "a first line of nothing"),
-    "other columns": ("voxel,roi\n1,V1\n", "a first line of voxel, roi"),
-    "no line": ("column,label\n", "no label in any"),
-    "no label": ("column,label\n0,\n1,unknown\n", "no label in any"),
-    "column too high": ("column,label\n6,V1\n", "column '6'; wanted a whole number from 0 to 5"),
-    "negative column": ("column,label\n-1,V1\n", "column '-1'"),
-    "a fraction": ("column,label\n1.5,V1\n", "column '1.5'"),
-    "no column": ("column,label\n,V1\n", "column ''"),
-    "not text": (b"\xff\xfe\x00\xd8", "rois.csv"),
-}
-
-
-@pytest.mark.parametrize("kind", TABLES)
-def test_a_bad_table_of_regions_is_refused(
-    cli: Cli, study_file: Any, data: Path, tmp_path: Path, kind: str
-) -> None:
-    content, said = TABLES[kind]
-    content = content.encode() if isinstance(content, str) else content
-    (data / "rois.csv").write_bytes(content)
-    path = study_file({"dataset": {"regions": {"files": ["rois.csv"]}}}, data=data)
-    _assert_refused(cli("run", path, "--out", tmp_path / "out"), said, tmp_path / "out")
-
-
-def test_regions_that_clash_or_that_nobody_has_are_refused(
-    cli: Cli, study_file: Any, data: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    for name in ("a.csv", "b.csv"):
-        (data / name).write_text("column,label\n1,visual\n")
-    path = study_file({"dataset": {"regions": {"files": ["a.csv", "b.csv"]}}}, data=data)
-    _assert_refused(cli("run", path, "--out", out), "'visual', which another file of P1", out)
-    regions = {"files": ["a.csv"], "names": ["visaul"]}
-    path = study_file({"dataset": {"regions": regions}}, data=data)
-    _assert_refused(cli("run", path, "--out", out), "Did you mean 'visual'?", out)
-
-
-def test_label_files_need_voxels_and_an_anatomy(
-    cli: Cli, study_file: Any, data: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    (data / "lh.aparc.annot").write_bytes(b"x")
-    path = study_file({"dataset": {"regions": {"files": ["lh.aparc.annot"]}}}, data=data)
-    _assert_refused(cli("run", path, "--out", out), "pycortex-db/ in 0 places", out)
-    facts = json.loads((data / "dataset.json").read_text()) | {"space": "components"}
-    (data / "dataset.json").write_text(json.dumps(facts))
-    _assert_refused(cli("run", path, "--out", out), "only voxels lie at a place", out)
-
-
-def test_regions_of_a_simulation_on_the_way_are_refused(
-    cli: Cli, study_file: Any, tmp_path: Path
-) -> None:
-    dataset = {
-        "reader": "simulated",
-        "folder": None,
-        "simulation": {"features": "one"},
-        "regions": {"files": ["x.csv"]},
-    }
-    done = cli("run", study_file({"dataset": dataset}), "--out", tmp_path / "out")
-    _assert_refused(done, "data simulate FOLDER --anatomy", tmp_path / "out")
-
-
-def _swap_masks(tree: Path) -> str:
-    masks = [
-        tree / f"derivative/pycortex-db/{s}/transforms/{s}_auto/mask_thick.nii.gz" for s in SIZES
-    ]
-    first, second = (mask.read_bytes() for mask in masks)
-    masks[0].write_bytes(second)
-    masks[1].write_bytes(first)
-    return "a mask of 220 voxels and responses with 260 columns"
-
-
-def _swap_annotations(tree: Path) -> str:
-    (tree / "derivative/freesurfer_subjdir/SIM02/label/lh.aparc.annot").write_bytes(b"\0" * 40)
-    return "lh.aparc.annot"
-
-
-def _drop_label(tree: Path) -> str:
-    (tree / "derivative/freesurfer_subjdir/SIM02/label/rh.aparc.annot").unlink()
-    return "no such file"
-
-
-def _drop_transform(tree: Path) -> str:
-    (tree / "derivative/pycortex-db/SIM01/transforms/SIM01_auto/matrices.xfm").unlink()
-    return "matrices.xfm"
-
-
-def _drop_subject(tree: Path) -> str:
-    shutil.rmtree(tree / "derivative/pycortex-db/SIM02")
-    return "unknown subject 'SIM02'"
-
-
-@pytest.mark.parametrize(
-    "spoil", [_swap_masks, _swap_annotations, _drop_label, _drop_transform, _drop_subject]
-)
-def test_label_files_of_another_subject_or_none_are_refused(
-    cli: Cli, checkpoint: Path, sound_tree: Path, tmp_path: Path, spoil: Any
-) -> None:
-    tree = shutil.copytree(sound_tree, tmp_path / "tree")
-    said = spoil(tree)
-    path = save_study(tmp_path / "s.yaml", _study(checkpoint, tree, regions={"files": ANNOT}))
-    _assert_refused(cli("run", path, "--out", tmp_path / "out"), said, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("shape", "announced", "said"),
-    [
-        ((3, 47, 6), 3, "wanted (repeat, 48, 6), as the mean"),
-        ((3, 48, 5), 3, "wanted (repeat, 48, 6), as the mean"),
-        ((48, 6), 3, "repeats of P1, story 'fig'"),
-        ((2, 48, 6), 3, "got 2 single presentations; wanted 3"),
-        ((1, 48, 6), 2, "got 1 single presentations; wanted 2"),
-    ],
-    ids=["rows", "columns", "dims", "fewer than said", "one"],
-)
-def test_repeats_that_do_not_fit_are_refused(
-    cli: Cli,
-    study_file: Any,
-    data: Path,
-    tmp_path: Path,
-    shape: tuple[int, ...],
-    announced: int,
-    said: str,
-) -> None:
-    _own_repeats(data, shape, announced=announced)
-    done = cli("run", study_file(data=data), "--out", tmp_path / "out")
-    _assert_refused(done, said, tmp_path / "out")
