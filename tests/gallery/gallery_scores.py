@@ -42,15 +42,15 @@ def cheat_predictions_blended(bench: Bench) -> Path:
 
 def cheat_predictions_blended_within_the_ridge(bench: Bench) -> Path:
     """As before, where the ridge makes its predictions."""
-    honest_stories, made = ReadoutTask.stories, _ridge.RidgeBlock
+    honest_stories, fitted = ReadoutTask.stories, _ridge._fitted
     tasks: list[ReadoutTask] = []
 
     def stories(self: ReadoutTask, pieces: Any) -> Any:
         tasks.append(self)
         return honest_stories(self, pieces)
 
-    def block(*given: Any, **fields: Any) -> Any:
-        found = made(*given, **fields)
+    def block(*given: Any) -> Any:
+        found = fitted(*given)
         if not tasks:  # a small fit of a diagnostic, before any readout
             return found
         task = tasks[-1]
@@ -62,7 +62,7 @@ def cheat_predictions_blended_within_the_ridge(bench: Bench) -> Path:
         return dataclasses.replace(found, predictions=mixed)
 
     bench.patch.setattr(ReadoutTask, "stories", stories)
-    bench.patch.setattr(_ridge, "RidgeBlock", block)
+    bench.patch.setattr(_ridge, "_fitted", block)
     return bench.run()
 
 

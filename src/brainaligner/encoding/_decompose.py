@@ -19,6 +19,7 @@ from brainaligner.core import (
     unknown_name,
 )
 from brainaligner.encoding._device import compute_device
+from brainaligner.encoding._eigen import symmetric_eigen
 from brainaligner.encoding._settings import RidgeSettings
 from brainaligner.encoding._stories import Designs, as_designs, no_stories, read_design
 
@@ -122,7 +123,7 @@ def decompose(
     dual = settings.form == "dual" or (settings.form == "auto" and standard[0].size > sum(n_rows))
     build = _kernel if dual else _gram
     matrix = build(designs, standard, on, progress)
-    eigenvalues, basis = torch.linalg.eigh(matrix)
+    eigenvalues, basis = symmetric_eigen(matrix)
     return Decomposition(
         dual=np.array(dual),
         intercept=np.array(settings.intercept),

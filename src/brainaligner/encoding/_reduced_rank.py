@@ -22,6 +22,7 @@ from brainaligner.encoding._basis import Basis, basis_on
 from brainaligner.encoding._checks import check_rows, check_sides, check_target_block
 from brainaligner.encoding._decompose import Decomposition, check_decomposition, decompose
 from brainaligner.encoding._device import DTYPES, compute_device
+from brainaligner.encoding._eigen import symmetric_eigen
 from brainaligner.encoding._product_sum import Matrix64
 from brainaligner.encoding._reduced_rank_settings import ReducedRankSettings
 from brainaligner.encoding._ridge import TARGET_BLOCK, target_blocks
@@ -226,11 +227,11 @@ def _filter(basis: Basis, alpha: float) -> Float64[torch.Tensor, "direction"]:
 def _leading(summed: _Summed, keep: torch.Tensor, rank: int) -> tuple[Matrix64, torch.Tensor]:
     """U and s: the first `rank` left singular vectors and values of ``diag(keep) P``."""
     if summed.squared:
-        squares, turn = torch.linalg.eigh(keep[:, None] * summed.values * keep)
+        squares, turn = symmetric_eigen(keep[:, None] * summed.values * keep)
         vectors = turn.flip(1)[:, :rank]
     else:
         reduced = keep[:, None] * summed.values
-        squares, turn = torch.linalg.eigh(reduced.T @ reduced)
+        squares, turn = symmetric_eigen(reduced.T @ reduced)
         vectors = reduced @ turn.flip(1)[:, :rank]
     sizes = squares.flip(0)[:rank].clamp(min=0).sqrt()
     sizes = torch.where(sizes > _ROUNDING * sizes[0], sizes, torch.zeros_like(sizes))
