@@ -156,17 +156,18 @@ class Shelf:
 class ProjectedBlocks:
     """Blocks that were projected once, or else are projected again.
 
-    They are held in the precision in which the basis makes them.
+    They are held in the precision in which the basis makes them. What is small has one place for
+    all targets: allocated block by block it would keep apart what large tensors leave free.
     """
 
     def __init__(self, basis: Basis, shelf: Shelf) -> None:
         self._basis = basis
         self._shelf = shelf
-        self._means: dict[int, torch.Tensor] = {}
+        self._means = torch.zeros(basis.train.n_targets, dtype=torch.float64, device=basis.device)
 
     def put(self, number: int, block: Projected) -> None:
         """Keep a block under its number, if there is room."""
-        self._means[number] = block.mean
+        self._means[block.targets] = block.mean
         self._shelf.put(("block", number), block.values.to(self._basis.exact))
 
     def take(self, number: int, targets: slice) -> Projected:
@@ -174,7 +175,7 @@ class ProjectedBlocks:
         values = self._shelf.take(("block", number))
         if values is None:
             return self._basis.project(targets)
-        return Projected(targets, values.double(), self._means.pop(number))
+        return Projected(targets, values.double(), self._means[targets])
 
 
 def _file_without_a_name(folder: Path) -> FileIO:

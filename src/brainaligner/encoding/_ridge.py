@@ -188,7 +188,8 @@ class _Task:
 
 def _fitted_blocks(task: _Task) -> Iterator[RidgeBlock]:
     shared = task.settings.alpha == "shared" and len(task.settings.alphas) > 1
-    scores: list[Float32[np.ndarray, "alpha target"]] = []
+    n_targets = task.blocks[-1].stop
+    scores = np.empty((len(task.settings.alphas), n_targets if shared else 0), dtype=np.float32)
     index: Int64[np.ndarray, "target"] | None = None
 
     def score(lane: Lane, b: int) -> Float32[np.ndarray, "alpha target"]:
@@ -200,7 +201,7 @@ def _fitted_blocks(task: _Task) -> Iterator[RidgeBlock]:
     def fit(lane: Lane, b: int) -> RidgeBlock:
         targets = task.blocks[b]
         projected = lane.kept.take(b, targets)
-        r = scores[b] if shared else lane.score(projected)
+        r = scores[:, targets].copy() if shared else lane.score(projected)
         best = best_index(r, shared=False) if index is None else index[targets]
         return _fitted(task, lane.basis, projected, (r, best))
 
@@ -208,8 +209,9 @@ def _fitted_blocks(task: _Task) -> Iterator[RidgeBlock]:
         for lane in task.lanes:
             stack.enter_context(lane.shelf)
         if shared:
-            scores.extend(task.each("scores of alphas", score))
-            index = best_index(np.concatenate(scores, axis=1), shared=True)
+            for targets, r in zip(task.blocks, task.each("scores of alphas", score), strict=True):
+                scores[:, targets] = r
+            index = best_index(scores, shared=True)
             for lane in task.lanes:
                 lane.shelf.forget(STORY)
         yield from task.each("ridge weights", fit)
