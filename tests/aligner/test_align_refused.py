@@ -16,6 +16,7 @@ from brainaligner.aligner import (
     AnchorSettings,
     ContrastiveSettings,
     LanguageSettings,
+    LoraSettings,
     MaskedBrainSettings,
     ObjectiveSettings,
     PredictSettings,
@@ -83,6 +84,10 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "layers": (lambda: replace(TINY, read_layers=()), "each once"),
     "stretch": (lambda: replace(TINY, stretch=1), "2 or more"),
     "betas": (lambda: replace(TINY, betas=(0.9, 1.5)), "from 0 to below 1"),
+    "LoRA of no layer": (
+        lambda: replace(TINY, lora=LoraSettings(), trained_layers=0),
+        "no trained layer",
+    ),
     "cache with dropout": (
         lambda: replace(TINY, cache="on", dropout=0.1, dropout_in="all"),
         "dropout in all layers",

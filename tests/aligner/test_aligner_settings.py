@@ -28,6 +28,7 @@ BAD: list[dict[str, Any]] = [
     {"trained_layers": 1.5},
     {"trained_layers": "top"},
     {"lora": 8},
+    {"lora": LoraSettings(), "trained_layers": 0},
     {"train_head": 1},
     {"brain_rows": ()},
     {"brain_rows": (1, 1)},

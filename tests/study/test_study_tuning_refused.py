@@ -151,6 +151,23 @@ STUDIES: dict[str, tuple[Changes, str]] = {
         _brain(brainlm={}, checkpoint="/no/such", parcels=PARCELS),
         "/no/such",
     ),
+    "features that an encoder does not read": (
+        _brain(encoder={"kind": "all"}, features="plain"),
+        "'all' does not read it",
+    ),
+    "a design that an encoder does not read": (
+        _brain(encoder={"kind": "noise", "width": 4}, design={"delays": [2]}),
+        "'noise' does not read it",
+    ),
+    "a design that BrainLM does not read": (
+        _brain(brainlm={}, random=BRAINLM, parcels=PARCELS, design={"delays": [2]}),
+        "'brainlm' does not read it",
+    ),
+    "parcels that an encoder does not read": (
+        _brain(encoder={"kind": "all"}, parcels=PARCELS),
+        "'all' does not read it",
+    ),
+    "LoRA of no layer": (_aligner(lora={"rank": 2}, trained_layers=0), "no trained layer"),
     "selection without features": (
         _brain(encoder={"kind": "encoding_selection", "k": 3}),
         "no features",
@@ -183,6 +200,10 @@ STUDIES: dict[str, tuple[Changes, str]] = {
         "mask rate between 0 and 1",
     ),
     "a mask rate over 1": (_published(table=2, rows={"15": "one"}), "mask rate between 0 and 1"),
+    "a mask rate that is not the arm's": (
+        _published(table=2, rows={"0.30": "one"}),
+        "tuned at a mask rate of 0.15",
+    ),
     "table 3": (_published(table=3), "study.published.0.table"),
     "table without whole stories": (
         {"published": [TABLE], "evaluation": {"cuts": [5]}},

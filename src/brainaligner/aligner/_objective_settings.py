@@ -21,6 +21,7 @@ from brainaligner.aligner._settings import (
     LoraSettings,
     Precision,
     Schedule,
+    check_lora,
     check_settings,
     is_betas,
     is_between,
@@ -137,6 +138,7 @@ class ObjectiveSettings:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         check_choices("objectives", self, _CHOICES)
         check_settings("objectives", self, _RULES)
+        check_lora("objectives", self.lora, self.trained_layers)
         if not any(getattr(self, name) is not None for name in TEACHING):
             raise InputError(
                 "objectives",

@@ -150,6 +150,7 @@ class AlignerSettings:
             if getattr(self, name) not in options:
                 raise unknown_name("aligner settings", name, str(getattr(self, name)), options)
         check_settings("aligner settings", self, _RULES)
+        check_lora("aligner settings", self.lora, self.trained_layers)
         self._check_shares()
         self._check_warmup()
 
@@ -222,6 +223,17 @@ def check_settings(where: str, settings: object, rules: _Rules) -> None:
             raise InputError(
                 f"{where}: {name}", got=repr(value), wanted=wanted, do="Correct this value."
             )
+
+
+def check_lora(where: str, lora: LoraSettings | None, trained_layers: int | str) -> None:
+    """Refuse low-rank updates of no layer."""
+    if lora is not None and trained_layers == 0:
+        raise InputError(
+            f"{where}: lora",
+            got="low-rank updates, and no trained layer",
+            wanted="trained_layers of 1 or more, for the updates are of these layers alone",
+            do="Raise trained_layers, or leave lora out.",
+        )
 
 
 def is_layers(value: Any) -> bool:

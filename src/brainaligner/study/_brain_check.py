@@ -5,9 +5,7 @@ from __future__ import annotations
 from brainaligner.brain import N_PARCELS
 from brainaligner.core import InputError
 from brainaligner.study._brain_task import BrainTask
-from brainaligner.study._tuning_config import BRAINLM
-
-NEED_FEATURES = ("encoding_selection", "split_half_reliability")
+from brainaligner.study._tuning_config import BRAINLM, NEED_FEATURES
 
 
 def check_brain(task: BrainTask) -> None:

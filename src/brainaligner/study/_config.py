@@ -176,6 +176,17 @@ class StudyConfig:
                 wanted="0 among them: published tables show whole stories",
                 do="Add 0 to evaluation.cuts, or leave the published tables out.",
             )
+        for table in self.published:
+            for row, arm in (*table.rows.items(), *table.with_nuisance.items()):
+                tunings = {self.features[name].tuning for name in self.arms[arm].read} - {None}
+                rates = {self.tunings[name].aligner.mask_rate for name in tunings if name}
+                if table.table == 2 and rates - {float(row)}:
+                    raise InputError(
+                        f"published table 2, row {row}",
+                        got=f"{arm!r}, tuned at a mask rate of {', '.join(map(str, rates))}",
+                        wanted="an arm that is tuned at the rate on whose row it stands",
+                        do="Change the row, or the tuning's aligner.mask_rate.",
+                    )
 
     def _check_cross_fits(self) -> None:
         numbers = {tuning.cross_fit for tuning in self.tunings.values()} - {None}

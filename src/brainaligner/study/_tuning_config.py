@@ -14,6 +14,8 @@ from brainaligner.report import published_numbers
 from brainaligner.text import DesignSettings, TextSettings
 
 BRAINLM = "brainlm"
+NEED_FEATURES = ("encoding_selection", "split_half_reliability")
+"""Encoders that select by what a plain language model predicts."""
 CROSS_FIT_FOLDS = 5
 WHOSE = ("own", "next")
 
@@ -76,6 +78,7 @@ class BrainConfig:
             raise InputError(
                 "brain encoder, seed", got=str(self.seed), wanted="0 or more", do="Correct it."
             )
+        self._check_unread()
         random = self.random
         if random is not None and (random.hidden_size % 4 or random.decoder_hidden_size % 4):
             raise InputError(
@@ -84,6 +87,22 @@ class BrainConfig:
                 wanted="multiples of 4",
                 do="Choose such hidden sizes.",
             )
+
+    def _check_unread(self) -> None:
+        selects = self.kind in NEED_FEATURES
+        unread = {
+            "features": self.features is not None and not selects,
+            "design": self.design != DesignSettings() and not selects,
+            "parcels": self.parcels is not None and self.brainlm is None,
+        }
+        for name, given in unread.items():
+            if given:
+                raise InputError(
+                    f"brain encoder, {name}",
+                    got=str(getattr(self, name)),
+                    wanted=f"nothing, for {self.kind!r} does not read it",
+                    do="Leave it out.",
+                )
 
     @property
     def kind(self) -> str:
