@@ -98,6 +98,12 @@ def test_anchors_merge_keys_and_byte_order_marks_are_read(study_file: StudyFile)
     assert study.arms["second"].design.delays == (3,)
 
 
+def test_an_override_changes_one_place_where_others_are_aliases_of_it() -> None:
+    changed = load_study("components-table1", overrides=["tunings.all-t.aligner.epochs=7"])
+    epochs = {name: tuning.aligner.epochs for name, tuning in changed.tunings.items()}
+    assert epochs == dict.fromkeys(changed.tunings, 10) | {"all-t": 7}
+
+
 def test_a_folder_of_a_presets_name_does_not_hide_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

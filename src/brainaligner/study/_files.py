@@ -55,7 +55,7 @@ def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
     InputError
         For a missing file, bad YAML, an unknown key or a bad value.
     """
-    mapping = _read_mapping(source)
+    mapping = _unshared(_read_mapping(source))
     written = {section: _names(mapping.get(section)) for section in _NAMED}
     for override in overrides:
         _set_value(mapping, override)
@@ -65,6 +65,13 @@ def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
         return settings_from_mapping(StudyConfig, mapping, where="study")
     except InputError as error:
         raise _misspelled(error, overrides, written) or error from None
+
+
+def _unshared(value: Any) -> Any:
+    """Give each place a copy of its own: what YAML's aliases share, an override would share too."""
+    if isinstance(value, dict):
+        return {key: _unshared(inner) for key, inner in value.items()}
+    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _names(section: object) -> tuple[str, ...]:
