@@ -104,6 +104,26 @@ def test_an_override_changes_one_place_where_others_are_aliases_of_it() -> None:
     assert epochs == dict.fromkeys(changed.tunings, 10) | {"all-t": 7}
 
 
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [
+        ("tunings.brainlm_30.aligner.mask_rate=0.5", "brainlm-30"),
+        ("features.brainml.text.layer=4", "brainlm"),
+        ("brains.brain.encoder.kind=all", "brainlm"),
+    ],
+)
+def test_an_override_that_makes_an_entry_which_nothing_reads_is_refused(
+    override: str, nearest: str
+) -> None:
+    with pytest.raises(InputError, match=f"Did you mean '{nearest}'"):
+        load_study("report-table2", overrides=[override])
+
+
+def test_overrides_may_add_an_arm_with_all_that_it_reads() -> None:
+    new = ["tunings.text.brain=null", "features.text.tuning=text", "arms.text.features=[text]"]
+    assert load_study("report-table2", overrides=new).features["text"].tuning == "text"
+
+
 def test_a_folder_of_a_presets_name_does_not_hide_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

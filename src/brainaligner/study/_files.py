@@ -62,9 +62,29 @@ def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
     _check_sections(mapping)
     mapping["arms"] = _with_defaults(mapping.get("arms"), mapping.pop("defaults", None))
     try:
-        return settings_from_mapping(StudyConfig, mapping, where="study")
+        config = settings_from_mapping(StudyConfig, mapping, where="study")
     except InputError as error:
         raise _misspelled(error, overrides, written) or error from None
+    _check_read(config, overrides, written)
+    return config
+
+
+def _check_read(
+    config: StudyConfig, overrides: Sequence[str], written: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuse an override that made an entry which nothing reads: it would change nothing."""
+    carried = config.dataset.simulation.features if config.dataset.simulation is not None else None
+    of_brains = [brain.features for brain in config.brains.values()]
+    read: dict[str, set[str | None]] = {
+        "features": {carried, *of_brains, *(f for a in config.arms.values() for f in a.features)},
+        "tunings": {feature.tuning for feature in config.features.values()},
+        "brains": {tuning.brain for tuning in config.tunings.values()},
+    }
+    for override in overrides:
+        section, _, rest = override.partition("=")[0].partition(".")
+        name = rest.partition(".")[0]
+        if section in read and name and name not in {*written[section], *read[section]}:
+            raise unknown_name(f"--set {override}", f"entry of {section}", name, written[section])
 
 
 def _unshared(value: Any) -> Any:
