@@ -23,6 +23,7 @@ from study_trees import (
     save_study,
 )
 from tuning_trees import (
+    BRAINLM,
     REPEATED,
     SUBJECTS,
     recipes,
@@ -30,6 +31,8 @@ from tuning_trees import (
     tuned_study,
     tuning,
 )
+
+from brainaligner.brain import BrainLMConfig, random_brainlm
 
 TESTED = ("elder", REPEATED)
 WITH_BRAIN = ("all", "es", "noise", "shifted", "other", "high-ev", "brainlm", "brainlm-30")
@@ -276,6 +279,26 @@ def test_a_plan_lists_each_stage_once_and_writes_nothing(
     kept = ("features", "head", "brain", "tuning", "decomposition", "readout")
     assert all(s["flop"] > 0 for s in planned["stages"])
     assert all(s["disk"] > 0 for s in planned["stages"] if s["stage"] in kept)
+
+
+def test_a_plan_has_memory_for_the_weights_of_brainlm(
+    cli: Cli, checkpoint: Path, tmp_path: Path
+) -> None:
+    save_listeners(tmp_path / "data", SUBJECTS[:1])
+    sizes = {"hidden_size": 128, "num_hidden_layers": 6, "intermediate_size": 512}
+    study = tuned_study(
+        checkpoint,
+        tmp_path / "data",
+        {"brainlm": tuning(checkpoint, "brainlm")},
+        brains={"brainlm": {"random": sizes}},
+    )
+    path = save_study(tmp_path / "study.yaml", study)
+    done = cli("run", path, "--out", tmp_path / "out", "--plan", "--json")
+    assert done.code == 0, done.err
+    memory = next(s["memory"] for s in json.loads(done.out)["stages"] if s["stage"] == "brain")
+    state = random_brainlm(BrainLMConfig(**BRAINLM | sizes | {"image_size": (432, 208)}), seed=0)[1]
+    blocks = sum(w.nbytes for name, w in state.items() if name.startswith("vit.encoder."))
+    assert memory > 0.99 * blocks
 
 
 SWEPT = ("--over", "tunings.text.aligner.mask_rate=[0.15,0.3]")

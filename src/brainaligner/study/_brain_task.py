@@ -227,6 +227,14 @@ class BrainTask:
         fits = 5.0  # folds within the training stories
         return fits * (2.0 * rows * columns * (columns + 2 * self.recording.n_targets))
 
+    @property
+    def weight_bytes(self) -> float:
+        """Estimate what the fMRI foundation model takes in float32: 12 width^2 in each layer."""
+        if self.config.brainlm is None:
+            return 0.0
+        config = self.brainlm_config()
+        return 4.0 * 12.0 * config.num_hidden_layers * config.hidden_size**2
+
     def brainlm_config(self) -> BrainLMConfig:
         """Geometry of the fMRI foundation model."""
         if self.config.random is not None:

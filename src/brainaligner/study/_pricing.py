@@ -134,7 +134,8 @@ def _of_brain(task: BrainTask, store: Store) -> PricedStage:
     disk = 4.0 * rows * task.width
     flop = task.operations(rows)
     what = f"{task.name}, {task.subject}{task.division.place}"
-    return PricedStage("brain", what, store.has(task.recipe), flop, disk, 2 * disk)
+    memory = task.weight_bytes + 2 * disk
+    return PricedStage("brain", what, store.has(task.recipe), flop, disk, memory)
 
 
 def _of_alignments(
