@@ -136,3 +136,17 @@ def test_an_error_names_the_place_of_a_nested_setting(study_file: StudyFile) -> 
     path = study_file({"features": {"two": {"text": {"max_tokens": 0}}}})
     with pytest.raises(InputError, match=r"study\.features\.two\.text: .*max_tokens"):
         load_study(str(path))
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize("text", [LAUGHS, "a: &a [*a]\n", "a: &a {b: *a}\n"])
+def test_aliases_without_an_end_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="not YAML"):
+        load_study(str(path))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from brainaligner.study._presets import preset_names, preset_text
 from brainaligner.study._settings import canonical, settings_from_mapping
 
 _NAMED = ("features", "brains", "tunings", "arms")
+_MOST_VALUES = 100_000
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -55,7 +57,7 @@ def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
     InputError
         For a missing file, bad YAML, an unknown key or a bad value.
     """
-    mapping = _unshared(_read_mapping(source))
+    mapping = _read_mapping(source)
     written = {section: _names(mapping.get(section)) for section in _NAMED}
     for override in overrides:
         _set_value(mapping, override)
@@ -85,13 +87,6 @@ def _check_read(
         name = rest.partition(".")[0]
         if section in read and name and name not in {*written[section], *read[section]}:
             raise unknown_name(f"--set {override}", f"entry of {section}", name, written[section])
-
-
-def _unshared(value: Any) -> Any:
-    """Give each place a copy of its own: what YAML's aliases share, an override would share too."""
-    if isinstance(value, dict):
-        return {key: _unshared(inner) for key, inner in value.items()}
-    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _names(section: object) -> tuple[str, ...]:
@@ -161,10 +156,11 @@ def yaml_mapping(source: str, text: str, *, wanted: str, do: str) -> dict[str, A
     Raises
     ------
     InputError
-        For text that is not YAML, a key that stands twice, or anything but a mapping.
+        For text that is not YAML, a key that stands twice, aliases without an end, or anything
+        but a mapping.
     """
     try:
-        mapping = _from_yaml(text)
+        mapping = _unshared(_from_yaml(text), count())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(
             source,
@@ -179,6 +175,15 @@ def yaml_mapping(source: str, text: str, *, wanted: str, do: str) -> dict[str, A
 
 def _from_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (its base is the SafeLoader)
+
+
+def _unshared(value: Any, counted: Iterator[int]) -> Any:
+    """Give each place a copy of its own: what YAML's aliases share, an override would share too."""
+    if next(counted) >= _MOST_VALUES:
+        raise ValueError(f"more than {_MOST_VALUES:,} values, aliases counted each time")
+    if isinstance(value, dict):
+        return {key: _unshared(inner, counted) for key, inner in value.items()}
+    return [_unshared(inner, counted) for inner in value] if isinstance(value, list) else value
 
 
 def _check_sections(mapping: Mapping[str, Any]) -> None:
