@@ -100,7 +100,9 @@ class ObjectiveRun:
         start = self._start(trainer)
         state = self._train(trainer, sides[0].n_steps)
         trainer.accelerator.wait_for_everyone()
-        return self._finished(model, state, start, cached=caches[0] is not None)
+        finished = self._finished(model, state, start, cached=caches[0] is not None)
+        trainer.accelerator.wait_for_everyone()  # the first process may clear the folder now
+        return finished
 
     def _cache(self, span: LayerSpan, table: TokenTable) -> LayerCache | None:
         folder = self.options.states or self.folder / "states"

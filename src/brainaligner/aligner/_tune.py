@@ -128,6 +128,7 @@ def tune(
         trainer.accelerator.wait_for_everyone()
     best = folder / f"checkpoint-{state['best_global_step']}"
     finished = _with_weights(copied, best)
+    trainer.accelerator.wait_for_everyone()  # the first process may clear the folder from here on
     merge_lora(finished)
     return _tuned(aligner, finished, state, settings, with_brain, steps=sides[0].n_steps)
 
