@@ -96,8 +96,6 @@ def test_impossible_geometries_are_refused(name: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model_type": "brainlm_mae"}, "Nystromformer"),
-        ({"num_brain_voxels": 424}, "Nystromformer"),
         ({"hidden_act": "relu"}, "hidden_act"),
         ({"image_size": [432, 432, 3]}, "image_size"),
         ({"image_size": "432"}, "image_size"),
@@ -106,6 +104,15 @@ def test_impossible_geometries_are_refused(name: str, value: Any) -> None:
 def test_other_models_are_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         config_from_json("config.json", config_to_json(TINY) | change)
+
+
+@pytest.mark.parametrize("told", [{"model_type": "brainlm_mae"}, {"num_brain_voxels": 424}])
+def test_the_kind_without_an_image_is_refused_by_its_name(told: dict[str, Any]) -> None:
+    fields = config_to_json(TINY) | told
+    assert config_from_json("config.json", fields) == TINY  # an image tells a ViT-MAE
+    del fields["image_size"]
+    with pytest.raises(InputError, match="Nystromformer"):
+        config_from_json("config.json", fields)
 
 
 def test_heads_must_be_stated_since_weights_do_not_tell_them() -> None:

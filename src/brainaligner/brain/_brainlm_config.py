@@ -153,7 +153,8 @@ def config_from_json(where: str, given: Mapping[str, Any]) -> BrainLMConfig:
         If it is of the Nystromformer kind (old_13M), another activation is asked for, a field
         is missing, or the geometry is impossible.
     """
-    if given.get("model_type") == "brainlm_mae" or "num_brain_voxels" in given:
+    of_that_kind = given.get("model_type") == "brainlm_mae" or "num_brain_voxels" in given
+    if of_that_kind and "image_size" not in given:
         raise nystromformer(where)
     if given.get("hidden_act", "gelu") != "gelu":
         raise _bad(f"{where}: hidden_act", repr(given["hidden_act"]), "'gelu'")
