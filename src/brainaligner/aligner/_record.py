@@ -24,7 +24,8 @@ COLUMNS = (
     "eval_bits",
     "eval_accuracy",
 )
-"""Of history.csv. Losses are nats per hidden token; ``eval_`` is on the validation stories."""
+"""Of history.csv. Losses are nats per hidden token; ``eval_`` is on the validation stories;
+``examples_per_s`` counts texts with a hidden token, for others teach nothing and are left out."""
 
 OBJECTIVE_COLUMNS = (
     *("step", "epoch", "loss", "learning_rate", "grad_norm"),
