@@ -42,6 +42,7 @@ READ: dict[str, str] = {
     "brainaligner run prediction-others": HOURS,
     "brainaligner run linear-frontier": HOURS,
     "brainaligner run report-table1": VOXELS,
+    "brainaligner data reconstruct report-table1": VOXELS,
     "brainaligner run baseline --data FOLDER --device cuda": "wants a GPU",
     "brainaligner run baseline --data DATA --nulls": "half a minute; tests of studies run --nulls",
     "brainaligner data simulate": "a minute; tests of flatmaps run it on a small study",

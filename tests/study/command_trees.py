@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from placed_trees import write_atlas, write_placed_tree
 from study_trees import save_study, tiny_study
-from tuning_trees import tuned_study, tuning
+from tuning_trees import SUBJECTS, save_listeners, tuned_study, tuning
 
 ESCAPE = "\x1b["
 
@@ -22,10 +22,13 @@ def save_places(home: Path, finished: Path, checkpoint: Path, sound_data: Path) 
     (home / "text.txt").write_text("we walked along\nthe river\n", encoding="utf-8")
     (home / "space.yaml").write_text("features.one.text.layer: {choices: [1, 2]}\n")
     text = {"text": tuning(checkpoint)}
+    heard = save_listeners(home / "listeners", SUBJECTS[:1])
+    seen = tuned_study(checkpoint, heard, {"seen": tuning(checkpoint, "brainlm")})
     return {
         "run": shutil.copytree(finished, home / "out") / "tiny",  # a comparison is counted there
         "study": save_study(home / "study.yaml", tiny_study(checkpoint, sound_data)),
         "tuned": save_study(home / "tuned.yaml", tuned_study(checkpoint, sound_data, text)),
+        "brainlm": save_study(home / "brainlm.yaml", seen),
         "data": sound_data,
         "tree": tree,
         "atlas": home / "atlas",

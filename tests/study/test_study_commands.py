@@ -45,6 +45,7 @@ CALLS: dict[str, Call] = {
     "data parcels": lambda at, to: (at["tree"], "--atlas", at["atlas"], "--to", to / "p.npz"),
     "data place": lambda at, _: (at["tree"],),
     "data readers": lambda *_: (),
+    "data reconstruct": lambda at, to: (at["brainlm"], "--stories", "1", "--out", to),
     "data simulate": lambda at, to: (
         *(to / "simulated", "--set", "dataset.simulation.tree.n_voxels=[20]"),
         *("--set", "dataset.simulation.tree.signal=[1.0]"),

@@ -73,7 +73,7 @@ def _vectors(
     assert task.parcels is not None
     return encode_brainlm(
         material,
-        checkpoint=load_brainlm(_checkpoint(task), device=options.device),
+        checkpoint=load_brainlm(checkpoint_folder(task), device=options.device),
         coordinates=task.parcels.coordinates,
         tr=task.prepared.dataset.clock.tr,
         settings=config.brainlm,
@@ -82,7 +82,7 @@ def _vectors(
     )
 
 
-def _checkpoint(task: BrainTask) -> Path:
+def checkpoint_folder(task: BrainTask) -> Path:
     """Folder of the weights; random ones are drawn where they do not exist yet."""
     if task.config.random is None:
         assert task.config.checkpoint is not None

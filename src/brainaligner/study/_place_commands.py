@@ -10,6 +10,8 @@ import typer
 
 from brainaligner.study._flatmap_command import EXAMPLES, flatmap, split_names
 from brainaligner.study._printing import AsJson, ReaderName, Subjects, help_end, print_json
+from brainaligner.study._reconstruct_command import EXAMPLES as RECONSTRUCT_EXAMPLES
+from brainaligner.study._reconstruct_command import reconstruct
 
 if TYPE_CHECKING:
     from brainaligner.data import Parcellation
@@ -21,7 +23,7 @@ Folder = Annotated[Path, typer.Argument(help="Folder of the data.")]
 
 
 def add_place_commands(data_app: typer.Typer) -> None:
-    """Add ``place``, ``parcels``, ``ceiling`` and ``flatmap`` to the commands on data."""
+    """Add ``place``, ``parcels``, ``ceiling``, ``flatmap``, ``reconstruct`` to those on data."""
     data_app.command("place", epilog=help_end("data place ds003020"))(place)
     data_app.command(
         "parcels",
@@ -32,6 +34,7 @@ def add_place_commands(data_app: typer.Typer) -> None:
         epilog=help_end("data ceiling ds003020 --reader lebel2023 --to ceiling.tsv"),
     )(ceiling)
     data_app.command("flatmap", epilog=EXAMPLES)(flatmap)
+    data_app.command("reconstruct", epilog=RECONSTRUCT_EXAMPLES)(reconstruct)
 
 
 def place(folder: Folder, subjects: Subjects = None, as_json: AsJson = False) -> None:
