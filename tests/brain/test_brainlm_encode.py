@@ -26,6 +26,7 @@ from brainaligner.brain import (
     BrainVectors,
     encode_brainlm,
     load_brainlm,
+    shift_in_time,
 )
 from brainaligner.brain._brainlm_encode import pool_weights
 from brainaligner.brain._brainlm_windows import parcel_input, sample_places, windows
@@ -50,7 +51,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> BrainLM:
 def encode(
     checkpoint: BrainLM, values: dict[str, np.ndarray] = VALUES, **changes: Any
 ) -> BrainVectors:
-    running = {name: changes.pop(name) for name in ("batch_windows", "progress") if name in changes}
+    names = ("batch_windows", "progress", "seed")
+    running = {name: changes.pop(name) for name in names if name in changes}
     given = material(values, fitted_on=["one", "two"], missing=MISSING)
     settings = BrainLMSettings(**changes)
     return encode_brainlm(
@@ -188,6 +190,30 @@ def test_reduced_precision_is_near_and_not_the_same(small: BrainLM) -> None:
     assert not np.array_equal(full, half)
     np.testing.assert_allclose(full, half, atol=0.1)
     assert half.dtype == np.float32
+
+
+def test_a_shift_turns_each_story_as_it_turns_those_of_other_encoders(small: BrainLM) -> None:
+    still, moved = encode(small), encode(small, shift=True, min_shift=9, seed=4)
+    again = shift_in_time(still, min_shift=9, seed=4)
+    for story, rows in moved.rows.items():
+        np.testing.assert_array_equal(rows, again.rows[story])
+        turns = [
+            k for k in range(len(rows)) if np.array_equal(np.roll(still.rows[story], k, 0), rows)
+        ]
+        assert len(turns) == 1
+        least = min(9, len(rows) // 3)
+        assert least <= turns[0] <= len(rows) - least
+    assert "moved in time" in moved.provenance.facts
+    assert "moved in time" not in still.provenance.facts
+    other = encode(small, shift=True, min_shift=9, seed=5)
+    assert any((other.rows[story] != moved.rows[story]).any() for story in LENGTHS)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("change", [{"shift": 1}, {"shift": "yes"}, {"min_shift": 0}])
+def test_a_bad_shift_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="shift"):
+        BrainLMSettings(**change)
 
 
 def test_provenance_says_what_an_audit_needs(small: BrainLM) -> None:

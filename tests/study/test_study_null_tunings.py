@@ -61,7 +61,7 @@ def test_a_null_differs_from_its_arm_by_the_brain_alone(name: str) -> None:
             )
             brain = made.brains[str(tunings[1].brain)]
             told = {
-                "shifted": brain.encoder is not None and brain.encoder.shift,
+                "shifted": brain.shifted,
                 "other-listener": brain.subject == "next",
                 "noise": brain.encoder is not None and brain.encoder.kind == "noise",
             }
@@ -72,11 +72,11 @@ def test_every_tuned_arm_gets_each_kind_that_its_encoder_allows() -> None:
     made = with_null_tunings(asked("demo"), 2)
     kinds = {arm: {p.kind for p in null_arms(made, 2) if p.arm == arm} for arm in ("es", "brainlm")}
     assert kinds["es"] == set(NULL_TUNINGS)
-    assert kinds["brainlm"] == {"other-listener", "noise"}  # nothing shifts its states
-    assert all("not: shifted" in f.text for f in null_findings(made))
-    assert {f.where for f in null_findings(made)} == {
-        arm for arm in tuned_on_brains(made) if arm.startswith("brainlm")
-    }
+    assert kinds["brainlm"] == set(NULL_TUNINGS)
+    assert list(null_findings(made)) == []
+    some = with_null_tunings(asked("demo", null_tunings=("noise",)), 2)
+    assert all("not: shifted, other-listener" in f.text for f in null_findings(some))
+    assert {f.where for f in null_findings(some)} == set(tuned_on_brains(some))
 
 
 def test_one_listener_has_no_other_and_a_kind_may_be_left_out() -> None:

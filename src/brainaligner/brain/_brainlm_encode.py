@@ -20,6 +20,7 @@ from brainaligner.brain._brainlm_windows import (
     windows,
 )
 from brainaligner.brain._material import BrainMaterial, BrainVectors, Provenance
+from brainaligner.brain._moved import shift_in_time
 from brainaligner.brain._witnessed import witnessed_material
 from brainaligner.core import (
     InputError,
@@ -41,6 +42,7 @@ def encode_brainlm(
     tr: float,
     settings: BrainLMSettings | None = None,
     batch_windows: int = 8,
+    seed: int = 0,
     progress: Progress = no_progress,
     witness: Witness = no_witness,
 ) -> BrainVectors:
@@ -66,6 +68,8 @@ def encode_brainlm(
         Windows that pass through the model at once.
     progress : callable
         Called with the windows done.
+    seed : int
+        Of the shift, where the settings ask for one.
     witness : Witness
         Shown the parcels' means as they are read, in the role ``"brain"``.
 
@@ -98,7 +102,8 @@ def encode_brainlm(
             progress(f"BrainLM {material.subject}", done, total)
         states = np.concatenate(parts)
         vectors[story] = _spread(states, ends[story], len(rows), chosen.between)
-    return BrainVectors(vectors, _provenance(material, checkpoint, given, chosen, tr))
+    found = BrainVectors(vectors, _provenance(material, checkpoint, given, chosen, tr))
+    return shift_in_time(found, min_shift=chosen.min_shift, seed=seed) if chosen.shift else found
 
 
 def check_running(checkpoint: BrainLM, dtype: str, batch_windows: int) -> None:

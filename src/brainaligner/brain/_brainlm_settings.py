@@ -65,6 +65,11 @@ class BrainLMSettings:
     dtype : {"float32", "bfloat16", "float16"}
         Precision of products; sums along the residual path and averages are float32. float16
         is refused on a CPU.
+    shift : bool
+        Move the vectors of each story circularly, as `shift_in_time` does: a control whose
+        rows have lost their words.
+    min_shift : int
+        As `BrainSettings.min_shift`.
 
     Raises
     ------
@@ -83,6 +88,8 @@ class BrainLMSettings:
     hop: int = 1
     between: BetweenWindows = "hold"
     dtype: BrainLMDtype = "float32"
+    shift: bool = False
+    min_shift: int = 40
 
     def __post_init__(self) -> None:
         for name, options in _CHOICES.items():
@@ -98,6 +105,10 @@ class BrainLMSettings:
             raise _bad("input_gain", self.input_gain, "a finite number above 0")
         if self.target_tr is not None and not _positive(self.target_tr):
             raise _bad("target_tr", self.target_tr, "seconds above 0, or None for the rows' own")
+        if not isinstance(self.shift, bool):
+            raise _bad("shift", self.shift, "true or false")
+        if not _whole(self.min_shift, least=1):
+            raise _bad("min_shift", self.min_shift, "a whole number of rows, 1 or more")
         self._check_effect()
 
     def _check_effect(self) -> None:

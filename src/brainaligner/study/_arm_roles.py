@@ -50,7 +50,7 @@ def brain_role(brain: BrainConfig) -> str:
     """What a brain encoder gives, true or a control."""
     if brain.kind in _WITHOUT_BRAIN:
         return _WITHOUT_BRAIN[brain.kind]
-    if brain.encoder is not None and brain.encoder.shift:
+    if brain.shifted:
         return "tuned on its brain moved in time"
     if brain.subject == "next":
         return "tuned on another listener's brain"

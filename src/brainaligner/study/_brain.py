@@ -77,6 +77,7 @@ def _vectors(
         coordinates=task.parcels.coordinates,
         tr=task.prepared.dataset.clock.tr,
         settings=config.brainlm,
+        seed=config.seed,
         progress=reporter,
         witness=witness,
     )

@@ -173,22 +173,22 @@ def _added(config: StudyConfig, name: str, arm: ArmConfig) -> StudyConfig:
 
 
 def _null_brain(brain: BrainConfig, kind: str, n_listeners: int) -> BrainConfig | None:
-    """None where the encoder is a null itself, or cannot be made into this one."""
+    """None where the encoder is a null itself, or there is no other listener."""
     if _is_null(brain) or (kind == "other-listener" and n_listeners < 2):
         return None
     return NULL_BRAINS[kind](brain)
 
 
 def _is_null(brain: BrainConfig) -> bool:
-    encoder = brain.encoder
-    moved = encoder is not None and (encoder.shift or encoder.kind in ("noise", "constant"))
-    return moved or brain.subject != "own"
+    without_brain = brain.kind in ("noise", "constant")
+    return brain.shifted or without_brain or brain.subject != "own"
 
 
-def _shifted(brain: BrainConfig) -> BrainConfig | None:
-    """Moved circularly within each story; states of BrainLM cannot be asked for that."""
-    if brain.encoder is None:
-        return None
+def _shifted(brain: BrainConfig) -> BrainConfig:
+    """Moved circularly within each story."""
+    if brain.brainlm is not None:
+        return replace(brain, brainlm=replace(brain.brainlm, shift=True))
+    assert brain.encoder is not None
     return replace(brain, encoder=replace(brain.encoder, shift=True))
 
 

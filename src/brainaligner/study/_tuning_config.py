@@ -109,6 +109,12 @@ class BrainConfig:
         """Name of the encoder."""
         return BRAINLM if self.encoder is None else self.encoder.kind
 
+    @property
+    def shifted(self) -> bool:
+        """Whether its vectors are moved in time: a control."""
+        settings = self.encoder or self.brainlm
+        return settings is not None and settings.shift
+
 
 @dataclass(frozen=True)
 class HeadConfig:
