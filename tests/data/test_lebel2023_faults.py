@@ -142,6 +142,7 @@ def test_layout_faults_are_raised_on_opening(lebel_tree: Path, fault: str) -> No
 def test_faulty_vertices_are_refused(lebel_tree: Path, vertices: np.ndarray) -> None:
     folder = lebel_tree / "pycortex-db" / "UTS01"
     folder.mkdir(parents=True)
+    # numpy writes objects as a pickle, which must be refused unopened
     np.save(folder / "fsaverage5_vertices.npy", vertices, allow_pickle=True)
     with pytest.raises(InputError, match="vertices"):
         open_dataset("lebel2023", lebel_tree).space("UTS01")

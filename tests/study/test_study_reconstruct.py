@@ -74,8 +74,22 @@ class Pairs:
         return means
 
 
-class NoRecording:
-    """Nothing but parcels is read."""
+class UnreadRecording:
+    """Responses that nobody may read: parcels are all that is wanted."""
+
+    n_targets, kind = N_TARGETS, "voxels"
+
+    def rows(self, story: str) -> int:
+        """TRs of a story."""
+        return len(recordings(SUBJECTS[0])[story])
+
+    def responses(self, story: str, targets: slice) -> np.ndarray:
+        """Never asked for."""
+        raise AssertionError(story)
+
+    def repeats(self, story: str, targets: slice) -> np.ndarray:
+        """Never asked for."""
+        raise AssertionError(story)
 
 
 def by_hand(folder: Path, data: Path, subject: str, stories: tuple[str, ...]) -> np.ndarray:
@@ -89,7 +103,7 @@ def by_hand(folder: Path, data: Path, subject: str, stories: tuple[str, ...]) ->
     save_file(state, folder / "model.safetensors")
     material = BrainMaterial(
         subject=subject,
-        recording=NoRecording(),  # type: ignore[arg-type]
+        recording=UnreadRecording(),
         fitted_on=stories,
         given=stories,
         repeated=(),

@@ -150,3 +150,5 @@ def test_subjects_without_any_score_are_shown(hostile: Page) -> None:
     hostile.fill("#rank", "2")
     hostile.press("#rank", "Enter")
     hostile.wait_for_function("document.getElementById('said').textContent.startsWith('Target 0,')")
+    assert hostile.input_value("#subject") == "SIM02"
+    assert str(hostile.text_content("#said")).startswith("Target 0,")
