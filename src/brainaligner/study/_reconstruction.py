@@ -27,8 +27,6 @@ from brainaligner.study._options import RunOptions
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import Reporter
 
-N_STORIES = 4
-
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
@@ -75,7 +73,7 @@ def reconstruct(
     options: RunOptions,
     *,
     brain: str | None = None,
-    n_stories: int = N_STORIES,
+    n_stories: int,
     reporter: Reporter,
 ) -> Iterator[Reconstruction]:
     """Hide patches of training stories and see how well a study's BrainLM fills them in.
