@@ -32,7 +32,7 @@ class ProductSum:
         if end > 2 * _AT_ONCE:
             self._multiply()
             end = len(left)
-        if end >= 2 * _AT_ONCE:
+        if end > 2 * _AT_ONCE:  # more than there is room for at all
             self._sum(left, right)
             return
         if self._rows is None:
