@@ -10,6 +10,7 @@ from study_trees import Cli, StudyFile
 
 from brainaligner.study._pricing_tunings import PricedStage
 from brainaligner.study._progress import PlainReporter
+from brainaligner.study._speed import Speed, measured_speed
 from brainaligner.study._stage_clock import StageClock
 
 
@@ -79,11 +80,11 @@ def test_what_is_long_is_announced_with_what_comes_after(turned: Turned) -> None
     stages = [
         PricedStage("features", "a", False, 1e3, 0.0, 0.0),
         PricedStage("tuning", "b", False, 2e5, 0.0, 0.0),
-        PricedStage("tuning", "c", False, 4e5, 0.0, 0.0),
+        PricedStage("tuning", "c", False, 16e5, 0.0, 0.0, "bfloat16"),
         PricedStage("tuning", "d", True, 9e9, 0.0, 0.0),
         PricedStage("readout", "e", False, 4e4, 0.0, 0.0),
     ]
-    clock.expect(stages, 1e3)
+    clock.expect(stages, Speed({"float32": 1e3, "bfloat16": 4e3}))
     for kind in ("features", "tuning", "tuning", "readout"):
         with clock.making(kind):
             turned.now += 1
@@ -98,9 +99,42 @@ def test_what_is_long_is_announced_with_what_comes_after(turned: Turned) -> None
 def test_what_is_short_is_not_announced(turned: Turned) -> None:
     lines: list[str] = []
     StageClock(PlainReporter(lines.append)).expect(
-        [PricedStage("features", "a", False, 29e3, 0.0, 0.0)], 1e3
+        [PricedStage("features", "a", False, 29e3, 0.0, 0.0)], Speed({"float32": 1e3})
     )
     assert lines == []
+
+
+def test_a_stage_that_another_process_makes_is_waited_for_aloud() -> None:
+    lines: list[str] = []
+    StageClock(PlainReporter(lines.append)).waiting("tuning")
+    assert said(lines) == ["tuning: another process is making the same one; waiting for it"]
+
+
+def test_a_speed_counts_each_stage_in_its_own_precision() -> None:
+    speed = Speed({"bfloat16": 4e9, "float32": 1e9})
+    half = PricedStage("tuning", "a", False, 8e9, 0.0, 0.0, "bfloat16")
+    full = PricedStage("readout", "b", False, 3e9, 0.0, 0.0)
+    assert speed.seconds([half, full]) == 5.0
+    assert [one["seconds"] for one in speed.record([half, full])] == [2.0, 3.0]
+    assert speed.words() == "1 GFLOP/s (bfloat16: 4)"
+    assert Speed({"float32": 2e9}).words() == "2 GFLOP/s"
+
+
+def test_only_precisions_that_are_left_to_compute_are_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def measure(device: str, precision: str) -> float:
+        asked.append((device, precision))
+        return 2e9
+
+    monkeypatch.setattr("brainaligner.study._speed.operations_per_second", measure)
+    done = PricedStage("tuning", "a", True, 1.0, 0.0, 0.0, "float16")
+    half = PricedStage("tuning", "b", False, 1.0, 0.0, 0.0, "bfloat16")
+    found = measured_speed([done, half], "cpu")
+    assert asked == [("cpu", "bfloat16"), ("cpu", "float32")]
+    assert found == Speed({"bfloat16": 0.7e9, "float32": 0.7e9})
 
 
 def test_a_run_sums_up_its_stages(cli: Cli, study_file: StudyFile, tmp_path: Path) -> None:

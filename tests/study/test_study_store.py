@@ -140,6 +140,33 @@ def test_two_builders_of_one_artifact_do_not_disturb_each_other(tmp_path: Path) 
     assert not list((tmp_path / "store" / "tmp").iterdir())
 
 
+def test_who_waits_for_another_process_says_so_once_and_builds_nothing(tmp_path: Path) -> None:
+    begun, waited = threading.Event(), threading.Event()
+    built: list[Path] = []
+    told: list[str] = []
+
+    def build(folder: Path, _: Path) -> None:
+        built.append(folder)
+        begun.set()
+        assert waited.wait(timeout=60)
+        _write(folder)
+
+    def told_to_wait(stage: str) -> None:
+        told.append(stage)
+        waited.set()
+
+    first, second = (Store(tmp_path / "store").open() for _ in range(2))
+    first.waits = second.waits = told_to_wait
+    thread = threading.Thread(target=first.ensure_resumable, args=(RECIPE, build))
+    thread.start()
+    assert begun.wait(timeout=60)
+    path = second.ensure_resumable(RECIPE, build)
+    thread.join(timeout=60)
+    assert told == [RECIPE.stage]
+    assert len(built) == 1
+    assert (path / "payload.txt").read_text() == "payload"
+
+
 def test_what_the_dead_left_is_removed_and_what_the_living_build_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "store" / "tmp"
     host, started = socket.gethostname(), int(time.time()) - 500

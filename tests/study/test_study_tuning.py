@@ -270,7 +270,10 @@ def test_a_plan_lists_each_stage_once_and_writes_nothing(
     assert done.code == 0, done.err
     assert not (tmp_path / "new").exists()
     planned = json.loads(done.out)
-    assert planned["operations_per_second"] > 0
+    speeds = planned["operations_per_second"]
+    assert speeds["float32"] > 0
+    for stage in planned["stages"]:
+        assert stage["seconds"] == pytest.approx(stage["flop"] / speeds[stage["precision"]])
     assert not any(stage["done"] for stage in planned["stages"])
     stages = [stage["stage"] for stage in planned["stages"]]
     for name in ("features", "head", "brain", "tuning", "decomposition", "readout"):

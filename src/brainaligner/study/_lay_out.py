@@ -15,10 +15,11 @@ from brainaligner.study._prepare import (
     open_study_dataset,
     prepare,
 )
-from brainaligner.study._pricing import SHARE_OF_PEAK, operations_per_second, price
+from brainaligner.study._pricing import price
 from brainaligner.study._pricing_tunings import PricedStage
 from brainaligner.study._progress import reporting
 from brainaligner.study._simulation import PlannedDataset, ensure_simulation, study_simulation
+from brainaligner.study._speed import Speed, measured_speed
 from brainaligner.study._store import Store
 from brainaligner.study._tuning import check_tunings
 from brainaligner.study._validation import scored_plan
@@ -51,21 +52,16 @@ def lay_out_study(
     return plan, store
 
 
-def price_plan(plan: Plan, store: Store, options: RunOptions) -> tuple[list[PricedStage], float]:
+def price_plan(plan: Plan, store: Store, options: RunOptions) -> tuple[list[PricedStage], Speed]:
     """Price what a plan will make.
 
     Returns
     -------
     stages : list of PricedStage
-    speed : float
-        Operations per second that this machine is taken to reach.
+    speed : Speed
     """
-    return price(scored_plan(plan), store), planning_speed(options)
-
-
-def planning_speed(options: RunOptions) -> float:
-    """Operations per second that this machine is taken to reach."""
-    return SHARE_OF_PEAK * operations_per_second(options.device)
+    stages = price(scored_plan(plan), store)
+    return stages, measured_speed(stages, options.device)
 
 
 def refuse_simulation(config: StudyConfig, options: RunOptions) -> None:

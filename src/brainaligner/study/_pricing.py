@@ -6,7 +6,6 @@ estimates, good to a factor of two or three.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -33,9 +32,6 @@ from brainaligner.study._store import Recipe, Store
 from brainaligner.study._token_counts import TokenCounts
 from brainaligner.study._validation import validation_view
 
-SHARE_OF_PEAK = 0.35  # of the speed of large products, which short texts and small blocks reach
-_MEASURED_SIDE = 1024
-_MEASURED_S = 0.3
 _KEPT_DESIGNS = 2**30
 
 
@@ -126,7 +122,8 @@ def _of_features(counts: TokenCounts, space: FeatureSpace, store: Store) -> Pric
     flop = 2.0 * layer_weights(space.info) * layers * counts.different(space.text)
     disk = 4.0 * rows * space.width
     memory = 4.0 * layer_weights(space.info) + 2 * disk
-    return PricedStage("features", space.name, store.has(space.recipe), flop, disk, memory)
+    done, precision = store.has(space.recipe), space.text.dtype
+    return PricedStage("features", space.name, done, flop, disk, memory, precision)
 
 
 def _of_brain(task: BrainTask, store: Store) -> PricedStage:
@@ -203,15 +200,3 @@ def _of_readout(task: ReadoutTask, place: str, store: Store) -> PricedStage:
     disk = 4.0 * tested * targets
     memory = _KEPT_DESIGNS + 24.0 * side**2 + 2 * disk
     return PricedStage("readout", place, store.has(readout_recipe(task)), flop, disk, memory)
-
-
-def operations_per_second(device: str) -> float:
-    """Measure how fast float32 matrices of side 1024 are multiplied here, in operations/s."""
-    import torch
-
-    first = torch.ones(_MEASURED_SIDE, _MEASURED_SIDE, device=device)
-    done, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < _MEASURED_S or done < 3:
-        (first @ first).sum().item()
-        done += 1
-    return 2.0 * _MEASURED_SIDE**3 * done / elapsed

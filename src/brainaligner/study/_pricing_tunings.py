@@ -29,6 +29,8 @@ class PricedStage:
         Operations.
     disk, memory : float
         Bytes that it adds to the store, and that it takes while it runs.
+    precision : {"float32", "bfloat16", "float16"}
+        Of most of its products.
     """
 
     stage: str
@@ -37,6 +39,7 @@ class PricedStage:
     flop: float
     disk: float
     memory: float
+    precision: str = "float32"
 
 
 def layer_weights(info: ModelInfo) -> float:
@@ -51,8 +54,8 @@ def head_price(task: TuningTask, store: Store, counts: TokenCounts) -> PricedSta
     tokens = _training_tokens(task, counts)
     flop = settings.epochs * tokens * (2 * layer_weights(info) + _head(info, settings.mask_rate))
     disk = 4.0 * (layer_weights(info) + _VOCABULARY * info.width)
-    what = f"{task.config.model}{task.division.place}"
-    return PricedStage("head", what, store.has(task.head_recipe), flop, disk, 3 * disk)
+    what, done = f"{task.config.model}{task.division.place}", store.has(task.head_recipe)
+    return PricedStage("head", what, done, flop, disk, 3 * disk, settings.precision)
 
 
 def _training_tokens(task: TuningTask, counts: TokenCounts) -> float:
@@ -89,7 +92,8 @@ def tuning_price(task: TuningTask, store: Store, counts: TokenCounts) -> PricedS
     whole = 4.0 * (layer_weights(info) + _vocabulary(info) * info.width)
     activations = 64.0 * settings.batch * 32 * info.n_layers * info.width
     memory = whole + 12 * trained + vectors + activations
-    return PricedStage("tuning", task.words, store.has(task.recipe), flop, disk, memory)
+    done = store.has(task.recipe)
+    return PricedStage("tuning", task.words, done, flop, disk, memory, settings.precision)
 
 
 def shares_states(task: TuningTask) -> bool:
@@ -146,4 +150,5 @@ def _of_objectives(
     per_batch = settings.stretches * (settings.stretch + heads.before) * tokens / max(rows, 1)
     memory = whole + 12.0 * layer * count + 64.0 * per_batch * count * info.width
     memory += 4.0 * rows * (targets + columns)
-    return PricedStage("tuning", task.words, store.has(task.recipe), flop, disk, memory)
+    done = store.has(task.recipe)
+    return PricedStage("tuning", task.words, done, flop, disk, memory, settings.precision)

@@ -22,7 +22,7 @@ from brainaligner.study._fitted import Ceilings, Fitted
 from brainaligner.study._flatmap_stage import ensure_flatmaps
 from brainaligner.study._foresight import foresee, foresight_record
 from brainaligner.study._judged import Looks, judged
-from brainaligner.study._lay_out import planning_speed, refuse_simulation
+from brainaligner.study._lay_out import refuse_simulation
 from brainaligner.study._ledger import looks_at, record_opening, seen_by
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import write_outputs
@@ -39,6 +39,7 @@ from brainaligner.study._progress import Reporter, SilentReporter, reporting
 from brainaligner.study._screen_foresight import foresight_lines
 from brainaligner.study._significance import ensure_significances
 from brainaligner.study._simulation import ensure_simulation
+from brainaligner.study._speed import measured_speed
 from brainaligner.study._stage_clock import StageClock
 from brainaligner.study._store import Store
 from brainaligner.study._tuning import check_tunings
@@ -93,7 +94,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         for name, words in models.items():
             reporter.line(f"model {name}: {words}")
         clock = StageClock(reporter)
-        store.timed = clock.making
+        store.timed, store.waits = clock.making, clock.waiting
         if plan is None:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
             plan = _plan(config, tree, infos, store, options, reporter)
@@ -135,7 +136,7 @@ def _expect(clock: StageClock, plan: Plan, store: Store, options: RunOptions) ->
     """Tell the clock what a plan should take, where that is worth measuring this machine."""
     stages = price(plan, store)
     if sum(stage.flop for stage in stages if not stage.done) > _WORTH_MEASURING:
-        clock.expect(stages, planning_speed(options))
+        clock.expect(stages, measured_speed(stages, options.device))
 
 
 def _take_part(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -134,8 +133,8 @@ def _show_plan(
     audit = audit_record(audit_plan(scored_plan(plan), store))
     foresight = foresight_record(stored_foresight(plan, store))
     if as_json:
-        priced = [asdict(stage) for stage in stages]
-        found = {"operations_per_second": speed, "stages": priced, "audit": audit}
+        priced = {"operations_per_second": speed.by_precision, "stages": speed.record(stages)}
+        found = priced | {"audit": audit}
         found |= {"job_scripts": scripts} if scripts else {}
         print_json(found | {"foresight": foresight})
         return

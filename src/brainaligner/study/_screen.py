@@ -16,6 +16,7 @@ from brainaligner.study._screen_significance import significance_screen
 
 if TYPE_CHECKING:
     from brainaligner.study._pricing_tunings import PricedStage
+    from brainaligner.study._speed import Speed
 
 _SUBJECTS_ABREAST = 3
 _PLACES_SHOWN = 6
@@ -175,19 +176,18 @@ def list_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     return table
 
 
-def plan_rows(stages: Sequence[PricedStage], speed: float) -> list[list[str]]:
+def plan_rows(stages: Sequence[PricedStage], speed: Speed) -> list[list[str]]:
     """One row for each stage of a planned study, and one for all that is left to do."""
     todo = [stage for stage in stages if not stage.done]
-    rows = [[s.stage, s.what, *_costs(s.flop, s.memory, s.disk, speed)] for s in todo]
+    rows = [[s.stage, s.what, *_costs(speed.seconds([s]), s.memory, s.disk)] for s in todo]
     done = [[s.stage, s.what, "done", "", ""] for s in stages if s.done]
     memory = max((stage.memory for stage in todo), default=0.0)
-    flop = sum((stage.flop for stage in todo), 0.0)
     disk = sum((stage.disk for stage in todo), 0.0)
-    return [*done, *rows, ["all", "", *_costs(flop, memory, disk, speed)]]
+    return [*done, *rows, ["all", "", *_costs(speed.seconds(todo), memory, disk)]]
 
 
-def _costs(flop: float, memory: float, disk: float, speed: float) -> list[str]:
-    return [duration(flop / speed), f"{memory / 2**30:.1f} GiB", f"{disk / 2**30:.2f} GiB"]
+def _costs(seconds: float, memory: float, disk: float) -> list[str]:
+    return [duration(seconds), f"{memory / 2**30:.1f} GiB", f"{disk / 2**30:.2f} GiB"]
 
 
 def duration(seconds: float) -> str:
@@ -198,10 +198,10 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def plan_lines(stages: Sequence[PricedStage], speed: float) -> list[str]:
+def plan_lines(stages: Sequence[PricedStage], speed: Speed) -> list[str]:
     """What the numbers of a plan are."""
     return [
         f"{sum(stage.done for stage in stages)} of {len(stages)} stages are done.",
-        f"Times are estimates for {speed / 1e9:.0f} GFLOP/s, good to a factor of two or three; "
+        f"Times are estimates for {speed.words()}, good to a factor of two or three; "
         "tunings are priced with all their epochs.",
     ]

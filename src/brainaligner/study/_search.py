@@ -12,7 +12,7 @@ import numpy as np
 from brainaligner.core import BrainAlignerError, InputError
 from brainaligner.study._disk import writing_to
 from brainaligner.study._options import RunOptions
-from brainaligner.study._pricing import SHARE_OF_PEAK, operations_per_second, price
+from brainaligner.study._pricing import price
 from brainaligner.study._pricing_checks import costs_after, costs_before
 from brainaligner.study._pricing_tunings import PricedStage
 from brainaligner.study._progress import reporting
@@ -22,6 +22,7 @@ from brainaligner.study._search_journal import open_journal, tuner
 from brainaligner.study._search_space import Values
 from brainaligner.study._search_trial import Bench, Search, TrialScore, open_bench
 from brainaligner.study._search_tuner import Asked, Journal
+from brainaligner.study._speed import Speed, measured_speed
 from brainaligner.study._validation import scored_plan
 
 LOG = "search.log"
@@ -157,13 +158,12 @@ class SearchPlan:
     checked : Checked
     stages : tuple of PricedStage
         Of one trial with the study's own settings.
-    speed : float
-        Operations per second that this machine is taken to reach.
+    speed : Speed
     """
 
     checked: Checked
     stages: tuple[PricedStage, ...]
-    speed: float
+    speed: Speed
 
 
 def plan_search(search: Search, options: RunOptions) -> SearchPlan:
@@ -184,4 +184,4 @@ def plan_search(search: Search, options: RunOptions) -> SearchPlan:
         cost.recipe.stage for cost in (*costs_before(plan), *costs_after(plan, plan.runs[0].name))
     }
     stages = tuple(one for one in price(plan, bench.store) if one.stage not in checks)
-    return SearchPlan(checked, stages, SHARE_OF_PEAK * operations_per_second(options.device))
+    return SearchPlan(checked, stages, measured_speed(stages, options.device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,7 +104,8 @@ def _show_plan(wanted: Search, planned: SearchPlan, trials: int, *, as_json: boo
 
     size, warnings = wanted.space.size, planned.checked.warnings
     if as_json:
-        priced = {"operations_per_second": planned.speed, "stages": [*map(asdict, planned.stages)]}
+        speed, stages = planned.speed, planned.speed.record(planned.stages)
+        priced = {"operations_per_second": speed.by_precision, "stages": stages}
         found = {"trials": trials, "combinations": size, "space": wanted.space.record()}
         print_json(found | {"warnings": list(warnings)} | priced)
         return

@@ -13,6 +13,7 @@ from brainaligner.study._screen import duration
 
 if TYPE_CHECKING:
     from brainaligner.study._pricing_tunings import PricedStage
+    from brainaligner.study._speed import Speed
 
 _LONG_S = 30.0  # what is expected to take less is not announced
 _MOST_NAMED, _NAMED_S = 5, 0.5
@@ -49,17 +50,16 @@ class StageClock:
         self.seconds: dict[str, float] = {}
         self.made: dict[str, int] = {}
 
-    def expect(self, stages: Sequence[PricedStage], speed: float) -> None:
+    def expect(self, stages: Sequence[PricedStage], speed: Speed) -> None:
         """Take in what a plan is expected to take, and say so where it is long.
 
         Parameters
         ----------
         stages : sequence of PricedStage
-        speed : float
-            Operations per second.
+        speed : Speed
         """
         for one in (stage for stage in stages if not stage.done):
-            self._expected[one.stage] = self._expected.get(one.stage, 0.0) + one.flop / speed
+            self._expected[one.stage] = self._expected.get(one.stage, 0.0) + speed.seconds([one])
             self._left[one.stage] = self._left.get(one.stage, 0) + 1
         total = sum(self._expected.values())
         if total >= _LONG_S:
@@ -84,6 +84,10 @@ class StageClock:
                 above = self._open[-1]
                 above.inside += whole
                 above.parts += above.stage == stage
+
+    def waiting(self, stage: str) -> None:
+        """Say that another process is making a stage, and that this one goes on after it."""
+        self._reporter.line(f"{stage}: another process is making the same one; waiting for it")
 
     def _announce(self, stage: str) -> None:
         expected = self._expected.pop(stage, 0.0)

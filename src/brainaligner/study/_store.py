@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from brainaligner.study._disk import process_tag, writing_to
 from brainaligner.study._settings import canonical
 
 Timing = Callable[[str], AbstractContextManager[None]]
 _POLL_S = 0.2
+_SILENT_S = 1.0  # another process that is done within it is not worth a line
 _FOREIGN_LEFTOVER_S = 7 * 24 * 3600.0
 
 
@@ -95,6 +96,8 @@ class Store:
     timed : callable
         Given the stage of an artifact that is about to be made; the context that it returns is
         open while it is made.
+    waits : callable
+        Given the stage of an artifact that another process is making and this one waits for.
 
     Parameters
     ----------
@@ -110,6 +113,7 @@ class Store:
         self._temporary = self.folder / "tmp"
         self._unfinished = self.folder / "unfinished"
         self.timed: Timing = lambda _: nullcontext()
+        self.waits: Callable[[str], None] = lambda _: None
 
     def open(self) -> Store:
         """Create the folder and remove what dead processes left half-built."""
@@ -188,10 +192,23 @@ class Store:
     @contextmanager
     def _workshop(self, recipe: Recipe) -> Iterator[Path]:
         folder = self._unfinished_folder(recipe)
-        with FileLock(folder.with_suffix(".lock")):
+        with self._locked(recipe, folder.with_suffix(".lock")):
             folder.mkdir(exist_ok=True)
             yield folder
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _locked(self, recipe: Recipe, path: Path) -> Iterator[None]:
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=_SILENT_S)
+        except Timeout:
+            self.waits(recipe.stage)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _unfinished_folder(self, recipe: Recipe) -> Path:
         folder = self._unfinished / recipe.stage / recipe.key

@@ -17,13 +17,14 @@ from brainaligner.core import InputError
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._disk import replace_file
 from brainaligner.study._files import load_study, yaml_value
-from brainaligner.study._lay_out import lay_out_study, planning_speed
+from brainaligner.study._lay_out import lay_out_study
 from brainaligner.study._options import RunOptions
 from brainaligner.study._pricing import price
 from brainaligner.study._pricing_tunings import PricedStage
 from brainaligner.study._ranking import Ranked, ranking
 from brainaligner.study._record import read_run, without_nan
 from brainaligner.study._run import run_study
+from brainaligner.study._speed import Speed, measured_speed
 from brainaligner.study._validation import scored_plan, validation_study
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -173,14 +174,13 @@ def run_sweep(
 
 def plan_sweep(
     variants: Sequence[Variant], options: RunOptions, *, test: bool = False
-) -> tuple[list[PlannedVariant], float]:
+) -> tuple[list[PlannedVariant], Speed]:
     """Lay out and price all combinations without running any; what they share is priced once.
 
     Returns
     -------
     planned : list of PlannedVariant
-    speed : float
-        Operations per second that this machine is taken to reach.
+    speed : Speed
     """
     priced: set[str] = set()
     planned = []
@@ -189,7 +189,8 @@ def plan_sweep(
         plan, store = lay_out_study(config, options)
         stages = tuple(price(scored_plan(plan), store, priced))
         planned.append(PlannedVariant(config.name, variant.values, stages))
-    return planned, planning_speed(options)
+    priced_stages = [stage for one in planned for stage in one.stages]
+    return planned, measured_speed(priced_stages, options.device)
 
 
 def sweep_record(swept: Swept) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +24,7 @@ from brainaligner.study._printing import (
 )
 
 if TYPE_CHECKING:
+    from brainaligner.study._speed import Speed
     from brainaligner.study._sweep import PlannedVariant, Swept
 
 EXAMPLES = help_end(
@@ -88,15 +88,15 @@ def _show(swept: Swept, *, as_json: bool) -> None:
     print(f"ranking: {swept.ranking}")
 
 
-def _show_plan(planned: Sequence[PlannedVariant], speed: float, *, as_json: bool) -> None:
+def _show_plan(planned: Sequence[PlannedVariant], speed: Speed, *, as_json: bool) -> None:
     from brainaligner.study._screen import plan_lines, plan_rows
 
     stages = [stage for one in planned for stage in one.stages]
     if as_json:
         variants = [{"study": one.study, "values": dict(one.values)} for one in planned]
-        priced = [[asdict(stage) for stage in one.stages] for one in planned]
+        priced = [speed.record(one.stages) for one in planned]
         both = [one | {"stages": own} for one, own in zip(variants, priced, strict=True)]
-        print_json({"operations_per_second": speed, "variants": both})
+        print_json({"operations_per_second": speed.by_precision, "variants": both})
         return
     rows = [[one.study, *plan_rows(one.stages, speed)[-1][2:]] for one in planned]
     print("what each adds to those before it:")
