@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
-import torch
-
+from acceptance.published_tree import noisy_word_rate, write_bert, write_tree
 from acceptance.runs import DATA, run_command
 
 Result = dict[str, Any]
 VOXELS = {"UTS01": 81_126, "UTS02": 94_251, "UTS03": 95_556}
-REPEATED, N_REPEATS, N_PARCELS = "wheretheressmoke", 10, 424
 HUGE = (
     "{hidden_size: 1280, num_hidden_layers: 32, num_attention_heads: 16, intermediate_size: 5120, "
     "decoder_hidden_size: 512, decoder_num_hidden_layers: 8, decoder_num_attention_heads: 16, "
     "decoder_intermediate_size: 2048, image_size: [434, 434], patch_size: 14}"
 )
+SMALL = (
+    "{hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64, "
+    "decoder_hidden_size: 32, decoder_num_hidden_layers: 1, decoder_num_attention_heads: 2, "
+    "decoder_intermediate_size: 64, image_size: [434, 434], patch_size: 14}"
+)
+FEW_VOXELS = {"UTS01": 500, "UTS02": 520, "UTS03": 540}
+TUNED = {
+    "report-table1": ("brainlm", "high-ev", "es"),
+    "report-table2": ("brainlm", *(f"brainlm-{rate}" for rate in (30, 45, 60, 75, 90))),
+}
 COMPONENTS = ("components-table1-1e-4", "components-table1", "components-table2")
 
 
@@ -36,9 +39,9 @@ def published_plan(scratch: Path) -> Result:
     """
     tree, model = scratch / "tree", scratch / "bert-large"
     if not (tree / "derivative" / "parcels.npz").exists():
-        _write_empty_tree(tree / "derivative")
+        write_tree(tree / "derivative", VOXELS)
     if not (model / "model.safetensors").exists():
-        _write_bert_large(model)
+        write_bert(model, 1024, 24)
     plans = {name: _plan(name, tree, model) for name in ("report-table1", "report-table2")}
     todo = {name: [s for s in plan["stages"] if not s["done"]] for name, plan in plans.items()}
     return {
@@ -56,28 +59,25 @@ def published_plan(scratch: Path) -> Result:
 
 
 def _plan(name: str, tree: Path, model: Path) -> Result:
-    features = {
-        "report-table1": ["plain"],
-        "report-table2": [],
-    }[name]
-    tunings = {
-        "report-table1": ["brainlm", "high-ev", "es"],
-        "report-table2": ["brainlm", *(f"brainlm-{rate}" for rate in (30, 45, 60, 75, 90))],
-    }[name]
-    changes = [
-        *(f"features.{entry}.model={model}" for entry in features),
-        *(f"tunings.{entry}.model={model}" for entry in tunings),
-        "brains.brainlm.checkpoint=null",
-        f"brains.brainlm.random={HUGE}",
-    ]
     call = [sys.executable, "-m", "brainaligner", "run", name, "--plan", "--json"]
     call += ["--data", str(tree), "--out", str(tree.parent / "runs")]
-    call += [word for change in changes for word in ("--set", change)]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*call, *_models(name, model, HUGE)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     plan: Result = json.loads(done.stdout)
     return plan
+
+
+def _models(name: str, model: Path, brainlm: str) -> list[str]:
+    """Overrides that put models with random weights into a packaged table."""
+    table = name.removesuffix("-hrf")
+    plain = ["features.plain"] if table == "report-table1" else []
+    places = [*plain, *(f"tunings.{tuning}" for tuning in TUNED[table])]
+    changes = [f"{place}.model={model}" for place in places]
+    changes += ["brains.brainlm.checkpoint=null", f"brains.brainlm.random={brainlm}"]
+    return [word for change in changes for word in ("--set", change)]
 
 
 def _by_stage(stages: list[Result]) -> dict[str, float]:
@@ -87,79 +87,49 @@ def _by_stage(stages: list[Result]) -> dict[str, float]:
     return {name: round(flop / 1e15, 2) for name, flop in total.items()}
 
 
-def _write_empty_tree(derivative: Path) -> None:
-    source = Path(DATA) / "lebel2023-pcs"
-    scans: Mapping[str, int] = json.loads((source / "respdict.json").read_text(encoding="utf-8"))
-    grids = derivative / "TextGrids"
-    grids.mkdir(parents=True, exist_ok=True)
-    for story, words in _words(source / "words.csv.gz").items():
-        (grids / f"{story}.TextGrid").write_text(_textgrid(words), encoding="utf-8")
-    (derivative / "respdict.json").write_text(json.dumps(scans), encoding="utf-8")
-    for subject, n_voxels in VOXELS.items():
-        folder = derivative / "preprocessed_data" / subject
-        folder.mkdir(parents=True, exist_ok=True)
-        for story, n_scans in scans.items():
-            with h5py.File(folder / f"{story}.hf5", "w") as file:
-                file.create_dataset("data", (n_scans - 20, n_voxels), np.float64)
-                if story == REPEATED:
-                    shape = (N_REPEATS, n_scans - 20, n_voxels)
-                    file.create_dataset("individual_repeats", shape, np.float64)
-    np.savez(derivative / "parcels.npz", **_parcels())
+def published_small(scratch: Path) -> Result:
+    """Run all four packaged tables to their end on SIMULATED listeners with few voxels.
 
-
-def _words(path: Path) -> dict[str, list[tuple[str, float, float]]]:
-    words: dict[str, list[tuple[str, float, float]]] = {}
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            place = (row["word"], float(row["onset_s"]), float(row["offset_s"]))
-            words.setdefault(row["story"], []).append(place)
-    return words
-
-
-def _textgrid(words: list[tuple[str, float, float]]) -> str:
-    """A word tier beside an empty phone tier, in Praat's short form."""
-    end = words[-1][2]
-    head = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", str(end), "<exists>"]
-    phones = ["2", '"IntervalTier"', '"phone"', "0", str(end), "1", "0", str(end), '""']
-    tier = ['"IntervalTier"', '"word"', "0", str(end), str(len(words))]
-    lines = [line for w, on, off in words for line in (str(on), str(off), f'"{_quoted(w)}"')]
-    return "\n".join([*head, *phones, *tier, *lines, ""])
-
-
-def _quoted(word: str) -> str:
-    return word.replace('"', '""')
-
-
-def _parcels() -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(0)
-    arrays = {
-        "names": np.array([f"parcel {i}" for i in range(N_PARCELS)]),
-        "coordinates": rng.integers(-70, 70, (N_PARCELS, 3)).astype(np.float64),
-    }
-    for subject, n_voxels in VOXELS.items():
-        owner = np.sort(rng.integers(0, N_PARCELS, n_voxels))
-        counts = np.bincount(owner, minlength=N_PARCELS)
-        arrays |= {
-            f"{subject}/data": 1.0 / np.repeat(counts, counts),
-            f"{subject}/indices": np.arange(n_voxels),
-            f"{subject}/indptr": np.concatenate([[0], np.cumsum(counts)]),
-            f"{subject}/shape": np.array([N_PARCELS, n_voxels]),
+    Stories, words and rows are those of the dataset; models are small and have random weights, so
+    only that everything runs is looked at, and what the audit says. A tuning runs one epoch.
+    """
+    tree, model = scratch / "tree", scratch / "bert"
+    if not (tree / "derivative" / "parcels.npz").exists():
+        write_tree(tree / "derivative", FEW_VOXELS, noisy_word_rate)
+    if not (model / "model.safetensors").exists():
+        write_bert(model, 32, 2)
+    found: dict[str, Any] = {}
+    for name in (table + ending for table in TUNED for ending in ("", "-hrf")):
+        took = run_command(
+            *("run", name, "--data", str(tree), "--out", str(scratch / "runs")),
+            *_models(name, model, SMALL),
+            *_short(name),
+            log=scratch / "log.txt",
+        )
+        run = json.loads((scratch / "runs" / name / "run.json").read_text(encoding="utf-8"))
+        arms = {row["arm"] for row in run["results"] if row["mean"] is not None}
+        found[name] = {
+            "minutes": round(took.seconds / 60, 1),
+            "peak_mib": round(took.peak_mib),
+            "arms": sorted(arms),
+            "tunings": len(run["tunings"]),
+            "tables": [table["title"] for table in run["tables"]],
+            "audit": run["audit"]["verdict"],
         }
-    return arrays
+    return {
+        "passed": all(one["audit"] != "FAIL" and one["tunings"] for one in found.values()),
+        **found,
+    }
 
 
-def _write_bert_large(folder: Path) -> None:
-    """Random weights of BERT-large's shape, with the tokenizer of the embedded model."""
-    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
-
-    from brainaligner.text import model_info
-
-    torch.manual_seed(0)
-    config = BertConfig(
-        hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096
-    )
-    BertForMaskedLM(config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(model_info("embedded").folder).save_pretrained(folder)
+def _short(name: str) -> list[str]:
+    """Overrides for few voxels, few windows of BrainLM and one epoch."""
+    table = name.removesuffix("-hrf")
+    changes = ["brains.brainlm.brainlm.hop=20"]
+    changes += [f"tunings.{tuning}.aligner.epochs=1" for tuning in TUNED[table]]
+    if table == "report-table1":
+        changes += [f"brains.{brain}.encoder.k=100" for brain in ("high-ev", "es")]
+    return [word for change in changes for word in ("--set", change)]
 
 
 def published_components(scratch: Path) -> Result:
@@ -181,4 +151,8 @@ def published_components(scratch: Path) -> Result:
     }
 
 
-CHECKS = {"published_plan": published_plan, "published_components": published_components}
+CHECKS = {
+    "published_plan": published_plan,
+    "published_small": published_small,
+    "published_components": published_components,
+}

@@ -51,6 +51,14 @@ STUDIES: dict[str, tuple[dict[str, Any], str]] = {
     "no model folder": ({"features": {"one": {"model": "/no/such folder"}}}, "/no/such folder"),
     "unknown feature entry": (_arm(features=["on"]), "Did you mean 'one'?"),
     "no delay": (_arm(design={"delays": []}), "delays"),
+    "two clocks in one arm": (
+        {
+            "features": {"one": {}, "late": {"text": {"clock": "previous"}}},
+            **_arm(features=["one", "late"]),
+        },
+        "arms.first.features: got one (own), late (previous)",
+    ),
+    "a weight of no columns": (_arm(design={"nuisance_scale": 10}), "nuisance_scale"),
     "delay twice": (_arm(design={"delays": [1, 1]}), "delays"),
     "alphas out of order": (_arm(ridge={"alphas": [10, 1]}), "ridge alphas"),
     "negative alpha": (_arm(ridge={"alphas": [-1, 1]}), "ridge alphas"),

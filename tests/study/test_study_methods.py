@@ -12,9 +12,13 @@ import yaml
 from study_trees import Cli, StudyFile
 
 from brainaligner.core import Clock, Space, Split
+from brainaligner.encoding import BandedSettings, RidgeSettings
 from brainaligner.study import StudyConfig, load_study
 from brainaligner.study import _methods as methods
+from brainaligner.study._arm_config import ArmConfig
 from brainaligner.study._validation import validation_study
+from brainaligner.study._words import ridge_words
+from brainaligner.text import DesignSettings
 
 PUBLISHED = ("report-table1", "report-table1-hrf", "report-table2", "report-table2-hrf")
 RATES = (30, 45, 60, 75, 90)
@@ -114,6 +118,46 @@ def test_the_published_study_is_told_in_full(name: str) -> None:
     readout = WITH_DELAYS if name.endswith("-hrf") else AS_PUBLISHED
     assert [said for said in (*SECTION_1, *of_table, *readout) if said not in text] == []
     assert any("555" in reference for reference in found.references)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_intervals_are_told_as_they_are_drawn() -> None:
+    found = methods.study_methods(_prepared(load_study("baseline"), {"UTS01": 200}))
+    text = " ".join(words for _, words in found.paragraphs)
+    assert "over stories where 8 or more were scored, else over blocks of rows" in text
+
+
+def test_a_section_that_cites_nothing_has_no_list() -> None:
+    assert methods.Methods((("Data", "None."),), ()).markdown == "**Data.** None.\n"
+    cited = methods.Methods((("Data", "Some."),), ("A (2000)",)).markdown
+    assert cited.endswith("References:\n\n- A (2000)\n")
+
+
+READOUTS = {
+    "one alpha for all targets by mean r on validation stories, penalty alpha ||W||^2, "
+    "features scaled within story, no intercept": {},
+    "one alpha for each target by mean r on leave-one-story-out, penalty alpha ||W||^2, "
+    "features scaled within story, features scaled by the training rows, with intercept": {
+        "ridge": RidgeSettings(
+            alpha="per_target", selection="leave_story_out", intercept=True, scaling="training"
+        )
+    },
+    "one alpha for all targets, penalty alpha ||W||^2, features scaled by the training rows, "
+    "with intercept": {
+        "design": DesignSettings(scaling="none"),
+        "ridge": RidgeSettings(alphas=(10.0,), intercept=True, scaling="training"),
+    },
+    "banded ridge, one penalty for each band and target, chosen by r on leave-one-story-out, "
+    "penalty alpha ||W||^2, features unscaled, with intercept": {
+        "design": DesignSettings(scaling="none"),
+        "banded": BandedSettings(selection="leave_story_out", intercept=True),
+    },
+}
+
+
+@pytest.mark.parametrize("said", READOUTS)
+def test_a_readout_is_told_as_it_is_set(said: str) -> None:
+    assert ridge_words(ArmConfig(("one",), **READOUTS[said])) == said
 
 
 def test_no_published_study_is_left_out() -> None:

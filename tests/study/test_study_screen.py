@@ -25,7 +25,7 @@ def row(subject: str, mean: float | None, low: float | None) -> dict[str, Any]:
         "mean": mean,
         "share_above_null": 0.25,
         "reference": None,
-        "interval": {"low": low, "high": None if low is None else low + 0.1},
+        "interval": {"low": low, "high": None if low is None else low + 0.1, "level": 0.95},
     }
 
 
@@ -47,6 +47,13 @@ def test_many_subjects_are_summed_up() -> None:
     assert "0.200" in text
     assert "10 of 21" in text
     assert "s05" not in text
+
+
+def test_the_level_of_intervals_is_that_of_the_run() -> None:
+    one = row("s01", 0.123, 0.1)
+    assert "[95 % interval]" in shown([one])
+    one["interval"]["level"] = 0.995
+    assert "[99.5 % interval]" in shown([one])
 
 
 def test_few_subjects_are_shown_one_by_one_in_80_columns() -> None:

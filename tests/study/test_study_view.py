@@ -13,7 +13,7 @@ from study_trees import Cli, StudyFile
 from view_trees import stories_of
 
 from brainaligner.core import BrainAlignerError, InputError
-from brainaligner.report import cortex_mesh, fsaverage5_coordinates
+from brainaligner.report import cortex_mesh, fsaverage5_coordinates, on_vertices
 from brainaligner.study._disk import read_column, write_npz
 from brainaligner.study._progress import reporting
 from brainaligner.study._reopened import reopen_run
@@ -61,11 +61,24 @@ def test_words_stand_in_the_rows_in_which_they_began(view: RunView) -> None:
         assert shown["words"][row] == " ".join(words)
 
 
-def test_a_vertex_gives_the_targets_that_lie_there(view: RunView) -> None:
+def test_a_vertex_gives_the_targets_whose_colour_it_has(view: RunView) -> None:
+    vertices = view.plan.prepared.dataset.space("SIM01").vertices
+    assert vertices is not None
+    colours = np.random.default_rng(0).uniform(size=len(vertices))
+    painted = on_vertices(vertices, colours)
+    coloured = np.flatnonzero(np.isfinite(painted))
+    assert len(coloured) > len(set(vertices.tolist()))  # gaps are filled
+    for vertex in coloured[::7].tolist():
+        found = view.targets_at("SIM01", vertex)
+        assert colours[found].mean() == pytest.approx(painted[vertex])
+
+
+def test_a_vertex_without_colour_gives_the_nearest_targets(view: RunView) -> None:
     vertices = view.plan.prepared.dataset.space("SIM01").vertices
     assert vertices is not None
     places = cortex_mesh().coordinates
-    for vertex in (int(vertices[vertices >= 0][0]), 0, 20_000):
+    bare = np.flatnonzero(np.isnan(on_vertices(vertices, np.ones(len(vertices)))))
+    for vertex in bare[:: len(bare) // 5].tolist():
         found = view.targets_at("SIM01", vertex)
         distance = np.linalg.norm(places - places[vertex], axis=1)[vertices]
         distance[vertices < 0] = np.inf

@@ -87,6 +87,20 @@ def test_a_click_on_the_cortex_chooses_a_target_there(
     assert errors == []
 
 
+def test_why_there_is_no_r_is_said(opened: tuple[Page, list[str], list[str]]) -> None:
+    page, errors, _ = opened
+    said = page.evaluate("""() => {
+        const before = state.series;
+        const r = { flat: null, chose: null, scored: 0.25 };
+        state.series = { ...before, r, predicted: { flat: [0, 0], chose: null, scored: [1, 2] } };
+        try { return described(); } finally { state.series = before; }
+    }""")
+    assert "flat no r (one side does not vary)" in said
+    assert "chose not scored here (its encoder looked at this story)" in said
+    assert "scored 0.250" in said
+    assert errors == []
+
+
 def test_no_serious_accessibility_finding(opened: tuple[Page, list[str], list[str]]) -> None:
     found = Axe().run(opened[0]).response["violations"]
     serious = [one for one in found if one["impact"] in ("serious", "critical")]

@@ -82,6 +82,8 @@ def test_a_layer_that_does_not_exist_is_refused_with_the_range(layer: int) -> No
         {"nuisance_scale": 0.0},
         {"nuisance_scale": -3.0},
         {"nuisance_scale": float("nan")},
+        {"nuisance_scale": 10.0},
+        {"nuisance": "none", "word_length": True},
     ],
 )
 def test_design_settings_refuse(wrong: dict[str, object]) -> None:

@@ -19,6 +19,7 @@ from brainaligner.report._mesh import (
     fsaverage5_coordinates,
     fsaverage5_sphere,
     on_vertices,
+    shown_vertices,
 )
 from brainaligner.report._page import render_page
 from brainaligner.report._published import PublishedLayout, published_numbers, published_table
@@ -99,6 +100,7 @@ __all__ = [
     "results_table",
     "rows_cut",
     "score_tables",
+    "shown_vertices",
     "span",
     "story_figure",
     "table_tsv",

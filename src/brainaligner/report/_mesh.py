@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 
 from brainaligner.core import FSAVERAGE5_VERTICES, frozen_array
 
@@ -116,25 +116,44 @@ def on_vertices(
     sums = np.bincount(at, weights=values[placed], minlength=FSAVERAGE5_VERTICES)
     means = np.full(FSAVERAGE5_VERTICES, np.nan)
     np.divide(sums, counts, out=means, where=counts > 0)
-    halves = (means[:HALF], means[HALF:])
-    return np.concatenate(
-        [_filled(half, own) for half, own in zip(hemispheres(), halves, strict=True)]
+    shown = shown_vertices(counts > 0)
+    return np.where(shown >= 0, means[np.maximum(shown, 0)], np.nan)
+
+
+def shown_vertices(full: Bool[np.ndarray, "vertex"]) -> Int64[np.ndarray, "vertex"]:
+    """The vertex whose value each vertex shows: its own, or that of the nearest full one.
+
+    Parameters
+    ----------
+    full : bool array, shape (20484,)
+        Which vertices have values of their own, left hemisphere first.
+
+    Returns
+    -------
+    int64 array, shape (20484,)
+        -1 where no full one lies within 6 mm along the white surface.
+    """
+    left, right = (
+        _nearest_full(half, own)
+        for half, own in zip(hemispheres(), (full[:HALF], full[HALF:]), strict=True)
     )
+    return np.concatenate([left, np.where(right >= 0, right + HALF, -1)])
 
 
-def _filled(half: Hemisphere, own: Float[np.ndarray, "vertex"]) -> Float[np.ndarray, "vertex"]:
-    """Give each empty vertex the value of the nearest full one within `FILL_MM`."""
+def _nearest_full(
+    half: Hemisphere, full: Bool[np.ndarray, "vertex"]
+) -> Int64[np.ndarray, "vertex"]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import dijkstra
 
-    full = np.flatnonzero(np.isfinite(own))
-    if len(full) == 0:
-        return own
+    places = np.flatnonzero(full)
+    if len(places) == 0:
+        return np.full(len(full), -1)
     ends = np.concatenate([half.faces[:, [i, (i + 1) % 3]] for i in range(3)])
     lengths = np.linalg.norm(half.white[ends[:, 0]] - half.white[ends[:, 1]], axis=1)
     # A closed, consistently oriented mesh lists each edge once in each direction.
-    edges = coo_array((lengths, (ends[:, 0], ends[:, 1])), shape=(len(own), len(own))).tocsr()
+    edges = coo_array((lengths, (ends[:, 0], ends[:, 1])), shape=(len(full), len(full))).tocsr()
     _, _, nearest = dijkstra(
-        edges, indices=full, min_only=True, limit=FILL_MM, return_predecessors=True
+        edges, indices=places, min_only=True, limit=FILL_MM, return_predecessors=True
     )
-    return np.where(nearest >= 0, own[np.maximum(nearest, 0)], np.nan)
+    return np.where(nearest >= 0, nearest, -1).astype(np.int64)

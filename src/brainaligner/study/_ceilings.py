@@ -24,6 +24,7 @@ MEASURES = (
     "cc_max_se",
 )
 COLUMNS = ("subject", "story", "target", "n_repeats", "n_rows", *MEASURES)
+CEILINGS = "ceilings/"  # begins the names of their arrays in scores.npz
 _SLICE_CELLS = 1 << 22  # 16 MiB of float32 are read at a time
 
 

@@ -136,23 +136,38 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             add(name, arrays[name])
 
 
+class DamagedArtifactError(BrainAlignerError):
+    """A file of the store cannot be read.
+
+    Parameters
+    ----------
+    path : Path
+    fault : str
+        What is wrong with it, in a library's words.
+    """
+
+    def __init__(self, path: Path, fault: str) -> None:
+        self.path, self.fault = path, fault
+        super().__init__(
+            f"{path}: damaged artifact ({fault}). "
+            f"Remove the folder {path.parent} and run the same command again."
+        )
+
+
 @contextmanager
 def reading_artifact(path: Path) -> Iterator[None]:
     """Say which artifact is damaged, and what to do, whatever a library says of it.
 
     Raises
     ------
-    BrainAlignerError
+    DamagedArtifactError
     """
     try:
         yield
     except BrainAlignerError:
         raise
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        raise BrainAlignerError(
-            f"{path}: damaged artifact ({' '.join(str(error).split())}). "
-            f"Remove the folder {path.parent} and run the same command again."
-        ) from error
+        raise DamagedArtifactError(path, " ".join(str(error).split())) from error
 
 
 def read_array(path: Path, name: str) -> np.ndarray:

@@ -71,15 +71,15 @@ def flatmap(
     maps.check_road(by)
     known, names = anatomy_subjects(home), split_names(subjects)
     rows = given.read_values(source, known, subjects=names, only=only)
-    settings = _settings(rows, label or ("Pearson r" if source.is_dir() else "value"), limits, form)
+    settings = _settings(rows, label or given.map_label(source, rows), limits, form)
     targets = given.map_paths(to.expanduser(), rows, form)
-    simulated = given.is_simulated(home, source)
+    warnings = given.map_warnings(home, source)
 
     def draw(subject: str) -> tuple[str, list[Path]]:
         own = [row for row in rows if row.subject == subject]
         maps.check_sizes(home, subject, own)
         canvas = maps.subject_canvas(home, subject, by=by)
-        return canvas.how, maps.save_maps(canvas, own, targets, settings, simulated=simulated)
+        return canvas.how, maps.save_maps(canvas, own, targets, settings, warnings)
 
     whose = tuple(dict.fromkeys(row.subject for row in rows))
     with reporting() as reporter:

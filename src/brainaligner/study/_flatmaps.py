@@ -32,7 +32,6 @@ from brainaligner.study._placing import check_columns
 
 AUTO = "auto"
 HEIGHT = 1024  # pixels of a map that is written as a file
-SIMULATED = "SIMULATED DATA"
 Draw = Callable[[VoxelValues, str, MapSettings], bytes]
 
 
@@ -125,8 +124,7 @@ def save_maps(
     values: Sequence[VoxelValues],
     targets: Mapping[str, Path],
     settings: MapSettings,
-    *,
-    simulated: bool,
+    warnings: Sequence[str] = (),
 ) -> list[Path]:
     """Draw all values of a subject and write each into its file.
 
@@ -136,11 +134,11 @@ def save_maps(
     values : sequence of VoxelValues
     targets : mapping of name to Path
     settings : MapSettings
-    simulated : bool
-        Whether the title must say so.
+    warnings : sequence of str
+        What each title has to say first.
     """
     for one in values:
-        words = [SIMULATED] * simulated + [one.subject] * (one.subject not in one.name)
+        words = [*warnings] + [one.subject] * (one.subject not in one.name)
         title = ": ".join([*words, one.name])
         replace_file(targets[one.name], canvas.draw(one, title, settings))
     return [targets[one.name] for one in values]

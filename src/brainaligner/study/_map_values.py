@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -11,9 +12,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from brainaligner.core import InputError, unknown_name
-from brainaligner.study._disk import npz_names, read_array
-from brainaligner.study._record import read_run
+from brainaligner.core import InputError, Split, unknown_name
+from brainaligner.report import NOT_VALID
+from brainaligner.study._ceilings import CEILINGS
+from brainaligner.study._disk import DamagedArtifactError, npz_names, read_array
+from brainaligner.study._record import damaged_record, read_run
+
+SIMULATED = "SIMULATED DATA"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +54,8 @@ def read_values(
     subjects : sequence of str
         Whose values are wanted; empty for all.
     only : str
-        Pattern of names, ``*`` for any letters.
+        Pattern of names, ``*`` for any letters. Noise ceilings of a run are taken only where it
+        begins with ``ceilings/``: beside scores they would stretch the colour bar.
 
     Raises
     ------
@@ -60,17 +66,22 @@ def read_values(
     for subject in subjects:
         if subject not in known:
             raise unknown_name("--subjects", "subject", subject, known)
-    if path.is_dir():
+    of_run = path.is_dir()
+    if of_run:
         read_run(path)
         path = path / "scores.npz"
-    names = _names_in(path)
-    found = [
-        VoxelValues(name, owner, _row(path, name))
-        for name in names
-        if fnmatchcase(name, only)
-        and (owner := _owner(path, name, known, subjects))
-        and (not subjects or owner in subjects)
-    ]
+    with _reading(path, of_run=of_run):
+        names = _names_in(path)
+    if of_run:
+        names = tuple(name for name in names if _of_targets(name, only))
+    with _reading(path, of_run=of_run):
+        found = [
+            VoxelValues(name, owner, _row(path, name))
+            for name in names
+            if fnmatchcase(name, only)
+            and (owner := _owner(path, name, known, subjects))
+            and (not subjects or owner in subjects)
+        ]
     if not found:
         raise InputError(
             str(path),
@@ -79,6 +90,36 @@ def read_values(
             do="Change --only or --subjects.",
         )
     return found
+
+
+@contextmanager
+def _reading(path: Path, *, of_run: bool) -> Iterator[None]:
+    """Say of a damaged file what helps: a run writes its own anew, another one is its owner's."""
+    try:
+        yield
+    except DamagedArtifactError as error:
+        if of_run:
+            raise damaged_record(path, error.fault) from error
+        raise _unreadable(path, error.fault) from error
+
+
+def _unreadable(path: Path, fault: str) -> InputError:
+    return InputError(str(path), got=fault, wanted="arrays of numbers", do="Save it again.")
+
+
+def _of_targets(name: str, only: str) -> bool:
+    """Whether an array of a run has a number for each target and is asked for."""
+    return name != NOT_VALID and (not name.startswith(CEILINGS) or only.startswith(CEILINGS))
+
+
+def map_label(source: Path, values: Sequence[VoxelValues]) -> str:
+    """What the numbers of a run's maps are, or just that they are values."""
+    if not source.is_dir():
+        return "value"
+    measures = {one.name.split("/")[-1] for one in values if one.name.startswith(CEILINGS)}
+    if not measures:
+        return "Pearson r"
+    return measures.pop().replace("_", " ") if len(measures) == 1 else "noise ceiling"
 
 
 def _names_in(path: Path) -> tuple[str, ...]:
@@ -111,9 +152,7 @@ def _row(path: Path, name: str) -> Float64[np.ndarray, "_"]:
         try:
             values = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise InputError(
-                str(path), got=str(error), wanted="an array of numbers", do="Save it again."
-            ) from error
+            raise _unreadable(path, str(error)) from error
     if values.ndim != 1 or values.dtype.kind not in "fiub":
         raise InputError(
             f"{path}: {name}",
@@ -124,11 +163,21 @@ def _row(path: Path, name: str) -> Float64[np.ndarray, "_"]:
     return values.astype(np.float64)
 
 
-def is_simulated(folder: Path, values: Path) -> bool:
-    """Whether the tree, or the run that the values are of, says that it is simulated."""
+def map_warnings(folder: Path, values: Path) -> tuple[str, ...]:
+    """What each title has to say first.
+
+    That the tree or the run is simulated, that the audit found the run not valid, and that its
+    stories are not held out.
+    """
     places = (folder, folder.parent, folder / "ds003020")
-    tree = any((place / "SIMULATED.txt").exists() for place in places)
-    return tree or (values.is_dir() and bool(read_run(values)["simulated"]))
+    simulated = any((place / "SIMULATED.txt").exists() for place in places)
+    words = []
+    if values.is_dir():
+        run = read_run(values)
+        simulated = simulated or bool(run["simulated"])
+        words += [NOT_VALID] * (run.get("audit", {}).get("verdict") == "FAIL")
+        words += [run["label"]] * (run["label"] != Split.label)
+    return (*[SIMULATED] * simulated, *words)
 
 
 def map_paths(folder: Path, values: Sequence[VoxelValues], form: str) -> dict[str, Path]:

@@ -44,8 +44,10 @@ class Methods:
     def markdown(self) -> str:
         """The section as text to paste."""
         parts = [f"**{heading}.** {text}" for heading, text in self.paragraphs]
-        cited = "\n".join(f"- {reference}" for reference in self.references)
-        return "\n\n".join([*parts, f"References:\n\n{cited}"]) + "\n"
+        if self.references:
+            cited = "\n".join(f"- {reference}" for reference in self.references)
+            parts.append(f"References:\n\n{cited}")
+        return "\n\n".join(parts) + "\n"
 
 
 def study_methods(prepared: Prepared) -> Methods:
@@ -213,7 +215,8 @@ def _score_sentences(config: StudyConfig) -> Iterator[str]:
         "and median over targets are given for each subject and averaged over subjects."
     )
     yield (
-        f"Intervals of {100 * evaluation.level:g} % are bootstrapped over stories "
+        f"Intervals of {100 * evaluation.level:g} % are bootstrapped over stories where 8 or more "
+        "were scored, else over blocks of rows and conditional on these stories "
         f"({evaluation.n_bootstrap} draws); the shift null moves predictions in time "
         f"({evaluation.n_shifts} draws)."
     )

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from brainaligner.core import array_digest
-from brainaligner.report import RunReport, regions_tsv, table_tsv
+from brainaligner.report import NOT_VALID, RunReport, regions_tsv, table_tsv
 from brainaligner.study._audit_words import audit_record
-from brainaligner.study._ceilings import MEASURES
+from brainaligner.study._ceilings import CEILINGS, MEASURES
 from brainaligner.study._contrasts import contrast_record
 from brainaligner.study._curves import study_curves
 from brainaligner.study._disk import replace_file, write_npz
@@ -175,7 +175,7 @@ def _write_files(
         for fit in fitted.cells.values()
         for scores, _ in fit.scores.results
     }
-    stamp = {"NOT VALID": np.array(audit.reason)} if audit.faults else {}
+    stamp = {NOT_VALID: np.array(audit.reason)} if audit.faults else {}
     arrays |= _ceiling_arrays(ceilings) | stamp
     write_npz(folder / "scores.npz", arrays)
     content = PageContent(report, more)
@@ -207,7 +207,7 @@ def _shown_keys(report: RunReport, fitted: Fitted) -> list[str]:
 
 def _ceiling_arrays(ceilings: Ceilings) -> dict[str, np.ndarray]:
     return {
-        f"ceilings/{subject}/{base_name(story, cut)}/{measure}": getattr(ceiling, measure)
+        f"{CEILINGS}{subject}/{base_name(story, cut)}/{measure}": getattr(ceiling, measure)
         for (subject, story), found in ceilings.items()
         for cut, ceiling in found.by_cut.items()
         for measure in MEASURES

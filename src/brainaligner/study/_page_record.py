@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from brainaligner.core import BrainAlignerError, InputError, Scores, Space, StoryGroup, array_digest
+from brainaligner.core import InputError, Scores, Space, StoryGroup, array_digest
 from brainaligner.evaluation import (
     CeilingSummary,
     Diagnostic,
@@ -34,7 +34,7 @@ from brainaligner.report import (
     Traced,
     render_page,
 )
-from brainaligner.study._disk import read_npz
+from brainaligner.study._disk import DamagedArtifactError, read_npz
 from brainaligner.study._record import damaged_record, read_run
 
 PAGE_CONTENT = "page.npz"
@@ -107,7 +107,9 @@ def read_page(folder: Path) -> PageContent:
         beside = read_npz(folder / "scores.npz").values()
         known = arrays | {array_digest(array): array for array in beside}
         report, more = _made(json.loads(text), known)
-    except (BrainAlignerError, KeyError, TypeError, ValueError) as error:
+    except DamagedArtifactError as error:
+        raise damaged_record(error.path, error.fault) from error
+    except (KeyError, TypeError, ValueError) as error:
         raise damaged_record(path, " ".join(str(error).split())) from error
     return PageContent(report, more)
 

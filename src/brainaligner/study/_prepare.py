@@ -31,6 +31,7 @@ from brainaligner.study._division import (
 from brainaligner.study._features import Stimuli
 from brainaligner.study._null_tunings import listeners_alike, with_null_tunings
 from brainaligner.study._prepare_checks import (
+    check_clock,
     check_groups,
     check_reach,
     check_references,
@@ -213,6 +214,7 @@ def divide(config: StudyConfig, listing: Listing) -> Division:
     presentations = {story: listing.presentations(story) for story in rows}
     groups = {subject: story_groups(split, presentations) for subject, split in splits.items()}
     for name, arm in config.arms.items():
+        check_clock(name, arm, config)
         check_reach(name, arm, whole)
         check_selection(name, arm, splits)
         check_references(name, arm, groups, listing.subjects)

@@ -25,6 +25,18 @@ def check_reach(name: str, arm: ArmConfig, whole: AnySplit) -> None:
         )
 
 
+def check_clock(name: str, arm: ArmConfig, config: StudyConfig) -> None:
+    """One arm has one clock: Z, delays and the lag curve count rows by it."""
+    clocks = {feature: config.features[feature].text.clock for feature in arm.features}
+    if len(set(clocks.values())) > 1:
+        raise InputError(
+            f"arms.{name}.features",
+            got=", ".join(f"{feature} ({clock})" for feature, clock in clocks.items()),
+            wanted="features of one clock",
+            do="Set text.clock alike; a delay more stands for the previous row.",
+        )
+
+
 def check_selection(name: str, arm: ArmConfig, splits: Mapping[str, AnySplit]) -> None:
     settings = arm.banded or arm.ridge
     chooses = arm.banded is not None or len(arm.ridge.alphas) > 1

@@ -124,7 +124,9 @@ def _crowd_table(rows: Sequence[Row], n_subjects: int) -> Table:
 
 
 def _table(rows: Sequence[Row], subjects: Sequence[str]) -> Table:
-    table = _titled(rows, "[95 % interval], share above the shift null")
+    levels = {row["interval"]["level"] for row in rows}
+    level = f"{100 * levels.pop():g} % " if len(levels) == 1 else ""
+    table = _titled(rows, f"[{level}interval], share above the shift null")
     table.add_column("arm", overflow="fold")
     for subject in subjects:
         table.add_column(Text(subject), justify="right", no_wrap=True)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from brainaligner.core import InputError, Piece, Space, unknown_name
-from brainaligner.report import cortex_mesh, no_map_reason, on_vertices
+from brainaligner.report import cortex_mesh, no_map_reason, on_vertices, shown_vertices
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._disk import npz_names, read_array, read_column
@@ -40,6 +40,7 @@ class RunView:
     folder: Path
     plan: Plan
     store: Store
+    _shown: dict[str, np.ndarray] = field(default_factory=dict)
     _known_places: dict[tuple[str, str], tuple[_Place, ...]] = field(default_factory=dict)
 
     def about(self) -> dict[str, Any]:
@@ -140,7 +141,7 @@ class RunView:
         return on_vertices(self._vertices(subject), self.scores(arm, subject, group))
 
     def targets_at(self, subject: str, vertex: int) -> list[int]:
-        """Targets at a vertex of the cortex; where it has none of its own, at the nearest one.
+        """Targets at a vertex of the cortex: those whose colour it shows, else the nearest ones.
 
         Raises
         ------
@@ -151,8 +152,12 @@ class RunView:
         if not 0 <= vertex < len(places):
             raise unknown_name(_WHERE, "vertex", str(vertex), [f"0 to {len(places) - 1}"])
         taken = np.unique(vertices[vertices >= 0])
-        nearest = taken[np.argmin(np.square(places[taken] - places[vertex]).sum(axis=1))]
-        return np.flatnonzero(vertices == nearest).tolist()
+        if subject not in self._shown:
+            self._shown[subject] = shown_vertices(np.isin(np.arange(len(places)), taken))
+        shown = int(self._shown[subject][vertex])
+        if shown < 0:
+            shown = int(taken[np.argmin(np.square(places[taken] - places[vertex]).sum(axis=1))])
+        return np.flatnonzero(vertices == shown).tolist()
 
     @property
     def _subjects(self) -> tuple[str, ...]:

@@ -65,14 +65,19 @@ def split_words(splits: Mapping[str, Split | WithinStorySplit], config: SplitCon
 
 def ridge_words(arm: ArmConfig) -> str:
     """How alpha is chosen, in words; the convention with it."""
+    settings = arm.banded or arm.ridge
+    where = "validation stories" if settings.selection == "validation" else "leave-one-story-out"
+    scaling = [f"features scaled within {arm.design.scaling}"] * (arm.design.scaling != "none")
+    if arm.banded is None and arm.ridge.scaling == "training":
+        scaling.append("features scaled by the training rows")
+    intercept = "with intercept" if settings.intercept else "no intercept"
+    made = ", ".join(["penalty alpha ||W||^2", *(scaling or ["features unscaled"]), intercept])
     if arm.banded is not None:
-        return "banded ridge, one penalty for each band and target, penalty alpha ||W||^2"
+        return f"banded ridge, one penalty for each band and target, chosen by r on {where}, {made}"
     ridge = arm.ridge
     shared = "one alpha for all targets" if ridge.alpha == "shared" else "one alpha for each target"
-    where = "validation stories" if ridge.selection == "validation" else "leave-one-story-out"
-    scaling = f"scaled within {arm.design.scaling}" if arm.design.scaling != "none" else "unscaled"
-    intercept = "with intercept" if ridge.intercept else "no intercept"
-    how = f"{shared} by mean r on {where}, penalty alpha ||W||^2, features {scaling}, {intercept}"
+    chosen = f" by mean r on {where}" if len(ridge.alphas) > 1 else ""
+    how = f"{shared}{chosen}, {made}"
     if arm.reduced_rank is None:
         return how
     words = _reduced_words(arm.reduced_rank, where)

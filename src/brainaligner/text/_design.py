@@ -44,7 +44,7 @@ class DesignSettings:
     ------
     InputError
         For an unknown choice, no delay or one given twice, a scale that is not positive, or
-        word length without Z.
+        word length or a scale without Z.
     """
 
     delays: tuple[int, ...] = (1, 2, 3, 4)
@@ -78,6 +78,13 @@ class DesignSettings:
                 got=f"{self.nuisance_scale}",
                 wanted="a finite number above 0",
                 do="Use 30, or nuisance: none to leave the columns out.",
+            )
+        if self.nuisance == "none" and self.nuisance_scale != DesignSettings.nuisance_scale:
+            raise InputError(
+                "design settings: nuisance_scale",
+                got=f"{self.nuisance_scale:g}, without the nuisance columns",
+                wanted="nuisance: with, or nuisance: alone",
+                do="It weighs the columns of Z: use Z, or leave it out.",
             )
 
 

@@ -167,9 +167,9 @@ async function showCourse() {
 }
 
 function described() {
-  const { target, r, presentations } = state.series;
-  const parts = Object.entries(r).map(([arm, value]) =>
-    arm + " " + (value === null ? "not scored here (its encoder looked at this story)" : value.toFixed(3)));
+  const { target, r, presentations, predicted } = state.series;
+  const missing = (arm) => predicted[arm] ? "no r (one side does not vary)" : "not scored here (its encoder looked at this story)";
+  const parts = Object.entries(r).map(([arm, value]) => arm + " " + (value === null ? missing(arm) : value.toFixed(3)));
   const heard = presentations > 1 ? ", mean of " + presentations + " presentations" : "";
   return `Target ${target}, ${state.series.story}${heard}. r in this story: ` + parts.join("; ");
 }
@@ -248,7 +248,7 @@ function introduce() {
   document.title = study + " - brainaligner explorer";
   at("title").textContent = study;
   at("about").textContent = [title, label, "audit: " + audit].filter(Boolean).join(" \u00b7 ");
-  const warning = simulated ? "SIMULATED data. " : audit === "FAIL" ? "NOT VALID. " : "";
+  const warning = (simulated ? "SIMULATED data. " : "") + (audit === "FAIL" ? "NOT VALID. " : "");
   if (warning) at("about").prepend(Object.assign(document.createElement("strong"), { textContent: warning }));
 }
 
