@@ -87,7 +87,7 @@ class ArrayScores:
     def _repr_html_(self) -> str:
         columns = ("stories", "rows cut", "mean r", "median", "above null")
         interval = self.interval
-        note = f"Brackets: {interval.level:.0%} interval, {interval.method}. {self.fit!r}"
+        note = f"Brackets: {100 * interval.level:g} % interval, {interval.method}. {self.fit!r}"
         return html_table(self._caption, columns, self._rows(), note=note)
 
     @property

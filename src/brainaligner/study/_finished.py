@@ -151,7 +151,7 @@ class FinishedRun:
 
     def _notes(self) -> list[str]:
         notes = [
-            f"Brackets: {one.interval.level:.0%} interval, {one.interval.method}."
+            f"Brackets: {100 * one.interval.level:g} % interval, {one.interval.method}."
             for one in self._shown[:1]
         ]
         notes += [f"Further groups: {', '.join(self.groups[1:])}."] if self.groups[1:] else []
