@@ -138,7 +138,8 @@ def _subject_lines(one: Mapping[str, Any], record: Mapping[str, Any]) -> list[st
         f"targets" + (f" ({one['n_left_out']} without r left out)" if one["n_left_out"] else ""),
         f"difference {_signed(one['difference'])} [{_signed(interval['low'])}, "
         f"{_signed(interval['high'])}]: {one['direction']} "
-        f"({100 * interval['level']:g} % interval, {interval['method']}, {interval['n_units']} units)",
+        f"({100 * interval['level']:g} % interval, {interval['method']}, "
+        f"{interval['n_units']} units)",
         f"no difference beyond {settings['margin']:.1%} of the reference "
         f"({_r(equal['margin'])}): {equal['verdict']}" + _p(equal["p"]),
         f"targets better {_share(shares['better'])}, worse {_share(shares['worse'])} "
