@@ -262,6 +262,18 @@ def test_bad_options_are_refused_before_any_work(
     assert not (tmp_path / "to").exists()
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_nothing_is_said_of_parcels_where_no_responses_were_asked_for(
+    fetch: Callable[..., Result], atlas: tuple, more: tuple[str, ...]
+) -> None:
+    words = ("--as", "parcels", "--atlas", atlas[0], "--what", "textgrids", "--yes", *more)
+    for done in (fetch(*words), fetch(*words, "--verify")):
+        assert done.exit_code == 0, done.output
+        assert "0 missing" in done.stdout or '"missing": []' in done.stdout
+        assert "parcels have voxels" not in done.stdout
+        assert not more or '"parcels": {}' in done.stdout
+
+
 @pytest.mark.parametrize("folder", ["freesurfer_subjdir", "pycortex-db"])
 def test_a_manifest_without_anatomy_is_refused(
     fetch: Callable[..., Result], published: Files, atlas: tuple, folder: str
