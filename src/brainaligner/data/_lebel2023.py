@@ -15,7 +15,7 @@ from jaxtyping import Float
 from brainaligner.core import Clock, InputError, Space, Transcript
 from brainaligner.data._archive import ArrayHeader, hdf_columns, hdf_has, hdf_header
 from brainaligner.data._dataset import Dataset
-from brainaligner.data._files import download_fault, file_digest, reading
+from brainaligner.data._files import derivative_folders, download_fault, file_digest, reading
 from brainaligner.data._parcel_coverage import PARCELS, ParcelCoverage, read_parcel_coverage
 from brainaligner.data._problem import Problem, listed, problem_from
 from brainaligner.data._respdict import read_respdict, respdict_problems
@@ -196,11 +196,7 @@ def derivative_folder(folder: Path) -> Path:
     InputError
         If there is none, if there are two, or if it has no TextGrids.
     """
-    tops = (folder, folder / "ds003020")
-    places = [folder, *(top / name for top in tops for name in ("derivatives", "derivative"))]
-    # A link from one of the two names to the other makes one folder of both.
-    folders = {place.resolve(): place for place in places if (place / RECORDINGS).is_dir()}
-    found = list(folders.values())
+    found = derivative_folders(folder, RECORDINGS)
     if len(found) != 1 or not (found[0] / TEXTGRIDS).is_dir():
         raise InputError(
             str(folder),
