@@ -232,11 +232,16 @@ def _files_by_stem(folder: Path, suffix: str) -> dict[str, Path]:
     }
 
 
+def recordings_of(subject: Path) -> dict[str, Path]:
+    """Story -> its hf5 file in a subject's folder, downloaded or not; hidden files are none."""
+    return _files_by_stem(subject, ".hf5")
+
+
 def _downloaded(folder: Path) -> tuple[dict[str, dict[str, Path]], dict[str, str]]:
     files: dict[str, dict[str, Path]] = {}
     absent: dict[str, str] = {}
     for subject in sorted(path for path in folder.iterdir() if path.is_dir()):
-        recordings = _files_by_stem(subject, ".hf5")
+        recordings = recordings_of(subject)
         faults = {name: download_fault(path) for name, path in recordings.items()}
         present = {name: path for name, path in recordings.items() if not faults[name]}
         absent |= {f"{subject.name}/{name}": fault for name, fault in faults.items() if fault}
