@@ -63,12 +63,18 @@ def fetch(
         ),
     ] = "",
     atlas: Annotated[
-        Path | None, typer.Option(help="For parcels: folder with a .dlabel.nii and its volume.")
+        Path | None,
+        typer.Option(
+            callback=at_home, help="For parcels: folder with a .dlabel.nii and its volume."
+        ),
     ] = None,
     sphere_left: Annotated[
-        Path | None, typer.Option(help="For parcels: left fsLR-32k sphere (GIFTI).")
+        Path | None,
+        typer.Option(callback=at_home, help="For parcels: left fsLR-32k sphere (GIFTI)."),
     ] = None,
-    sphere_right: Annotated[Path | None, typer.Option(help="The right one.")] = None,
+    sphere_right: Annotated[
+        Path | None, typer.Option(callback=at_home, help="The right one.")
+    ] = None,
     delete_originals: Annotated[
         bool, typer.Option("--delete-originals", help="Remove each once its copy is verified.")
     ] = False,
@@ -78,7 +84,8 @@ def fetch(
     workers: Annotated[int, typer.Option(help="Files fetched at the same time.")] = 4,
     base_url: Annotated[str, typer.Option(help="Another server with the same files.")] = "",
     manifest: Annotated[
-        Path | None, typer.Option(help="CSV of path,size,md5 instead of the packaged one.")
+        Path | None,
+        typer.Option(callback=at_home, help="CSV of path,size,md5 instead of the packaged one."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -177,7 +184,7 @@ def _compact(
     from brainaligner.data import CompactSettings
     from brainaligner.study._placing import read_atlas_folder, sphere_pair
 
-    labels = None if atlas is None else read_atlas_folder(atlas.expanduser())
+    labels = None if atlas is None else read_atlas_folder(atlas)
     return CompactSettings(kind, delete_originals, labels, sphere_pair(*spheres))
 
 
