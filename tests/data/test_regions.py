@@ -43,6 +43,16 @@ def test_csv_gives_what_stands_in_it(placed_tree, anatomy, planted):
     assert (label_of_column(regions, len(planted)) == planted).all()
 
 
+def test_harmless_differences_of_a_csv_do_not_matter(anatomy, tmp_path):
+    path = tmp_path / "areas.csv"
+    path.write_bytes(b'label,note,column\r\n"V1, left",x, 7\r\n\r\n,,8\r\nV2,,9\r\nV2,,5')
+    regions = read_regions(path, anatomy)
+    assert {name: columns.tolist() for name, columns in regions.items()} == {
+        "V1, left": [7],
+        "V2": [5, 9],
+    }
+
+
 @pytest.mark.parametrize("subject", ["SIM01", "SIM02"])
 def test_annotations_recover_the_planted_regions(placed_tree, subject):
     anatomy = read_anatomy(placed_tree, subject)
@@ -135,6 +145,9 @@ def test_a_volume_in_functional_space_labels_its_voxels(anatomy, tmp_path):
         ("areas.csv", b"column,label\n4000,V1\n", "0 to 3999"),
         ("areas.csv", b"column,label\n-1,V1\n", "'-1'"),
         ("areas.csv", b"column,label\n1.5,V1\n", "'1.5'"),
+        ("areas.csv", b"column,label\n" + b"9" * 5000 + b",V1\n", "0 to 3999"),
+        ("areas.csv", b'column,label\n0,"V1\n1,V2\n', "line 2: got a quote that is never"),
+        ("areas.csv", b"column,label\n0," + b"V" * 131_073 + b"\n", "line 2: got field larger"),
         ("lh.aparc.annot", b"annot", "annotation"),
         ("lh.aparc.annot", bytes(40), "annotation"),
         ("lh.aparc.annot", b"\0\0\0\1" * 4, "annotation"),
