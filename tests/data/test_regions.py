@@ -155,6 +155,7 @@ def test_a_volume_in_functional_space_labels_its_voxels(anatomy, tmp_path):
         ("areas.label", b"#!ascii\n1\n5 0 0 0 0\n", "one hemisphere"),
         ("lh.areas.label", b"#!ascii\n1\n99999 0 0 0 0\n", "10242 vertices of lh"),
         ("lh.areas.label", b"#!ascii\n1\n-4 0 0 0 0\n", "below 0"),
+        ("lh.areas.label", b"#!ascii\n1\n" + b"9" * 30 + b" 0 0 0 0\n", "FreeSurfer label"),
         ("lh.areas.label", b"#!ascii\n2\n4 0 0 0 0\n4 0 0 0 0\n", "twice"),
         ("lh.areas.label", b"#!ascii\nmany\n", "FreeSurfer label"),
         ("lh.areas.label", b"#!ascii\n", "FreeSurfer label"),
@@ -168,6 +169,16 @@ def test_broken_label_files_are_refused(anatomy, tmp_path, name, content, said):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=said):
+        read_regions(path, anatomy)
+
+
+def test_a_volume_whose_header_announces_a_length_below_zero_is_refused(anatomy, tmp_path):
+    path = tmp_path / "areas.nii"
+    nibabel.save(nibabel.Nifti1Image(np.ones((3, 3, 3), np.int16), np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    content[47] = 255  # the higher byte of the third axis, an int16
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read"):
         read_regions(path, anatomy)
 
 

@@ -20,6 +20,7 @@ _READ_ERRORS = (
     EOFError,
     KeyError,
     MemoryError,
+    OverflowError,
     RuntimeError,
     ValueError,
     zipfile.BadZipFile,
