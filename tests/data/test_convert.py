@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import h5py
@@ -212,9 +213,10 @@ def test_what_was_not_downloaded_is_left_out(lebel_tree: Path, tmp_path: Path) -
 def test_a_copy_with_a_link_is_made_anew(lebel_tree: Path, tmp_path: Path) -> None:
     (first, *_) = convert_responses(lebel_tree, tmp_path / "to", kind="float32")
     wanted = first.path.read_bytes()
+    other = shutil.copy(first.path, tmp_path / "other.hf5")
     with h5py.File(first.path, "r+") as file:
         del file["data"]
-        file["data"] = h5py.ExternalLink(str(tmp_path / "other.hf5"), "data")
+        file["data"] = h5py.ExternalLink(str(other), "data")
     convert_responses(lebel_tree, tmp_path / "to", kind="float32")
     assert first.path.read_bytes() == wanted
 
