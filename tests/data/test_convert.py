@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import h5py
@@ -144,6 +145,80 @@ def test_files_that_cannot_be_converted_stay(
     assert path.read_bytes() == content
     assert not any(name.endswith("buck.hf5") for name in files_under(tmp_path / "to"))
     assert not list((tmp_path / "to").rglob("*.part"))
+
+
+def _external_link(file: h5py.File, key: str, other: Path) -> None:
+    file[key] = h5py.ExternalLink(str(other), key)
+
+
+def _virtual(file: h5py.File, key: str, other: Path) -> None:
+    with h5py.File(other) as source:
+        shape = source[key].shape
+    layout = h5py.VirtualLayout(shape, np.float64)
+    layout[:] = h5py.VirtualSource(str(other), key, shape)
+    file.create_virtual_dataset(key, layout)
+
+
+def _group(file: h5py.File, key: str, _other: Path) -> None:
+    file.create_group(key)
+
+
+WRITTEN_ELSEWHERE = {"link": _external_link, "virtual": _virtual, "group": _group}
+
+
+@pytest.mark.parametrize("key", ["data", "individual_repeats"])
+@pytest.mark.parametrize("written", WRITTEN_ELSEWHERE)
+def test_values_that_are_not_in_the_file_itself_are_not_copied(
+    lebel_tree: Path, tmp_path: Path, written: str, key: str
+) -> None:
+    path = lebel_tree / "preprocessed_data" / "UTS01" / "souls.hf5"
+    other = tmp_path / "other.hf5"
+    path.rename(other)
+    with h5py.File(path, "w") as file:
+        if key != "data":
+            file["data"] = np.ones((30, 12))
+        WRITTEN_ELSEWHERE[written](file, key, other)
+    with pytest.raises(InputError, match=r"got a link|values kept in other files|dataset"):
+        convert_responses(lebel_tree, tmp_path / "to", kind="float32", delete=True)
+    assert path.exists()
+    assert not any(name.endswith("souls.hf5") for name in files_under(tmp_path / "to"))
+
+
+def test_what_was_not_downloaded_is_left_out(lebel_tree: Path, tmp_path: Path) -> None:
+    recordings = lebel_tree / "preprocessed_data"
+    for name in ("UTS01/buck.hf5", "UTS02/life.hf5"):
+        (recordings / name).unlink()
+    (recordings / "UTS01/buck.hf5").symlink_to("../.git/annex/objects/nowhere")
+    (recordings / "UTS02/life.hf5").write_bytes(b"/annex/objects/MD5E-s1--0.hf5\n")
+    (recordings / "UTS01/._life.hf5").write_bytes(b"Mac OS X")
+    before = open_dataset("lebel2023", lebel_tree)
+    converted = convert_responses(lebel_tree, tmp_path / "to", kind="float32", delete=True)
+    assert {
+        one.path.relative_to(tmp_path / "to/derivative/preprocessed_data").as_posix()
+        for one in converted
+    } == {
+        f"{subject}/{story}.hf5"
+        for subject in before.subjects
+        for story in before.recordings(subject).values()
+    }
+    assert len(converted) == 4
+    assert (recordings / "UTS01/buck.hf5").is_symlink()
+    again = convert_responses(lebel_tree, tmp_path / "to", kind="float32", delete=True)
+    assert again == ()
+    with pytest.raises(InputError, match="2 hf5 files, none of them downloaded"):
+        convert_responses(lebel_tree, tmp_path / "elsewhere", kind="float32")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_copy_with_a_link_is_made_anew(lebel_tree: Path, tmp_path: Path) -> None:
+    (first, *_) = convert_responses(lebel_tree, tmp_path / "to", kind="float32")
+    wanted = first.path.read_bytes()
+    other = shutil.copy(first.path, tmp_path / "other.hf5")
+    with h5py.File(first.path, "r+") as file:
+        del file["data"]
+        file["data"] = h5py.ExternalLink(str(other), "data")
+    convert_responses(lebel_tree, tmp_path / "to", kind="float32")
+    assert first.path.read_bytes() == wanted
 
 
 @pytest.mark.parametrize("target", [".", "..", "float32"])

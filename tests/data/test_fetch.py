@@ -204,6 +204,22 @@ def test_a_wrong_file_is_set_aside_and_said(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in report.set_aside] == [b"something of the user's"]
 
 
+def test_no_wrong_file_takes_the_place_of_another(tmp_path: Path) -> None:
+    place = tmp_path / PLACE
+    place.parent.mkdir(parents=True)
+    wrong = [f"wrong {i}".encode() for i in range(11)]
+    with shop_of({addresses(ENTRY)[0]: ONE[PLACE]}) as (_, base_url):
+        for content in wrong:
+            place.write_bytes(content)
+            assert fetch_one(tmp_path, base_url).state == "fetched"
+    names = [f"{place.name}.rejected", *(f"{place.name}.{i}.rejected" for i in range(2, 12))]
+    report = verify_files((ENTRY,), tmp_path)
+    assert [path.name for path in report.set_aside] == names
+    assert [path.read_bytes() for path in report.set_aside] == wrong
+    report.set_aside[0].unlink()
+    assert len(verify_files((ENTRY,), tmp_path).set_aside) == 10
+
+
 def test_verifying_reads_content_and_changes_nothing(tmp_path: Path) -> None:
     place = tmp_path / PLACE
     place.parent.mkdir(parents=True)

@@ -112,6 +112,11 @@ def test_plan_of_the_real_smoke_set(tmp_path: Path) -> None:
         (("lebel2023", "--base-url", "s3://openneuro.org"), "http"),
         (("lebel2023", "--manifest", "nowhere.csv"), "no such file"),
         (("lebel2023", "--workers", "0", "--yes"), "workers"),
+        (("lebel2023", "--workers", "0", "--plan"), "workers"),
+        (("lebel2023", "--workers", "-1", "--plan"), "workers"),
+        (("lebel2023", "--smoke", "--subjects", "UTS01", "--plan"), "also --subjects"),
+        (("lebel2023", "--smoke", "--stories", "buck", "--plan"), "also --stories"),
+        (("lebel2023", "--smoke", "--what", "textgrids", "--plan"), "also --what"),
     ],
 )
 def test_bad_input(arguments: tuple[str, ...], got: str, tmp_path: Path) -> None:

@@ -104,6 +104,15 @@ def test_the_smoke_set(remote: RemoteDataset) -> None:
     assert len(paths) == 3 + 84 + 8 + 4 + 2
 
 
+NAMES_OF_FOLDERS = ("pycortex-db/UTS03", "freesurfer_subjdir/UTS03", "pycortex-db/UTS03/surfaces/a")
+
+
+def test_the_smoke_set_of_a_manifest_with_a_file_in_the_place_of_a_folder() -> None:
+    entries = [ManifestEntry(f"derivative/{name}", 1, "0" * 32) for name in NAMES_OF_FOLDERS]
+    chosen = smoke_files(RemoteDataset("lebel2023", tuple(entries)))
+    assert [entry.path for entry in chosen] == ["derivative/pycortex-db/UTS03/surfaces/a"]
+
+
 @pytest.mark.parametrize(
     ("asked", "nearest"),
     [

@@ -12,6 +12,7 @@ from anatomy_trees import HALF, SETTINGS, fsaverage5
 
 from brainaligner.core import InputError
 from brainaligner.data import (
+    anatomy_subjects,
     column_voxels,
     fsaverage5_vertices,
     nearest_vertices,
@@ -285,6 +286,18 @@ def test_bad_names_places_and_lengths_are_refused(placed_tree, anatomies, tmp_pa
         read_anatomy(tmp_path, "SIM01")
     with pytest.raises(InputError, match="above 0 mm"):
         fsaverage5_vertices(anatomies["SIM01"], fsaverage5("sphere"), within_mm=0.0)
+
+
+def test_a_link_between_the_two_names_of_the_derivative_folder_is_no_second_one(
+    placed_tree, tmp_path
+):
+    (tmp_path / "derivative").symlink_to(placed_tree / "derivative")
+    (tmp_path / "derivatives").symlink_to("derivative")
+    assert anatomy_subjects(tmp_path) == anatomy_subjects(placed_tree)
+    (tmp_path / "derivatives").unlink()
+    (tmp_path / "derivatives" / "pycortex-db").mkdir(parents=True)
+    with pytest.raises(InputError, match="in 2 places"):
+        anatomy_subjects(tmp_path)
 
 
 def test_an_empty_mask_is_refused(tmp_path):

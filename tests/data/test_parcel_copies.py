@@ -262,6 +262,18 @@ def test_bad_options_are_refused_before_any_work(
     assert not (tmp_path / "to").exists()
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_nothing_is_said_of_parcels_where_no_responses_were_asked_for(
+    fetch: Callable[..., Result], atlas: tuple, more: tuple[str, ...]
+) -> None:
+    words = ("--as", "parcels", "--atlas", atlas[0], "--what", "textgrids", "--yes", *more)
+    for done in (fetch(*words), fetch(*words, "--verify")):
+        assert done.exit_code == 0, done.output
+        assert "0 missing" in done.stdout or '"missing": []' in done.stdout
+        assert "parcels have voxels" not in done.stdout
+        assert not more or '"parcels": {}' in done.stdout
+
+
 @pytest.mark.parametrize("folder", ["freesurfer_subjdir", "pycortex-db"])
 def test_a_manifest_without_anatomy_is_refused(
     fetch: Callable[..., Result], published: Files, atlas: tuple, folder: str
@@ -394,6 +406,48 @@ convert_to_parcels(Path(sys.argv[1]), Path(sys.argv[2]), labels, delete=True)
     convert_to_parcels(tree, to, labels, delete=True)
     assert len(list(to.rglob("*.hf5"))) == 3
     assert not list(tree.rglob("*.hf5")) + list(to.rglob("*.part"))
+
+
+def _as_a_group(file: h5py.File, key: str, _other: Path) -> None:
+    del file[key]
+    file.create_group(key)
+
+
+def _as_a_link(file: h5py.File, key: str, other: Path) -> None:
+    del file[key]
+    file[key] = h5py.ExternalLink(str(other), key)
+
+
+def _as_fractions(file: h5py.File, key: str, _other: Path) -> None:
+    del file[key]
+    file[key] = np.array([0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("damage", "keys", "got"),
+    [
+        (_as_a_group, ("data", "parcels/names", "parcels/voxels"), "dataset"),
+        (_as_a_link, ("data", "parcels/names", "parcels/voxels"), "got a link"),
+        (_as_fractions, ("parcels/names", "parcels/voxels"), "are none"),
+    ],
+)
+def test_coverage_that_a_file_does_not_hold_itself_is_refused(
+    tmp_path: Path, damage: Callable[[h5py.File, str, Path], None], keys: tuple[str, ...], got: str
+) -> None:
+    path, other = tmp_path / "one.hf5", tmp_path / "other.hf5"
+    for key in keys:
+        for place in (path, other):
+            with h5py.File(place, "w") as file:
+                file["data"] = np.ones((3, 2))
+                file["parcels/names"], file["parcels/voxels"] = np.array([b"a", b"b"]), [0, 4]
+                file.attrs.update({"kind": "parcels", "parcellation_sha256": "0" * 64})
+        coverage = read_parcel_coverage(path)
+        assert coverage is not None
+        assert (coverage.names, coverage.missing) == (("a", "b"), ("a",))
+        with h5py.File(path, "r+") as file:
+            damage(file, key, other)
+        with pytest.raises(InputError, match=got):
+            read_parcel_coverage(path)
 
 
 @pytest.mark.parametrize(

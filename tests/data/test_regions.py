@@ -43,6 +43,16 @@ def test_csv_gives_what_stands_in_it(placed_tree, anatomy, planted):
     assert (label_of_column(regions, len(planted)) == planted).all()
 
 
+def test_harmless_differences_of_a_csv_do_not_matter(anatomy, tmp_path):
+    path = tmp_path / "areas.csv"
+    path.write_bytes(b'label,note,column\r\n"V1, left",x, 7\r\n\r\n,,8\r\nV2,,9\r\nV2,,5')
+    regions = read_regions(path, anatomy)
+    assert {name: columns.tolist() for name, columns in regions.items()} == {
+        "V1, left": [7],
+        "V2": [5, 9],
+    }
+
+
 @pytest.mark.parametrize("subject", ["SIM01", "SIM02"])
 def test_annotations_recover_the_planted_regions(placed_tree, subject):
     anatomy = read_anatomy(placed_tree, subject)
@@ -135,6 +145,9 @@ def test_a_volume_in_functional_space_labels_its_voxels(anatomy, tmp_path):
         ("areas.csv", b"column,label\n4000,V1\n", "0 to 3999"),
         ("areas.csv", b"column,label\n-1,V1\n", "'-1'"),
         ("areas.csv", b"column,label\n1.5,V1\n", "'1.5'"),
+        ("areas.csv", b"column,label\n" + b"9" * 5000 + b",V1\n", "0 to 3999"),
+        ("areas.csv", b'column,label\n0,"V1\n1,V2\n', "line 2: got a quote that is never"),
+        ("areas.csv", b"column,label\n0," + b"V" * 131_073 + b"\n", "line 2: got field larger"),
         ("lh.aparc.annot", b"annot", "annotation"),
         ("lh.aparc.annot", bytes(40), "annotation"),
         ("lh.aparc.annot", b"\0\0\0\1" * 4, "annotation"),
@@ -142,6 +155,7 @@ def test_a_volume_in_functional_space_labels_its_voxels(anatomy, tmp_path):
         ("areas.label", b"#!ascii\n1\n5 0 0 0 0\n", "one hemisphere"),
         ("lh.areas.label", b"#!ascii\n1\n99999 0 0 0 0\n", "10242 vertices of lh"),
         ("lh.areas.label", b"#!ascii\n1\n-4 0 0 0 0\n", "below 0"),
+        ("lh.areas.label", b"#!ascii\n1\n" + b"9" * 30 + b" 0 0 0 0\n", "FreeSurfer label"),
         ("lh.areas.label", b"#!ascii\n2\n4 0 0 0 0\n4 0 0 0 0\n", "twice"),
         ("lh.areas.label", b"#!ascii\nmany\n", "FreeSurfer label"),
         ("lh.areas.label", b"#!ascii\n", "FreeSurfer label"),
@@ -155,6 +169,16 @@ def test_broken_label_files_are_refused(anatomy, tmp_path, name, content, said):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=said):
+        read_regions(path, anatomy)
+
+
+def test_a_volume_whose_header_announces_a_length_below_zero_is_refused(anatomy, tmp_path):
+    path = tmp_path / "areas.nii"
+    nibabel.save(nibabel.Nifti1Image(np.ones((3, 3, 3), np.int16), np.eye(4)), path)
+    content = bytearray(path.read_bytes())
+    content[47] = 255  # the higher byte of the third axis, an int16
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read"):
         read_regions(path, anatomy)
 
 

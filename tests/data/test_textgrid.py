@@ -255,9 +255,10 @@ def test_a_grid_without_tiers(tmp_path: Path) -> None:
     assert read_textgrid(path) == ()
 
 
-def test_a_tier_number_with_a_raised_digit_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", ["1\u00b2", "1" * 5000])
+def test_a_tier_number_that_is_none_is_refused(tmp_path: Path, number: str) -> None:
     path = tmp_path / "odd.TextGrid"
     head = '"Praat chronological TextGrid text file"\n0 1\n1\n"IntervalTier" "word" 0 1\n'
-    path.write_text(head + '1\u00b2 0 1\n"hi"\n', encoding="utf-8")
+    path.write_text(head + f'{number} 0 1\n"hi"\n', encoding="utf-8")
     with pytest.raises(InputError, match="where a tier's number should stand"):
         read_textgrid(path)

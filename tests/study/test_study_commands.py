@@ -108,6 +108,43 @@ def test_what_is_long_has_a_plan(name: str) -> None:
     assert "--plan" in options
 
 
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (("data", "check", "~/none"), "none"),
+        (("data", "ceiling", "none", "--to=~/taken.tsv"), "taken.tsv"),
+        (("data", "parcels", "none", "--atlas=none", "--to=~/taken.npz"), "taken.npz"),
+        (("data", "parcels", "none", "--atlas=~/none", "--to=new.npz"), "none"),
+        (
+            ("data", "parcels", "none", "--atlas=none", "--to=new.npz", "--sphere-left=~/none"),
+            "none",
+        ),
+        (("data", "place", "~/none"), "none"),
+        (("data", "simulate", "~/taken.npz"), "taken.npz"),
+        (("fetch", "lebel2023", "--to=to", "--manifest=~/none.csv", "--plan"), "none.csv"),
+        (("fetch", "lebel2023", "--to=to", "--as=parcels", "--atlas=~/none", "--plan"), "none"),
+        (("init", "~/taken.yaml", "--yes"), "taken.yaml"),
+    ],
+)
+def test_a_tilde_is_the_users_folder(
+    cli: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    place: str,
+) -> None:
+    """Each is refused for what stands, or does not, in the user's folder, which it names."""
+    home = tmp_path / "home"
+    for name in ("taken.tsv", "taken.npz", "taken.yaml"):
+        (home / name / "full").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    done = cli(*arguments)
+    assert done.code == 2
+    assert str(home / place) in done.err
+    assert sorted(tmp_path.iterdir()) == [home]
+
+
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_every_result_is_one_json_document(
     cli: Cli, command_places: dict[str, Path], tmp_path: Path, name: str

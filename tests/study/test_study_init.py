@@ -139,6 +139,17 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(
     assert len(done.lines) == 1
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc is Linux's")
+@pytest.mark.parametrize("place", ["x.yaml", "folder/x.yaml"])
+def test_a_place_that_makes_no_files_is_one_clear_line(
+    cli: Cli, checkpoint: Path, place: str
+) -> None:
+    done = cli("init", Path("/proc") / place, "--model", checkpoint, "--yes")
+    assert done.code == 2
+    assert len(done.lines) == 1
+    assert "no file can be made" in done.err
+
+
 def test_the_middle_layer_is_not_the_last(cli: Cli, checkpoint: Path, tmp_path: Path) -> None:
     """Two thirds of two layers: the first, which is all that can be tuned below it."""
     for aim in ("layers", "tune"):

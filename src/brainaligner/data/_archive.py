@@ -171,7 +171,7 @@ class HdfArchive(ResponseArchive):
         with reading(self.path, "a readable HDF5 file"), h5py.File(self.path, "r") as file:
             # h5py gives a name that is not UTF-8 as bytes; no story of a word table has it.
             names = [name for name in file if isinstance(name, str)]
-            return tuple(name for name in names if _has_dataset(self.path, file, name))
+            return tuple(name for name in names if has_dataset(self.path, file, name))
 
     def header(self, name: str) -> ArrayHeader:
         """Return shape and dtype of one dataset."""
@@ -194,10 +194,10 @@ class HdfArchive(ResponseArchive):
 def hdf_has(path: Path, key: str) -> bool:
     """Whether an HDF5 file holds a dataset named `key`."""
     with reading(path, "a readable HDF5 file"), h5py.File(path, "r") as file:
-        return _has_dataset(path, file, key)
+        return has_dataset(path, file, key)
 
 
-def _has_dataset(path: Path, file: h5py.File, key: str) -> bool:
+def has_dataset(path: Path, file: h5py.File, key: str) -> bool:
     """Whether `key` is a dataset; a link on the way to it is refused, not followed.
 
     A file from somebody else must not choose which other files of this machine are read.
@@ -212,9 +212,9 @@ def _has_dataset(path: Path, file: h5py.File, key: str) -> bool:
     return isinstance(place, h5py.Dataset)
 
 
-def _dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
+def own_dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
     """Return a dataset whose values lie in the file itself."""
-    if not _has_dataset(path, file, key):
+    if not has_dataset(path, file, key):
         raise unknown_name(str(path), "dataset", key, [str(name) for name in file])
     found = file[key]
     if found.external or found.is_virtual:
@@ -240,7 +240,7 @@ def hdf_header(path: Path, key: str) -> ArrayHeader:
         If the file cannot be read, or holds no such dataset (the nearest name is given).
     """
     with reading(path, f"a complete HDF5 file with dataset {key!r}"), h5py.File(path, "r") as file:
-        found = _dataset(path, file, key)
+        found = own_dataset(path, file, key)
         return ArrayHeader(tuple(found.shape or ()), found.dtype)
 
 
@@ -269,7 +269,7 @@ def _plain_layout(path: Path, key: str, _stamp: tuple[int, int, int]) -> PlainAr
 
 
 def _checked_dataset(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
-    found = _dataset(path, file, key)
+    found = own_dataset(path, file, key)
     header = ArrayHeader(found.shape, found.dtype)
     checked_header(f"{path}, dataset {key!r}", header, dims=found.ndim)
     return found

@@ -24,7 +24,8 @@ def convert_responses(
     Every value ``x`` becomes ``round(x)`` to the nearest number of `kind`, and nothing else
     changes. Each copy is read back and compared with the original, bit by bit, before it gets
     its name; only then is the original removed. TextGrids, surfaces and tables are linked, or
-    copied where links cannot be. A call that was stopped goes on where it was.
+    copied where links cannot be. Files that were not downloaded (git-annex) are left out. A call
+    that was stopped goes on where it was.
 
     Parameters
     ----------
@@ -46,8 +47,9 @@ def convert_responses(
     Raises
     ------
     InputError
-        For an unknown kind, a target inside the tree, a file that is damaged or holds more
-        than responses, a value too large for `kind`, or a full disk.
+        For an unknown kind, a target inside the tree, a tree of which no responses were
+        downloaded, a file that is damaged, holds more than responses or refers to another
+        file, a value too large for `kind`, or a full disk.
     """
     recipe = Rounding(kind)
     return convert_tree(tree, target, lambda _: recipe, delete=delete, progress=progress)

@@ -15,9 +15,9 @@ import h5py
 import numpy as np
 
 from brainaligner.core import InputError, Progress
-from brainaligner.data._archive import ArrayHeader, checked_header
-from brainaligner.data._files import file_hash, reading
-from brainaligner.data._lebel2023 import RECORDINGS, derivative_folder
+from brainaligner.data._archive import ArrayHeader, checked_header, has_dataset, own_dataset
+from brainaligner.data._files import download_fault, file_hash, reading
+from brainaligner.data._lebel2023 import RECORDINGS, derivative_folder, recordings_of
 from brainaligner.data._manifest import PART, REJECTED
 from brainaligner.data._parcel_coverage import NAMES, VOXELS
 from brainaligner.data._writing import show, writing
@@ -73,16 +73,19 @@ def convert_tree(
 ) -> tuple[ConvertedFile, ...]:
     """Copy all responses of a tree by the recipe of each subject, and link all other files.
 
+    Files that were not downloaded are left out, as the reader leaves them out.
+
     Raises
     ------
     InputError
-        For a target inside the tree, a file that is damaged or holds more than responses, what
-        a recipe refuses, or a full disk.
+        For a target inside the tree, a tree of which no responses were downloaded, a file that
+        is damaged, holds more than responses or refers to another file, what a recipe refuses,
+        or a full disk.
     """
     root = derivative_folder(tree)
     new_root = target / "derivative"
     _check_apart(root, new_root)
-    sources = sorted((root / RECORDINGS).glob("*/*.hf5"))
+    sources = _downloaded(root / RECORDINGS, begun=(new_root / RECORDINGS).exists())
     recipes = {subject: recipe_of(subject) for subject in {s.parent.name for s in sources}}
     total = sum(source.stat().st_size for source in sources)
     converted, done = [], 0
@@ -97,6 +100,21 @@ def convert_tree(
         progress("bytes converted", done, total)
     link_companions(root, new_root)
     return tuple(converted)
+
+
+def _downloaded(recordings: Path, *, begun: bool) -> list[Path]:
+    """Files of responses whose content is here; refuses none, unless an earlier call took them."""
+    subjects = sorted(path for path in recordings.iterdir() if path.is_dir())
+    listed = [path for subject in subjects for path in recordings_of(subject).values()]
+    found = [path for path in listed if download_fault(path) is None]
+    if listed and not found and not begun:
+        raise InputError(
+            str(recordings),
+            got=f"{len(listed)} hf5 files, none of them downloaded",
+            wanted="responses to copy",
+            do="Download them (`datalad get`).",
+        )
+    return found
 
 
 def _check_apart(root: Path, new_root: Path) -> None:
@@ -147,7 +165,7 @@ def _build_copy(source: Path, temporary: Path, recipe: CopyRecipe, md5: str) -> 
         recipe.write(temporary, arrays)
         recipe.compare(temporary, arrays)
         with h5py.File(temporary, "r+") as file:
-            file.attrs.update(recipe.marks | {_MD5: md5, "sha256": _digest(_kept(file))})
+            file.attrs.update(recipe.marks | {_MD5: md5, "sha256": _digest(_kept(temporary, file))})
 
 
 def copy_fault(copy: Path, recipe: CopyRecipe, *, md5: str) -> str:
@@ -161,29 +179,32 @@ def copy_fault(copy: Path, recipe: CopyRecipe, *, md5: str) -> str:
         with h5py.File(copy, "r") as file:
             if any(file.attrs.get(k) != v for k, v in (recipe.marks | {_MD5: md5}).items()):
                 return "a copy of another file, or of another kind"
-            same = file.attrs.get("sha256") == _digest(_kept(file))
+            same = file.attrs.get("sha256") == _digest(_kept(copy, file))
             return "" if same else "values that changed since they were verified"
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         return f"damaged ({error})"
 
 
-def _kept(file: h5py.File) -> dict[str, h5py.Dataset]:
-    return {name: file[name] for name in (*_AXES, NAMES, VOXELS) if name in file}
+def _kept(path: Path, file: h5py.File) -> dict[str, h5py.Dataset]:
+    names = (*_AXES, NAMES, VOXELS)
+    return {n: own_dataset(path, file, n) for n in names if has_dataset(path, file, n)}
 
 
 def _arrays(path: Path, file: h5py.File) -> dict[str, h5py.Dataset]:
-    more = sorted(set(file) - set(_AXES))
-    if more or "data" not in file:
+    names = {str(name) for name in file}
+    more = sorted(names - set(_AXES))
+    if more or "data" not in names:
         raise InputError(
             str(path),
             got=f"also {', '.join(more[:5])}" if more else "no dataset 'data'",
             wanted=f"{' and, where repeated, '.join(_AXES)}",
             do="Convert only files of responses as ds003020 has them.",
         )
-    for name in file:
-        header = ArrayHeader(tuple(file[name].shape or ()), file[name].dtype)
+    arrays = {name: own_dataset(path, file, name) for name in _AXES if name in names}
+    for name, array in arrays.items():
+        header = ArrayHeader(tuple(array.shape or ()), array.dtype)
         checked_header(f"{path}, dataset {name!r}", header, dims=_AXES[name])
-    return {name: file[name] for name in _AXES if name in file}
+    return arrays
 
 
 def _digest(arrays: dict[str, h5py.Dataset]) -> str:

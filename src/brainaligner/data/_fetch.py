@@ -20,13 +20,13 @@ from brainaligner.data._fetch_report import (
     compact_place,
     is_response,
     plan_fetch,
-    rejected_files,
 )
 from brainaligner.data._fetch_settings import CompactSettings, FetchSettings
 from brainaligner.data._fetch_source import OPENNEURO, checked_address, dataset_file
 from brainaligner.data._fetch_transfer import Line, new_session, part_size
 from brainaligner.data._manifest import PART, ManifestEntry, place_of
 from brainaligner.data._parcel_copies import parcel_means
+from brainaligner.data._set_aside import rejected_files
 from brainaligner.data._writing import DiskFullError
 
 
@@ -89,7 +89,8 @@ def fetch_files(
     """Fetch what is not there yet; a file has its final name only when its MD5 is right.
 
     Parts are kept as ``<name>.part`` and continued by the next call. A file with wrong content
-    is renamed to ``<name>.rejected``. Files that cannot be had are in the report.
+    is renamed to ``<name>.rejected``, or ``<name>.2.rejected`` where that is taken. Files that
+    cannot be had are in the report.
 
     Parameters
     ----------

@@ -17,7 +17,8 @@ from brainaligner.data._fetch_transfer import (
     part_size,
 )
 from brainaligner.data._files import file_hash
-from brainaligner.data._manifest import PART, REJECTED, ManifestEntry, place_of
+from brainaligner.data._manifest import PART, ManifestEntry, place_of
+from brainaligner.data._set_aside import set_aside
 from brainaligner.data._writing import opened_part, show
 
 _LEAST_GAIN = 1024
@@ -56,7 +57,7 @@ def fetch_file(line: Line, base_url: str, folder: Path, entry: ManifestEntry) ->
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.is_file():
-            place.replace(place.with_name(place.name + REJECTED))
+            set_aside(place)
         for url in url_forms(base_url, entry):
             try:
                 _from_address(line, url, part, entry)

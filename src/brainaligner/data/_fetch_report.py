@@ -13,7 +13,7 @@ from brainaligner.data._convert import KINDS
 from brainaligner.data._fetch_settings import CompactSettings
 from brainaligner.data._fetch_source import dataset_file
 from brainaligner.data._fetch_transfer import part_size
-from brainaligner.data._manifest import PART, REJECTED, ManifestEntry, place_of
+from brainaligner.data._manifest import PART, ManifestEntry, place_of
 
 _ORIGINAL_BYTES = 8
 _FEWEST_VOXELS = 81_126
@@ -50,7 +50,7 @@ class FetchReport:
         Over the network, bytes that had to be thrown away included.
     seconds : float
     set_aside : tuple of Path
-        Files with wrong content that stand under ``<name>.rejected``.
+        Files with wrong content that stand under ``<name>.rejected``, ``<name>.2.rejected`` ...
     """
 
     outcomes: tuple[FileOutcome, ...]
@@ -145,13 +145,6 @@ def compact_place(folder: Path, path: str, kind: str) -> Path:
 def is_response(entry: ManifestEntry) -> bool:
     """Whether an entry is a file of responses."""
     return dataset_file(entry).content == "responses"
-
-
-def rejected_files(folder: Path, entries: Sequence[ManifestEntry]) -> tuple[Path, ...]:
-    """Files that were set aside because their content was wrong."""
-    places = [place_of(folder, entry.path) for entry in entries]
-    aside = [place.with_name(place.name + REJECTED) for place in places]
-    return tuple(place for place in aside if place.is_file())
 
 
 def _check_folder(folder: Path) -> None:

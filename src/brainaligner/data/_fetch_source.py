@@ -208,11 +208,12 @@ def smoke_files(remote: RemoteDataset) -> tuple[ManifestEntry, ...]:
     chosen = []
     for file in map(dataset_file, remote.entries):
         own = file.subject == _SMOKE_SUBJECT
-        in_pycortex = file.entry.path.split("/")[1:2] == ["pycortex-db"]
+        parts = PurePosixPath(file.entry.path).parts
+        placing = parts[1:2] == ("pycortex-db",) and bool({*parts[3:4]} & {*_SMOKE_FOLDERS})
         wanted = {
             "responses": own and file.story in stories,
             "textgrids": True,
-            "surfaces": own and in_pycortex and file.entry.path.split("/")[3] in _SMOKE_FOLDERS,
+            "surfaces": own and placing,
             _TABLE: True,
         }
         if wanted[file.content]:

@@ -20,6 +20,7 @@ _READ_ERRORS = (
     EOFError,
     KeyError,
     MemoryError,
+    OverflowError,
     RuntimeError,
     ValueError,
     zipfile.BadZipFile,
@@ -148,3 +149,14 @@ def located(folder: Path, child: str, marker: str) -> Path:
         wanted=f"the folder that holds {marker}",
         do="Check the path, and that the reader is the right one for this dataset.",
     )
+
+
+def derivative_folders(folder: Path, child: str) -> list[Path]:
+    """Return the folders of a ds003020 tree that hold a folder named `child`, each once.
+
+    Sought are `folder`, its derivative folder (``derivative`` up to 3.1.0, ``derivatives``
+    later), and that of ``ds003020/`` in it. A link from one name to the other makes one of both.
+    """
+    tops = (folder, folder / "ds003020")
+    places = [folder, *(top / name for top in tops for name in ("derivatives", "derivative"))]
+    return list({place.resolve(): place for place in places if (place / child).is_dir()}.values())

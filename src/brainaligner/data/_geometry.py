@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
 from brainaligner.core import InputError, frozen_array, unknown_name
-from brainaligner.data._files import read_json_object
+from brainaligner.data._files import derivative_folders, read_json_object
 from brainaligner.data._images import apply_affine, imaging, load_image
 from brainaligner.data._surfaces import (
     HEMISPHERES,
@@ -277,9 +277,7 @@ def nearest_vertices(
 
 
 def _derivatives(folder: Path) -> Path:
-    tops = (folder, folder / "ds003020")
-    places = [folder, *(top / name for top in tops for name in ("derivatives", "derivative"))]
-    found = [place for place in places if (place / DATABASE).is_dir()]
+    found = derivative_folders(folder, DATABASE)
     if len(found) != 1:
         raise InputError(
             str(folder),

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from brainaligner.core import Clock, InputError, Space, Transcript
 from brainaligner.data._archive import ArrayHeader, hdf_columns, hdf_has, hdf_header
 from brainaligner.data._dataset import Dataset
-from brainaligner.data._files import download_fault, file_digest, reading
+from brainaligner.data._files import derivative_folders, download_fault, file_digest, reading
 from brainaligner.data._parcel_coverage import PARCELS, ParcelCoverage, read_parcel_coverage
 from brainaligner.data._problem import Problem, listed, problem_from
 from brainaligner.data._respdict import read_respdict, respdict_problems
@@ -196,11 +196,7 @@ def derivative_folder(folder: Path) -> Path:
     InputError
         If there is none, if there are two, or if it has no TextGrids.
     """
-    tops = (folder, folder / "ds003020")
-    places = [folder, *(top / name for top in tops for name in ("derivatives", "derivative"))]
-    # A link from one of the two names to the other makes one folder of both.
-    folders = {place.resolve(): place for place in places if (place / RECORDINGS).is_dir()}
-    found = list(folders.values())
+    found = derivative_folders(folder, RECORDINGS)
     if len(found) != 1 or not (found[0] / TEXTGRIDS).is_dir():
         raise InputError(
             str(folder),
@@ -236,11 +232,16 @@ def _files_by_stem(folder: Path, suffix: str) -> dict[str, Path]:
     }
 
 
+def recordings_of(subject: Path) -> dict[str, Path]:
+    """Story -> its hf5 file in a subject's folder, downloaded or not; hidden files are none."""
+    return _files_by_stem(subject, ".hf5")
+
+
 def _downloaded(folder: Path) -> tuple[dict[str, dict[str, Path]], dict[str, str]]:
     files: dict[str, dict[str, Path]] = {}
     absent: dict[str, str] = {}
     for subject in sorted(path for path in folder.iterdir() if path.is_dir()):
-        recordings = _files_by_stem(subject, ".hf5")
+        recordings = recordings_of(subject)
         faults = {name: download_fault(path) for name, path in recordings.items()}
         present = {name: path for name, path in recordings.items() if not faults[name]}
         absent |= {f"{subject.name}/{name}": fault for name, fault in faults.items() if fault}

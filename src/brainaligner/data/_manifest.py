@@ -14,7 +14,10 @@ from brainaligner.data._files import decode_text, read_bytes
 
 PART = ".part"
 REJECTED = ".rejected"
-"""Endings of our own: a file that is not complete, and one whose content was wrong."""
+"""Endings of our own: a file that is not complete, and one whose content was wrong.
+
+Of several wrong files of one name the second is ``<name>.2.rejected``, and so on.
+"""
 
 _COLUMNS = ("path", "size", "md5")
 _VERSION = "s3_version_id"

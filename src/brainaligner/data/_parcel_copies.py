@@ -45,7 +45,8 @@ def convert_to_parcels(
     is NaN. ``data`` is float32 (time, parcel), all parcels of the atlas in its order;
     ``parcels/voxels`` says of how many voxels each was made, 0 where it is missing. Each copy
     is read back and compared with a second calculation from the original, one parcel after the
-    other, before it gets its name; only then is the original removed.
+    other, before it gets its name; only then is the original removed. Files that were not
+    downloaded (git-annex) are left out.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from brainaligner.core import InputError, Space, frozen_array
+from brainaligner.data._archive import own_dataset
 from brainaligner.data._files import reading
 
 PARCELS = "parcels"
@@ -93,9 +94,16 @@ def read_parcel_coverage(path: Path) -> ParcelCoverage | None:
     with reading(path, "an intact file of responses"), h5py.File(path, "r") as file:
         if file.attrs.get("kind") != PARCELS:
             return None
-        names = tuple(name.decode("utf-8") for name in np.asarray(file[NAMES]).tolist())
-        voxels = np.asarray(file[VOXELS])
-        sizes = {len(names), voxels.size, int(file["data"].shape[-1])}
-        if len(sizes) != 1 or voxels.ndim != 1 or voxels.min() < 0 or not voxels.any():
+        labels, voxels, data = (own_dataset(path, file, key) for key in (NAMES, VOXELS, "data"))
+        shape = (data.shape or ())[-1:]
+        if not shape or labels.shape != shape or voxels.shape != shape:
             raise ValueError("names, voxels and columns of its parcels do not fit")
-        return ParcelCoverage(names, voxels.astype(np.int64), str(file.attrs[PARCELLATION]))
+        names, counts = labels[:].tolist(), voxels[:]
+        texts = h5py.check_string_dtype(labels.dtype) is not None
+        if not texts or counts.dtype.kind not in "iu" or counts.min() < 0 or not counts.any():
+            raise ValueError("names or numbers of voxels of its parcels are none")
+        return ParcelCoverage(
+            tuple(name.decode("utf-8") for name in names),
+            counts.astype(np.int64),
+            str(file.attrs[PARCELLATION]),
+        )

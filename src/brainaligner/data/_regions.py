@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +14,12 @@ from brainaligner.data._files import decode_text, read_bytes, reading
 from brainaligner.data._geometry import Anatomy
 from brainaligner.data._images import imaging, load_image, read_labels
 from brainaligner.data._surfaces import HEMISPHERES, stated_hemisphere
+from brainaligner.data._table_rows import table_rows
 
 Regions = dict[str, Int64[np.ndarray, "_column"]]
 
 UNLABELLED = ("", "???", "unknown", "medial_wall", "medial wall")
+_MOST_DIGITS = 40
 _SIDES = {"lh": 0, "l": 0, "left": 0, "rh": 1, "r": 1, "right": 1}
 
 
@@ -85,19 +85,23 @@ def read_column_labels(path: Path, n_columns: int, *, subject: str) -> Regions:
     Raises
     ------
     InputError
-        If the file is no such table, has no label, or names a column that does not exist.
+        If the file is no such table, a quote in it is never closed, it has no label, or names a
+        column that does not exist.
     """
     text = decode_text(path, read_bytes(path, "a csv file with column and label"))
-    lines = csv.DictReader(io.StringIO(text, newline=""))
-    if not {"column", "label"} <= set(lines.fieldnames or ()):
+    rows = table_rows(path, text)
+    _, head = next(rows, (1, []))
+    if not {"column", "label"} <= set(head):
         raise InputError(
             str(path),
-            got=f"a first line of {', '.join(lines.fieldnames or ()) or 'nothing'}",
+            got=f"a first line of {', '.join(head) or 'nothing'}",
             wanted="a first line column,label",
             do="Name the two columns of the table.",
         )
+    lines = (dict(zip(head, cells, strict=False)) for _, cells in rows if cells)
     pairs = (
-        (line["label"] or "", _column_number(path, line, subject, n_columns)) for line in lines
+        (line.get("label", ""), _column_number(path, line.get("column", ""), subject, n_columns))
+        for line in lines
     )
     sets = _by_name((label.strip(), np.array([column])) for label, column in pairs)
     labelled = {name: found for name, found in sets.items() if name.lower() not in UNLABELLED}
@@ -236,12 +240,12 @@ def _read_csv(path: Path, anatomy: Anatomy) -> Regions:
     return read_column_labels(path, len(anatomy.columns), subject=anatomy.subject)
 
 
-def _column_number(path: Path, line: dict[str, str | None], subject: str, size: int) -> int:
-    text = line["column"] or ""
-    if not text.strip().isdecimal() or int(text) >= size:
+def _column_number(path: Path, text: str, subject: str, size: int) -> int:
+    whole = text.strip().isdecimal() and len(text) < _MOST_DIGITS
+    if not whole or int(text) >= size:
         raise InputError(
             str(path),
-            got=f"column {text!r}",
+            got=f"column {text[:_MOST_DIGITS]!r}",
             wanted=f"a whole number from 0 to {size - 1}, the columns of {subject}",
             do="Count columns from 0.",
         )

@@ -23,6 +23,7 @@ FILE_TYPES = ("ooTextFile", "ooTextFile short", "OldooTextFile")
 TIER_CLASSES = ("IntervalTier", "TextTier")
 
 _WANTED = "a complete Praat TextGrid text file"
+_MOST_DIGITS = 18
 _TOKEN = re.compile(
     r'"(?P<string>[^"]*(?:""[^"]*)*)"(?!\S)'
     r"|<(?P<flag>[^>\s]*)>(?!\S)"
@@ -118,7 +119,8 @@ class _Tokens:
         match = next(self._matches, None)
         if match is None:
             return None
-        if not (match.lastgroup == "number" and match[0].isdecimal()):
+        digits = match.lastgroup == "number" and match[0].isdecimal()
+        if not digits or len(match[0]) > _MOST_DIGITS:
             self.fail(f"{match[0][:40]} where a tier's number should stand", match)
         return int(match[0])
 

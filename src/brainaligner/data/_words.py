@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import math
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +13,7 @@ import numpy as np
 
 from brainaligner.core import InputError, Transcript, nearest_name
 from brainaligner.data._files import decode_text, read_bytes, reading
+from brainaligner.data._table_rows import table_rows, wrong_row
 from brainaligner.data._textgrid import Tier
 
 MARKERS = frozenset(
@@ -185,22 +183,21 @@ def read_word_table(path: Path, *, story: str | None = None) -> dict[str, list[W
         a quote is never closed.
     """
     text = _table_text(path)
-    lines = csv.reader(io.StringIO(text, newline=None), delimiter=_delimiter(text))
-    rows = _rows(path, lines)
+    rows = table_rows(path, text, delimiter=_delimiter(text))
     at = _column_places(path, next(rows, (1, []))[1], one_story=story is not None)
     stories: dict[str, list[WordRow]] = {}
     for line, cells in rows:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) <= max(at):
-            raise _wrong_row(path, line, f"{len(cells)} columns", "as many as the header")
+            raise wrong_row(path, line, f"{len(cells)} columns", "as many as the header")
         label, onset, offset = [cells[i] for i in at[-3:]]
         name = cells[at[0]].strip() if len(at) == len(COLUMNS) else story
         if not name:
-            raise _wrong_row(path, line, "no story name", "the name of the story")
+            raise wrong_row(path, line, "no story name", "the name of the story")
         stories.setdefault(name, []).append(WordRow(line, label, onset, offset))
     if not stories:
-        raise _wrong_row(path, 2, "no words", "one row per word")
+        raise wrong_row(path, 2, "no words", "one row per word")
     return stories
 
 
@@ -232,20 +229,3 @@ def _column_places(path: Path, header: list[str], *, one_story: bool) -> list[in
                 do=f"Is it the column {nearest!r}?" if nearest else "Add a header line.",
             )
     return [names.index(column) for column in columns]
-
-
-def _rows(path: Path, lines: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    line = 0
-    try:
-        for line, cells in enumerate(lines, start=1):
-            if "\n" in "".join(cells):
-                raise _wrong_row(path, line, "a quote that is never closed", "quotes in pairs")
-            yield line, cells
-    except csv.Error as error:
-        raise _wrong_row(path, line + 1, str(error), "a table of words") from error
-
-
-def _wrong_row(path: Path, line: int, got: str, wanted: str) -> InputError:
-    return InputError(
-        f"{path}, line {line}", got=got, wanted=wanted, do="Correct that line of the word table."
-    )

@@ -14,6 +14,7 @@ from brainaligner.study._printing import (
     AsJson,
     ReaderName,
     Set,
+    at_home,
     help_end,
     print_json,
     print_table,
@@ -39,7 +40,7 @@ def add_data_commands(data_app: typer.Typer) -> None:
 
 
 def data_check(
-    folder: Annotated[Path, typer.Argument(help="Folder of the data.")],
+    folder: Annotated[Path, typer.Argument(callback=at_home, help="Folder of the data.")],
     reader: ReaderName = "folder",
     as_json: AsJson = False,
 ) -> None:
@@ -47,7 +48,7 @@ def data_check(
     from brainaligner.data import open_dataset
     from brainaligner.study._progress import reporting
 
-    dataset = open_dataset(reader, folder.expanduser())
+    dataset = open_dataset(reader, folder)
     with reporting() as reporter:
         problems = dataset.problems(progress=reporter)
     if as_json:
@@ -109,7 +110,7 @@ def data_readers(as_json: AsJson = False) -> None:
 
 
 def data_simulate(
-    folder: Annotated[Path, typer.Argument(help="New folder for the tree.")],
+    folder: Annotated[Path, typer.Argument(callback=at_home, help="New folder for the tree.")],
     study: Annotated[
         str,
         typer.Option(help="Study whose simulation is written.", autocompletion=complete.studies),

@@ -45,9 +45,15 @@ def fetch(
     subjects: Annotated[str, typer.Option(help="Such as UTS02,UTS03; default: all.")] = "",
     stories: Annotated[str, typer.Option(help="Such as buck,life; default: all.")] = "",
     what: Annotated[
-        str, typer.Option(help="Some of these.", autocompletion=complete.contents)
-    ] = ",".join(complete.CONTENTS),
-    smoke: Annotated[bool, typer.Option("--smoke", help="The smallest useful set.")] = False,
+        str,
+        typer.Option(
+            help=f"Some of {','.join(complete.CONTENTS)}; default: all.",
+            autocompletion=complete.contents,
+        ),
+    ] = "",
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="The smallest useful set, instead of the three above.")
+    ] = False,
     kind: Annotated[
         str,
         typer.Option(
@@ -57,12 +63,18 @@ def fetch(
         ),
     ] = "",
     atlas: Annotated[
-        Path | None, typer.Option(help="For parcels: folder with a .dlabel.nii and its volume.")
+        Path | None,
+        typer.Option(
+            callback=at_home, help="For parcels: folder with a .dlabel.nii and its volume."
+        ),
     ] = None,
     sphere_left: Annotated[
-        Path | None, typer.Option(help="For parcels: left fsLR-32k sphere (GIFTI).")
+        Path | None,
+        typer.Option(callback=at_home, help="For parcels: left fsLR-32k sphere (GIFTI)."),
     ] = None,
-    sphere_right: Annotated[Path | None, typer.Option(help="The right one.")] = None,
+    sphere_right: Annotated[
+        Path | None, typer.Option(callback=at_home, help="The right one.")
+    ] = None,
     delete_originals: Annotated[
         bool, typer.Option("--delete-originals", help="Remove each once its copy is verified.")
     ] = False,
@@ -72,28 +84,24 @@ def fetch(
     workers: Annotated[int, typer.Option(help="Files fetched at the same time.")] = 4,
     base_url: Annotated[str, typer.Option(help="Another server with the same files.")] = "",
     manifest: Annotated[
-        Path | None, typer.Option(help="CSV of path,size,md5 instead of the packaged one.")
+        Path | None,
+        typer.Option(callback=at_home, help="CSV of path,size,md5 instead of the packaged one."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fetch a published dataset; every file is verified by size and MD5."""
     from brainaligner.data import (
-        FetchSelection,
         FetchSettings,
         plan_fetch,
         route_notes,
-        select_files,
-        smoke_files,
         verify_files,
         with_anatomy,
     )
     from brainaligner.study._fetch_screen import fetch_reporting, plan_lines, plan_record
 
+    settings = FetchSettings(workers=workers)
     remote = _remote(dataset, base_url, manifest)
-    selection = FetchSelection(
-        _names(what) or complete.CONTENTS, _names(subjects) or None, _names(stories) or None
-    )
-    entries = smoke_files(remote) if smoke else select_files(remote, selection)
+    entries = _wanted(remote, smoke, {"--subjects": subjects, "--stories": stories, "--what": what})
     compact = _compact(kind, delete_originals, atlas, (sphere_left, sphere_right))
     notes: tuple[str, ...] = ()
     if compact is not None and compact.atlas is not None:
@@ -118,7 +126,7 @@ def fetch(
         return
     if not yes and not confirmed("Go on?"):
         raise typer.Exit(1)
-    report = _fetched(remote, entries, to, FetchSettings(workers=workers), compact)
+    report = _fetched(remote, entries, to, settings, compact)
     _conclude(report, to, compact, record, as_json=as_json)
 
 
@@ -129,6 +137,27 @@ def _remote(dataset: str, base_url: str, manifest: Path | None) -> RemoteDataset
     if manifest is not None:
         remote = replace(remote, entries=read_manifest(manifest))
     return replace(remote, base_url=base_url) if base_url else remote
+
+
+def _wanted(
+    remote: RemoteDataset, smoke: bool, chosen: dict[str, str]
+) -> tuple[ManifestEntry, ...]:
+    """The files of the smoke set, or those of subjects, stories and contents that were named."""
+    from brainaligner.data import FetchSelection, select_files, smoke_files
+
+    if not smoke:
+        subjects, stories, what = (_names(text) for text in chosen.values())
+        selection = FetchSelection(what or complete.CONTENTS, subjects or None, stories or None)
+        return select_files(remote, selection)
+    given = [option for option, text in chosen.items() if text]
+    if given:
+        raise InputError(
+            "--smoke",
+            got=f"also {', '.join(given)}",
+            wanted="the smoke set, whose files are fixed, or a choice of one's own",
+            do="Leave out --smoke, or the other.",
+        )
+    return smoke_files(remote)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -155,7 +184,7 @@ def _compact(
     from brainaligner.data import CompactSettings
     from brainaligner.study._placing import read_atlas_folder, sphere_pair
 
-    labels = None if atlas is None else read_atlas_folder(atlas.expanduser())
+    labels = None if atlas is None else read_atlas_folder(atlas)
     return CompactSettings(kind, delete_originals, labels, sphere_pair(*spheres))
 
 

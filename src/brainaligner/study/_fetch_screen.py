@@ -93,14 +93,18 @@ def home(folder: Path, compact: CompactSettings | None) -> Path:
 def _coverage(
     folder: Path, compact: CompactSettings | None
 ) -> Iterator[tuple[str, ParcelCoverage]]:
-    """Which parcels each subject has; the first file of a subject stands for all."""
+    """Which parcels each subject has; the first file of a subject stands for all.
+
+    Nothing where no responses were asked for, and none are there.
+    """
     if compact is None or compact.atlas is None:
         return
-    folders = sorted((home(folder, compact) / "derivative" / "preprocessed_data").iterdir())
-    for files in (sorted(place.glob("*.hf5")) for place in folders if place.is_dir()):
-        found = read_parcel_coverage(files[0]) if files else None
+    recordings = home(folder, compact) / "derivative" / "preprocessed_data"
+    first = {path.parent: path for path in sorted(recordings.glob("[!.]*/[!.]*.hf5"), reverse=True)}
+    for subject, path in sorted(first.items()):
+        found = read_parcel_coverage(path)
         if found is not None:
-            yield files[0].parent.name, found
+            yield subject.name, found
 
 
 def _size(n_bytes: int | float) -> str:

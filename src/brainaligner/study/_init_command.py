@@ -138,8 +138,6 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Write a commented study file, after a few questions."""
-    from brainaligner.study._disk import writing_to
-
     path = _new_file(file or Path(_asked("File to write", "study.yaml", yes)))
     kind = reader or _asked(f"Data: {_READERS}", "folder", yes)
     _check_choice("--reader", kind, _SPLITS)
@@ -157,10 +155,7 @@ def init(
             do="Compare layers, or tune on another dataset and read the exported model here.",
         )
     text = study_text(path, kind, folder, name, wanted)
-    with writing_to(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as new:
-            new.write(text)
+    _write_new(path, text)
     if as_json:
         made = {"file": str(path), "study": path.stem, "reader": kind, "data": folder}
         print_json(made | {"model": name, "aim": wanted})
@@ -184,6 +179,23 @@ def _new_file(named: Path) -> Path:
         got = "a file that exists" if path.exists() else "the name of the folder of finished stages"
         raise InputError(str(path), got=got, wanted="a new file", do="Name another, or move it.")
     return path
+
+
+def _write_new(path: Path, text: str) -> None:
+    from brainaligner.study._disk import writing_to
+
+    try:
+        with writing_to(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as new:
+                new.write(text)
+    except FileNotFoundError as error:  # /proc and its like make no files, and say so in this way
+        raise InputError(
+            str(path.parent),
+            got="a folder in which no file can be made",
+            wanted="a folder that you may write",
+            do="Choose another one.",
+        ) from error
 
 
 def study_text(path: Path, reader: str, folder: str, model: str, aim: str) -> str:

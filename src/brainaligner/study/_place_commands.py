@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brainaligner.study._flatmap_command import EXAMPLES, flatmap, split_names
-from brainaligner.study._printing import AsJson, ReaderName, Subjects, help_end, print_json
+from brainaligner.study._printing import AsJson, ReaderName, Subjects, at_home, help_end, print_json
 from brainaligner.study._reconstruct_command import EXAMPLES as RECONSTRUCT_EXAMPLES
 from brainaligner.study._reconstruct_command import reconstruct
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_NAMES = 10
 _NO_COORDINATES = "no table of coordinates (*.dat) beside the atlas: BrainLM will need one"
 
-Folder = Annotated[Path, typer.Argument(help="Folder of the data.")]
+Folder = Annotated[Path, typer.Argument(callback=at_home, help="Folder of the data.")]
 
 
 def add_place_commands(data_app: typer.Typer) -> None:
@@ -45,10 +45,10 @@ def place(folder: Folder, subjects: Subjects = None, as_json: AsJson = False) ->
     from brainaligner.study._placing import of_each_subject, place_subject
     from brainaligner.study._progress import reporting
 
-    home, names = folder.expanduser(), split_names(subjects)
+    names = split_names(subjects)
     with reporting() as reporter:
         placed, faults = of_each_subject(
-            home, names, lambda subject: place_subject(home, subject), reporter
+            folder, names, lambda subject: place_subject(folder, subject), reporter
         )
     if as_json:
         print_json({"placed": [vars(one) for one in placed], "not_placed": faults})
@@ -64,13 +64,20 @@ def place(folder: Folder, subjects: Subjects = None, as_json: AsJson = False) ->
 
 def parcels(
     folder: Folder,
-    atlas: Annotated[Path, typer.Option(help="Folder with a .dlabel.nii and its volume.")],
-    to: Annotated[Path, typer.Option(metavar="FILE.npz", help="Where the matrices go.")],
+    atlas: Annotated[
+        Path, typer.Option(callback=at_home, help="Folder with a .dlabel.nii and its volume.")
+    ],
+    to: Annotated[
+        Path, typer.Option(callback=at_home, metavar="FILE.npz", help="Where the matrices go.")
+    ],
     subjects: Subjects = None,
     sphere_left: Annotated[
-        Path | None, typer.Option(help="Left fsLR-32k sphere in fsaverage space (GIFTI).")
+        Path | None,
+        typer.Option(callback=at_home, help="Left fsLR-32k sphere in fsaverage space (GIFTI)."),
     ] = None,
-    sphere_right: Annotated[Path | None, typer.Option(help="The right one.")] = None,
+    sphere_right: Annotated[
+        Path | None, typer.Option(callback=at_home, help="The right one.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Place the voxels of a ds003020 tree in the parcels of an atlas such as A424.
@@ -81,13 +88,16 @@ def parcels(
     from brainaligner.study._progress import reporting
 
     placing.check_target(to, ".npz")
-    home, names = folder.expanduser(), split_names(subjects)
+    names = split_names(subjects)
     spheres = placing.sphere_pair(sphere_left, sphere_right)
-    labels = placing.read_atlas_folder(atlas.expanduser())
-    coordinates = placing.read_coordinates(atlas.expanduser(), labels.n_parcels)
+    labels = placing.read_atlas_folder(atlas)
+    coordinates = placing.read_coordinates(atlas, labels.n_parcels)
     with reporting() as reporter:
         placed, faults = placing.of_each_subject(
-            home, names, lambda name: placing.place_parcels(home, name, labels, spheres), reporter
+            folder,
+            names,
+            lambda subject: placing.place_parcels(folder, subject, labels, spheres),
+            reporter,
         )
     beside = placing.save_parcels(to, placed, coordinates)
     notes = [*placed[0].notes, *([_NO_COORDINATES] if coordinates is None else [])]
@@ -119,7 +129,9 @@ def _coverage(one: Parcellation) -> str:
 
 def ceiling(
     folder: Folder,
-    to: Annotated[Path, typer.Option(metavar="FILE.tsv", help="Where the table goes.")],
+    to: Annotated[
+        Path, typer.Option(callback=at_home, metavar="FILE.tsv", help="Where the table goes.")
+    ],
     reader: ReaderName = "folder",
     subjects: Subjects = None,
     stories: Annotated[
@@ -138,7 +150,7 @@ def ceiling(
     from brainaligner.study._progress import reporting
 
     check_target(to, ".tsv")
-    dataset = open_dataset(reader, folder.expanduser())
+    dataset = open_dataset(reader, folder)
     pairs = repeated_stories(dataset, split_names(subjects), split_names(stories))
     with reporting() as reporter:
         summaries = save_ceilings(to, dataset, pairs, reporter)
