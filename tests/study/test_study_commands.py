@@ -145,6 +145,12 @@ def test_a_tilde_is_the_users_folder(
     assert sorted(tmp_path.iterdir()) == [home]
 
 
+def test_a_tilde_of_nobody_is_refused(cli: Cli) -> None:
+    done = cli("data", "check", "~nobody-of-this-name/x")
+    assert done.code == 2
+    assert "~nobody-of-this-name/x: got no such user" in done.err
+
+
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_every_result_is_one_json_document(
     cli: Cli, command_places: dict[str, Path], tmp_path: Path, name: str

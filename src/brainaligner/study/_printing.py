@@ -43,7 +43,12 @@ def help_end(*examples: str, more: str = "") -> str:
 
 def at_home(path: Path | None) -> Path | None:
     """Take ``~`` for the user's folder also where the shell did not, as in ``--to=~/maps``."""
-    return None if path is None else path.expanduser()
+    try:
+        return None if path is None else path.expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            str(path), got="no such user", wanted="a path", do="Write the folder out."
+        ) from error
 
 
 Set = Annotated[
