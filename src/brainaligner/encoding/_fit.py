@@ -155,7 +155,6 @@ def predict(
             wanted=f"(time, {fit.weights.shape[0]}), the features that were fitted",
             do="Make it with the same model, layers and delays as the training designs.",
         )
-    design = np.ascontiguousarray(design)  # torch takes no negative strides
     first = design[:1].astype(np.float64)
     weights = torch.tensor(fit.weights, device=on)
     base = torch.tensor(first, device=on) @ weights.double() + torch.tensor(fit.intercept).to(on)
