@@ -90,6 +90,12 @@ def test_subjects_that_differ_or_one_alone_are_not_suspect(means, verdict):
     assert verdicts(shape_diagnostics(subjects(SHUFFLED, *means))) == [verdict]
 
 
+@pytest.mark.parametrize("other", [0.1973, float("nan")])
+def test_means_that_are_not_finite_are_no_shape(other):
+    summaries = subjects(SHUFFLED, float("nan"), other)
+    assert verdicts(shape_diagnostics(summaries)) == ["NOT RUN"]
+
+
 def test_arms_groups_and_cuts_are_looked_at_apart():
     first, second = subjects(SHUFFLED, 0.1973, 0.1973)
     for change in ({"arm": "tuned"}, {"group": "wheretheressmoke"}, {"rows_cut": 10}):
@@ -158,6 +164,9 @@ def test_the_kind_that_is_off_is_named():
         ({"Z alone": {"A": 0.06, "B": 0.07}, "untrained": {"A": 0.01, "B": 0.01}}, "PASS"),
         ({"Z alone": {"A": 0.06, "B": 0.11}}, "WARN"),
         ({"untrained": {"A": 0.12}}, "WARN"),
+        ({"untrained": {"A": float("nan")}}, "NOT RUN"),
+        ({"untrained": {"A": float("nan"), "B": 0.05}}, "NOT RUN"),
+        ({"untrained": {"A": float("nan"), "B": 0.11}}, "WARN"),
         ({"untrained": {}}, "NOT RUN"),
         ({}, "NOT RUN"),
     ],
@@ -195,8 +204,34 @@ def test_inner_r_is_held_against_test_r(inner, half_width, verdict):
 
 
 @pytest.mark.parametrize(
+    ("level", "gap", "verdict"),
+    [(0.5, 0.12, "WARN"), (0.5, 0.17, "FAIL"), (0.95, 0.08, "FAIL"), (0.99, 0.08, "FAIL")],
+)
+def test_the_standard_error_of_an_interval_goes_by_its_level(level, gap, verdict):
+    # half of it is .05: .074 of standard error at 50 %, .026 at 95 %, .019 at 99 %
+    test = replace(REAL, interval=Interval(0.034, 0.134, level, "stories", 14, False))
+    inner = REAL.mean + gap
+    assert inner_diagnostic("a", inner, test, inner_rows=100_000).verdict == verdict
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(0.3, "WARN"), (-0.3, "WARN"), (0.01, "PASS")])
+def test_a_gap_without_an_error_never_fails(gap, verdict):
+    interval = Interval(float("nan"), float("nan"), 0.95, "too few rows", 4, True)
+    test = replace(REAL, interval=interval)
+    assert inner_diagnostic("a", REAL.mean + gap, test, inner_rows=3000).verdict == verdict
+
+
+def test_a_test_mean_that_is_not_finite_is_held_against_nothing():
+    found = inner_diagnostic("a", 0.1, replace(REAL, mean=float("nan")), inner_rows=3000)
+    assert found.verdict == "NOT RUN"
+    assert "no inner r" not in found.figure
+
+
+@pytest.mark.parametrize(
     ("r", "verdict"),
     [
+        ({0: float("nan"), 10: float("nan")}, "NOT RUN"),
+        ({0: 0.1, 10: float("nan"), 50: 0.09}, "NOT RUN"),
         ({0: 0.1, 10: 0.09, 50: 0.08}, "PASS"),
         ({0: 0.1, 10: 0.07, 50: 0.08}, "WARN"),
         ({0: 0.1, 10: 0.09, 50: 0.05}, "WARN"),

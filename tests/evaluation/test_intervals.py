@@ -140,13 +140,37 @@ def test_a_cut_is_the_same_as_shorter_stories(ar1):
     assert cut != mean_interval(predictions, responses, seed=0)
 
 
-@pytest.mark.parametrize("lengths", [(2,), (30,), (79,), (100, 15), (12, 12, 12)])
+@pytest.mark.parametrize("lengths", [(2,), (30,), (79,), (50, 15), (12, 12, 12)])
 def test_too_few_rows_give_nan_and_say_so(ar1, lengths):
     rng = np.random.default_rng(0)
     p, y = ([rng.standard_normal((rows, 3)) for rows in lengths] for _ in range(2))
     interval = mean_interval(p, y, seed=0)
     assert np.isnan([interval.low, interval.high]).all()
     assert interval.method == "too few rows"
+
+
+def test_a_story_of_one_block_does_not_void_the_interval(ar1):
+    gains = [0.05, 0.2, 0.1, 0.15, 0.1]
+    predictions, responses = make_stories(ar1, 5, gains=gains, rows=(300, 301))
+    whole = mean_interval(predictions[:4], responses[:4], seed=0)
+    short = [[*side[:4], side[4][:25]] for side in (predictions, responses)]
+    moments = block_moments(*short, block_rows=16)
+    found = interval_from_moments(moments, seed=0)
+    assert moments.n_units == 4 * 18 + 1
+    assert found.high - found.low == pytest.approx(whole.high - whole.low, rel=0.15)
+    weights = draw_weights(moments, n_draws=50, seed=0)
+    assert weights[:, -1].std() > 0
+    np.testing.assert_array_equal(weights[:, 18:72].reshape(50, 3, 18).sum(axis=2), 18)
+
+
+def test_stories_of_one_block_are_drawn_for_each_other(ar1):
+    predictions, responses = make_stories(ar1, 4, rows=(160, 161))
+    short = [[side[0], *(rows[:15] for rows in side[1:])] for side in (predictions, responses)]
+    moments = block_moments(*short, block_rows=16)
+    weights = draw_weights(moments, n_draws=50, seed=0)
+    np.testing.assert_array_equal(weights[:, 10:].sum(axis=1), 3)
+    assert weights[:, 10:].std(axis=0).min() > 0.5
+    assert np.isfinite(interval_from_moments(moments, seed=0).low)
 
 
 def test_too_few_stories_give_nan_and_say_so(ar1):
@@ -188,6 +212,19 @@ def test_block_intervals_cover_the_mean_of_their_own_stories(ar1):
     for seed in range(120):
         sides = make_stories(ar1, 2, seed=seed, rows=(250, 251), gains=gains)
         interval = mean_interval(*sides, seed=seed, n_draws=300)
+        covered.append(interval.low <= truth <= interval.high)
+    assert 0.87 <= np.mean(covered) <= 0.99
+
+
+def test_block_intervals_with_a_story_of_one_block_cover_as_well(ar1):
+    gains, rows = np.array([0.05, 0.2, 0.1]), np.array([150, 150, 15])
+    share = rows / rows.sum()
+    truth = share @ gains / np.sqrt(share @ gains**2 + 1)
+    covered = []
+    for seed in range(120):
+        sides = make_stories(ar1, 3, seed=seed, rows=(150, 151), gains=gains)
+        short = [[*side[:2], side[2][:15]] for side in sides]
+        interval = mean_interval(*short, seed=seed, n_draws=300)
         covered.append(interval.low <= truth <= interval.high)
     assert 0.87 <= np.mean(covered) <= 0.99
 

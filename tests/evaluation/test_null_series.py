@@ -171,6 +171,17 @@ def test_shifted_nulls_are_those_of_the_shift_null():
     np.testing.assert_allclose(null_scores(p, y)["shifted"], expected, atol=1e-12)
 
 
+def test_null_scores_pair_stories_by_name():
+    rng = np.random.default_rng(13)
+    p, y = ({s: rng.standard_normal((90, 4)) for s in "abc"} for _ in range(2))
+    expected = null_scores(p, y)
+    found = null_scores(p, {s: y[s] for s in "cab"})
+    for kind, values in expected.items():
+        np.testing.assert_array_equal(found[kind], values)
+    with pytest.raises(InputError, match="same stories"):
+        null_scores(p, {"a": y["a"], "b": y["b"], "d": y["c"]})
+
+
 def test_mean_correlation_is_the_mean_of_pearson_r():
     rng = np.random.default_rng(5)
     p, y = rng.standard_normal((50, 7)), rng.standard_normal((50, 7))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from brainaligner.core import InputError
 from brainaligner.evaluation import (
     SignificanceSettings,
+    block_moments,
     block_permutation,
     count_discoveries,
     fdr_bh,
@@ -18,6 +19,7 @@ from brainaligner.evaluation import (
     fewest_at_the_floor,
     target_gain,
     target_significance,
+    target_tests,
 )
 
 FEW = SignificanceSettings(permutations=99)
@@ -105,6 +107,37 @@ def test_a_gain_is_found_where_it_was_planted_and_nowhere_else():
     swapped = target_gain(arm, common, measured)
     np.testing.assert_allclose(swapped.difference, -found.difference, atol=1e-12)
     np.testing.assert_allclose(swapped.p, found.p, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_stories", [1, 3, 8])
+def test_a_gain_does_not_depend_on_the_targets_beside_it(ar1, n_stories):
+    rng = np.random.default_rng(6)
+    first, second, y = ([ar1(rng, 291, 40, 0.9) for _ in range(n_stories)] for _ in range(3))
+    whole = target_gain(first, second, y)
+    for part in (slice(0, 4), slice(17, 18), slice(30, 40)):
+        some = [[rows[:, part] for rows in side] for side in (first, second, y)]
+        found = target_gain(*some)
+        np.testing.assert_allclose(found.p, whole.p[part], rtol=1e-9)
+        np.testing.assert_allclose(found.difference, whole.difference[part], atol=1e-12)
+
+
+def test_a_gain_of_few_stories_is_tested_on_its_own_blocks(ar1):
+    rng = np.random.default_rng(7)
+    first, second, y = ([ar1(rng, 200, 6, 0.9) for _ in range(2)] for _ in range(3))
+    arms = [block_permutation(p, y, n_permutations=20, seed=0) for p in (first, second)]
+    longest = np.maximum(*(arm.block_rows for arm in arms))
+    assert len(set(longest)) > 1
+    found = target_gain(first, second, y)
+    for v, rows in enumerate(longest):
+        of_one = [[x[:, [v]] for x in side] for side in (first, second, y)]
+        moments = [block_moments(p, of_one[2], block_rows=int(rows)) for p in of_one[:2]]
+        assert found.p[v] == pytest.approx(target_tests(*([m] for m in moments)).p[0])
+
+
+def test_blocks_of_a_gain_are_never_under_ten_rows():
+    rng = np.random.default_rng(8)
+    p, y = sides(rng, 7, 16, np.ones(3))  # seven blocks of ten rows or more, or fourteen of 8
+    assert np.isnan(target_gain([-rows for rows in p], p, y).p).all()
 
 
 def test_an_arm_has_no_gain_over_itself():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from brainaligner.study._audit_features import _close
+from brainaligner.evaluation import Entered, MadeAgain, design_faults
+from brainaligner.study._audit_features import _close, _most_unlike
 
 
 @pytest.fixture
@@ -49,3 +50,30 @@ def test_columns_of_little_spread_are_counted_not_accused() -> None:
     assert _close(stored, states, "bfloat16") == 1
     stored[:, 2] += 0.01 * rng.standard_normal(200).astype(np.float32)  # more than rounding
     assert _close(stored, states, "bfloat16") is None
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0, 1e4])
+@pytest.mark.parametrize("shifted", [4, 9])
+def test_a_constant_that_was_added_to_a_column_hides_no_brain(
+    states: np.ndarray, offset: float, shifted: int
+) -> None:
+    states[:, shifted] += offset
+    brain = np.random.default_rng(4).standard_normal((300, 6)).astype(np.float32)
+    stored = states.copy()
+    stored[:, 4] += 0.1 * brain[:, 0]
+    assert _close(states, states, "float32") == 0
+    assert _close(stored, states, "float32") is None
+    shown, again = _most_unlike(stored, states, "float32")
+    entered = Entered("predict/design", "a", 0, shown)
+    made = MadeAgain({"a": again}, {"a": brain})
+    assert [one.name for one in design_faults([entered], made, where="")] != []
+
+
+def test_float32_columns_that_hardly_vary_are_counted_not_accused() -> None:
+    rng = np.random.default_rng(5)
+    states = rng.standard_normal((200, 8)).astype(np.float32)
+    states[:, 2] *= 1e-4
+    states[:, 3] = 100.0
+    noise = 1e-5 * rng.standard_normal(states.shape).astype(np.float32)
+    assert _close(states + noise, states, "float32") == 2
+    assert _close(states + 1000 * noise, states, "float32") is None

@@ -142,6 +142,8 @@ def test_targets_that_are_read_a_few_at_a_time_get_the_same_p(
     for name in before.files:
         if name.endswith(("/p", "/block_rows")):
             np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+        elif name.endswith(("/gain", "/gain_p")):  # of fewer than 8 stories: on blocks
+            np.testing.assert_allclose(after[name], before[name], atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("edges", [(0, 12), (0, 7, 12), (0, 1, 5, 11, 12)])

@@ -136,6 +136,27 @@ def _set_config(**changed: object) -> Callable[[Path], None]:
     return write
 
 
+def _index(content: object) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / "model.safetensors").unlink()
+        (folder / "model.safetensors.index.json").write_text(json.dumps(content))
+
+    return write
+
+
+def _folder_for_file(name: str) -> Callable[[Path], None]:
+    def replace(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).mkdir()
+
+    return replace
+
+
+def _folder_for_shard(folder: Path) -> None:
+    _index({"weight_map": {"a": "model-1.safetensors"}})(folder)
+    (folder / "model-1.safetensors").mkdir()
+
+
 def _encoder_decoder(folder: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "t5"}')
 
@@ -162,6 +183,14 @@ def _longer_tokenizer(folder: Path) -> None:
         (_unlink("config.json"), "no config.json"),
         (_unlink("model.safetensors"), "no weights"),
         (_unlink("tokenizer.json"), "no tokenizer"),
+        (_index([]), "index.json that cannot be read"),
+        (_index({"weight_map": ["a"]}), "index.json that cannot be read"),
+        (_index({"weight_map": {"a": 1}}), "index.json that cannot be read"),
+        (_index({"weight_map": {"a": ["b"], "c": "d"}}), "index.json that cannot be read"),
+        (_index({"weight_map": {"a": "b" * 300}}), "no bbb"),
+        (_folder_for_file("model.safetensors"), "no weights"),
+        (_folder_for_file("config.json"), "config.json"),
+        (_folder_for_shard, "no model-1.safetensors, which"),
         (_truncate("model.safetensors"), "weights that fail"),
         (_truncate("config.json"), "config.json that is refused"),
         (_truncate("tokenizer.json"), "tokenizer that fails"),
@@ -184,7 +213,19 @@ def test_damaged_checkpoints_are_refused(
     assert not (copied / "attacked").exists()
 
 
-@pytest.mark.parametrize("name", ["/no/such/folder", "./nothing", "a/b/c", "", "~nobody/x y"])
+def test_a_roberta_without_a_padding_token_is_refused(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(checkpoint("roberta"), tmp_path / "model")
+    _set_config(pad_token_id=None)(folder)
+    with pytest.raises(InputError, match=r"config\.json without pad_token_id"):
+        model_info(str(folder))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/no/such/folder", "./nothing", "a/b/c", "", "~nobody/x y", "~no-such-user/x", "x/" * 200],
+)
 def test_a_folder_that_is_not_there(name: str) -> None:
     with pytest.raises(InputError, match="folder that does not exist"):
         model_info(name)
@@ -203,6 +244,11 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_hub_name_offline_says_how_to_download(hub_cache: Path) -> None:
     with pytest.raises(InputError, match="hf download someone/some-model --local-dir"):
         model_info("someone/some-model")
+
+
+def test_a_name_that_is_too_long_is_a_name_like_others(hub_cache: Path) -> None:
+    with pytest.raises(InputError, match="nothing from the hub"):
+        model_info("a" * 300)
 
 
 def test_a_hub_model_in_the_cache_is_used(hub_cache: Path) -> None:

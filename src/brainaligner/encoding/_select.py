@@ -59,7 +59,7 @@ def validation_scorer(basis: Basis, validation: Stories, alphas: tuple[float, ..
         for i, values in made_ahead(responses, validation):
             cross.add(rows[i], values)
             total += values.sum(0, dtype=torch.float64)
-            squares += values.square().sum(0, dtype=torch.float64)
+            squares += _exact_squares(values)
         predicted = _prediction_squares(factor, shrinkage, block.values)
         covariance = shrinkage @ cross.total().mul_(block.values)
         measured = centred_squares(squares, total, sum(n_rows))
@@ -115,6 +115,17 @@ def _prediction_squares(
         torch.mul(directions, scaled[:, None], out=part)
         found.append(column_sums(_times(factor, part, predicted).square_()))
     return torch.stack(found) * (top[:, None] * size).square()
+
+
+def _exact_squares(rows: torch.Tensor) -> Float64[torch.Tensor, "target"]:
+    """Sum of squares of each column in float64, a few rows at a time.
+
+    Squares of 1e19 overflow in float32, those of 1e-23 vanish.
+    """
+    total = rows.new_zeros(rows.shape[1], dtype=torch.float64)
+    for part in rows.split(_FEW_ROWS):
+        total += part.double().square().sum(0)
+    return total
 
 
 def column_sums(rows: torch.Tensor) -> Float64[torch.Tensor, "target"]:

@@ -123,7 +123,7 @@ def read_design(
     """Read the design of story `i`; refuse a wrong shape, a wrong dtype or NaN."""
     values = designs.design(i)
     _check_design(values, i, n_features)
-    return values
+    return np.ascontiguousarray(values)  # torch takes no negative strides
 
 
 def read_responses(
@@ -132,7 +132,7 @@ def read_responses(
     """Read responses to story `i`; refuse NaN, or a shape other than the expected one."""
     values = stories.responses(i, targets)
     _check_responses(values, i, shape)
-    return np.ascontiguousarray(values)  # torch takes no negative strides
+    return np.ascontiguousarray(values)
 
 
 def _check_design(values: np.ndarray, i: int, n_features: int | None) -> None:

@@ -87,7 +87,8 @@ def compare_arms(
     two one-sided tests by the same draws: with ``t*`` of the draws and margin m,
     ``p = max(P(t* >= (d + m) / SE), P(t* <= (d - m) / SE))`` (Schuirmann 1987, J.
     Pharmacokinet. Biopharm. 15:657), so that ``p <= alpha`` is an interval of coverage
-    ``1 - 2 alpha`` inside the margin.
+    ``1 - 2 alpha`` inside the margin. A difference that is the same in every unit, such as that
+    of an arm from itself, has no draws to count: p is 0 inside the margin and 1 elsewhere.
 
     Parameters
     ----------
@@ -214,7 +215,10 @@ def _equivalence(found: Studentised, margin: float, settings: ComparisonSettings
 
 
 def tost_p(found: Studentised, margin: float) -> float:
-    """Return the larger p of two one-sided tests, by the draws: ``(b + 1) / (m + 1)`` each."""
+    """Return the larger p of two one-sided tests, by the m draws: ``(b + 1) / (m + 1)`` each.
+
+    Without spread between units nothing is left to chance: 0 inside the margin, 1 elsewhere.
+    """
     if found.error <= _NO_SPREAD:
         return 0.0 if abs(found.estimate) < margin else 1.0
     if not found.t.size:

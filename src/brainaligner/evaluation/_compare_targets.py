@@ -26,7 +26,8 @@ def target_tests(reference: Sequence[Moments], arm: Sequence[Moments]) -> Target
     .. math:: T = d / \mathrm{SE}, \qquad
               \mathrm{SE}^2 = \sum_s \frac{K_s}{K_s - 1} \sum_{i \in s} (U_i - \bar U_s)^2
 
-    over strata s of :math:`K_s` units (all stories, or the blocks of one story) is referred to
+    over strata s of :math:`K_s` units (all stories, or the blocks of one story; a story of one
+    block is drawn with others) is referred to
     Student's t with as many degrees of freedom as there are units less strata. For equally
     long stories and sums instead of r this is the paired t test over stories. It holds for
     the fitted models as they are.

@@ -68,7 +68,8 @@ class Equivalence:
     margin : float
         In r; the share of the reference's mean, which is taken as known.
     p : float
-        The larger p of both tests; NaN where nothing could be tested.
+        The larger p of both tests; NaN where nothing could be tested, 0 or 1 where the
+        difference is the same in every unit.
     verdict : {"equivalent", "not shown", "not tested"}
         ``"not tested"`` where there are too few units, or the reference's mean r is not above 0.
     """

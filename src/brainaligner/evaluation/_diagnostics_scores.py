@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import NormalDist
 
 from brainaligner.core import StoryGroup
 from brainaligner.evaluation._ceilings import CeilingSummary
@@ -22,6 +23,7 @@ TARGETS_COUNTED = 10
 # Share of r that has to be left without the first rows of each story.
 KEPT = {10: 0.8, 50: 0.7}
 LEAST_R = 0.01
+_NO_R = "Nothing can be compared."
 # CCnorm above 1 is more than any model can reach; estimates scatter a little.
 CEILING_WARN, CEILING_FAIL = 1.0, 1.1
 
@@ -30,6 +32,8 @@ def control_diagnostic(
     where: str, r: Mapping[str, float], controls: Mapping[str, Mapping[str, float]]
 ) -> Diagnostic:
     """Number 3: what an arm has over Z alone and over an untrained network, in each subject.
+
+    NOT RUN where a mean is not finite, unless another subject shows no gain.
 
     Parameters
     ----------
@@ -51,12 +55,14 @@ def control_diagnostic(
         f"over {control} {' / '.join(signed(gain) for gain in by_subject.values())}"
         for control, by_subject in gains.items()
     )
-    lowest = min(gain for by_subject in gains.values() for gain in by_subject.values())
-    if lowest > 0:
-        advice = "What it scores beyond these can come from the words' meaning."
-        return made(3, where, "PASS", f"{figure} (bound 0)", advice)
-    advice = "A model without meaning scores as much: do not read this arm as language."
-    return made(3, where, "WARN", f"{figure} (bound 0)", advice)
+    every = [gain for by_subject in gains.values() for gain in by_subject.values()]
+    if any(gain <= 0 for gain in every):
+        advice = "A model without meaning scores as much: do not read this arm as language."
+        return made(3, where, "WARN", f"{figure} (bound 0)", advice)
+    if not all(map(math.isfinite, every)):
+        return made(3, where, "NOT RUN", f"{figure} (bound 0)", _NO_R)
+    advice = "What it scores beyond these can come from the words' meaning."
+    return made(3, where, "PASS", f"{figure} (bound 0)", advice)
 
 
 def ceiling_diagnostic(where: str, ceiling: CeilingSummary | None) -> Diagnostic:
@@ -82,8 +88,8 @@ def shape_diagnostics(summaries: Sequence[Summary]) -> tuple[Diagnostic, ...]:
     """Number 7: subjects that are alike, each with a symmetric r; no real cortex looks so.
 
     WARN where ``|mean - median| / |mean|`` is under .03 and ``|skew|`` under .2 in every subject,
-    and the means of all subjects lie within 2 % of each other. One for each arm, group and cut
-    with two subjects or more.
+    and the means of all subjects lie within 2 % of each other. One for each arm, group and cut;
+    NOT RUN with one subject, or where a mean is not finite.
     """
     alike: dict[tuple[str, str, int], list[Summary]] = {}
     for summary in summaries:
@@ -103,6 +109,8 @@ def _shape(place: tuple[str, str, int], members: Sequence[Summary]) -> Diagnosti
     if len(members) < 2:
         advice = "One subject cannot be compared with others."
         return made(7, where, "NOT RUN", "one subject", advice)
+    if not all(map(math.isfinite, means)):
+        return made(7, where, "NOT RUN", figure, _NO_R)
     if all(_is_symmetric(member) for member in members) and gap < SUBJECT_GAP:
         advice = (
             "This looks like a shuffled split or a selected voxel set: real cortex has a skewed "
@@ -129,10 +137,10 @@ def inner_diagnostic(where: str, inner: float, test: Summary, *, inner_rows: int
     """Number 9: mean r where alpha was chosen, less mean r on the test stories.
 
     WARN over .02, FAIL over .05 where the gap is also more than twice its standard error: few
-    short stories differ by that much by chance. The error is that of the test mean, from its
-    interval, and of the inner one by its share of rows; and what chance gives two means over
-    ten independent targets, three rows counted as one. A test r that lies as far above is a
-    WARN too.
+    short stories differ by that much by chance, and without an error it is a WARN. The error
+    is that of the test mean, from its interval, and of the inner one by its share of rows; and
+    what chance gives two means over ten independent targets, three rows counted as one. A test
+    r that lies as far above is a WARN too.
 
     Parameters
     ----------
@@ -144,7 +152,7 @@ def inner_diagnostic(where: str, inner: float, test: Summary, *, inner_rows: int
         Rows that `inner` stands on.
     """
     gap = inner - test.mean
-    if not math.isfinite(gap):
+    if not math.isfinite(inner):
         advice = "No r was measured where alpha was chosen, as only one was given."
         return made(9, where, "NOT RUN", "no inner r", advice)
     error = _gap_error(test, inner_rows)
@@ -152,14 +160,15 @@ def inner_diagnostic(where: str, inner: float, test: Summary, *, inner_rows: int
         f"{signed(gap)} ({inner:.3f} less {test.mean:.3f}, standard error {error:.3f}; bounds "
         f"{INNER_WARN:g}, {INNER_FAIL:g} and 2 standard errors)"
     )
-    certain = not math.isfinite(error) or abs(gap) > 2 * error
-    if gap > INNER_FAIL and certain:
+    if not math.isfinite(gap):
+        return made(9, where, "NOT RUN", figure, _NO_R)
+    if gap > INNER_FAIL and gap > 2 * error:
         advice = "Something was chosen on the validation stories until they flattered, or seen."
         return made(9, where, "FAIL", figure, advice)
     if gap > INNER_WARN:
         advice = "Validation flatters: choose less on it, or add validation stories."
         return made(9, where, "WARN", figure, advice)
-    if gap < -INNER_FAIL and certain:
+    if gap < -INNER_FAIL and not -gap <= 2 * error:
         advice = "Test stories score above validation ones: look for test rows seen in training."
         return made(9, where, "WARN", figure, advice)
     return made(9, where, "PASS", figure, "Validation and test stories agree.")
@@ -175,14 +184,15 @@ def _gap_error(test: Summary, inner_rows: int) -> float:
 
 
 def _standard_error(summary: Summary) -> float:
-    width = summary.interval.high - summary.interval.low
-    return width / 2 / 1.96 if summary.interval.level == 0.95 else width / 2
+    interval = summary.interval
+    return (interval.high - interval.low) / 2 / NormalDist().inv_cdf((1 + interval.level) / 2)
 
 
 def onset_diagnostic(where: str, r: Mapping[int, float]) -> Diagnostic:
     """Number 11: mean r with the first 10 and 50 rows of each story left out.
 
-    WARN where less than .8 (10 rows) or .7 (50 rows) of r is left.
+    WARN where less than .8 (10 rows) or .7 (50 rows) of r is left; NOT RUN where one of them is
+    not finite.
 
     Parameters
     ----------
@@ -197,6 +207,8 @@ def onset_diagnostic(where: str, r: Mapping[int, float]) -> Diagnostic:
     )
     if not any(rows in r for rows in KEPT):
         return made(11, where, "NOT RUN", figure, "The stories are too short to leave rows out.")
+    if not all(map(math.isfinite, r.values())):
+        return made(11, where, "NOT RUN", figure, _NO_R)
     lost = [rows for rows in KEPT if rows in r and r[rows] < KEPT[rows] * r[0]]
     if r[0] > LEAST_R and lost:
         advice = "The start of the story carries much of this r: read it with rows cut, and with Z."

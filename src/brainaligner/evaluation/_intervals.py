@@ -73,7 +73,9 @@ def resampling_moments(
 
 
 def draw_weights(moments: Moments, *, n_draws: int, seed: int) -> Float64[np.ndarray, "draw unit"]:
-    """How often each unit is drawn: stories from all stories, blocks from their own story.
+    """How often each unit is drawn: stories from all stories, blocks from their stratum.
+
+    Strata are those of :func:`strata`: the blocks of one story, but for stories of one block.
 
     The same units and seed give the same draws, so arms can be compared pairwise.
     """
@@ -86,10 +88,23 @@ def draw_weights(moments: Moments, *, n_draws: int, seed: int) -> Float64[np.nda
 
 
 def strata(moments: Moments) -> list[Int64[np.ndarray, "_unit"]]:
-    """Units that are drawn for each other: all stories, or the blocks of one story."""
+    """Units that are drawn for each other: all stories, or the blocks of one story.
+
+    A story of a single block has no spread of its own. Such stories are drawn for each other; one
+    that is alone joins the story of fewest blocks. Collapsed strata of this kind hold what differs
+    between stories too, so that errors are rather too large than too small (Wolter 2007,
+    Introduction to Variance Estimation, chapter 2).
+    """
     if moments.kind == "story":
         return [np.arange(moments.n_units)]
-    return [np.flatnonzero(moments.story == story) for story in np.unique(moments.story)]
+    every = [np.flatnonzero(moments.story == story) for story in np.unique(moments.story)]
+    several = [units for units in every if len(units) > 1]
+    single = [units for units in every if len(units) == 1]
+    if len(single) == 1 and several:
+        fewest = min(range(len(several)), key=lambda i: len(several[i]))
+        several[fewest] = np.sort(np.concatenate([several[fewest], *single]))
+        return several
+    return [*several, np.concatenate(single)] if single else several
 
 
 def mean_and_influence(
@@ -150,7 +165,7 @@ def standard_error(
     .. math:: \mathrm{SE}^2 = \sum_s \frac{K_s}{K_s - 1}
               \sum_{i \in s} w_i (U_i - \bar U_s)^2
 
-    over strata s of :math:`K_s` units: all stories, or the blocks of one story. U is the
+    over strata s of :math:`K_s` units, those of :func:`strata`. U is the
     derivative by the units' weights (Efron 1982, The Jackknife, the Bootstrap and Other
     Resampling Plans, chapter 6). It needs no refit, so that each draw has its own.
     """
@@ -172,8 +187,8 @@ def interval_from_moments(
     draw's own SE is what makes it cover at few, skewed units, where percentiles of mean*
     are too narrow (Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 12).
 
-    It takes fitted models and seeds as they are. Moments of fewer than 8 units, or of a
-    story with one block only, give NaN and say so in `method`.
+    It takes fitted models and seeds as they are. Moments of fewer than 8 units give NaN and
+    say so in `method`.
 
     Raises
     ------
@@ -198,8 +213,7 @@ def interval_from_moments(
 def too_few_units(moments: Moments) -> str:
     """Why these units cannot be resampled; empty where they can."""
     conditional = moments.kind == "block"
-    enough = min(len(units) for units in strata(moments)) >= 2
-    if enough and moments.n_units >= (FEWEST_BLOCKS if conditional else FEWEST_STORIES):
+    if moments.n_units >= (FEWEST_BLOCKS if conditional else FEWEST_STORIES):
         return ""
     return "too few rows" if conditional else "too few stories"
 

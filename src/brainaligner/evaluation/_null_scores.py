@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
+from brainaligner.core import InputError
 from brainaligner.evaluation._null_series import (
     MIN_SHIFT,
     NULL_KINDS,
@@ -38,7 +39,7 @@ def null_scores(
     Parameters
     ----------
     predictions, responses : mappings of story to float array, shape (time, target)
-        The same stories in the same order; all rows that are scored.
+        The same stories; all rows that are scored.
     n_draws : int
     seed : int
     names : mapping of story to str, optional
@@ -49,11 +50,20 @@ def null_scores(
     Raises
     ------
     InputError
-        If the two sides do not fit each other, or a value is not finite.
+        If the two sides do not name the same stories or do not fit each other, or a value is
+        not finite.
     """
-    paired_rows(list(predictions.values()), list(responses.values()))
+    if predictions.keys() != responses.keys():
+        raise InputError(
+            "predictions and responses",
+            got=f"{sorted(predictions)} and {sorted(responses)}",
+            wanted="the same stories on both sides",
+            do="Give predictions of all stories that were measured, and of no others.",
+        )
+    measured = [responses[story] for story in predictions]
+    paired_rows(list(predictions.values()), measured)
     series = {story: centred_story(values) for story, values in predictions.items()}
-    p, y = list(series.values()), [centred_story(values) for values in responses.values()]
+    p, y = list(series.values()), [centred_story(values) for values in measured]
     target = _standardised(np.concatenate(y))
     found: dict[str, np.ndarray] = {}
     for kind in (kind for kind in possible_nulls(len(predictions)) if kind in kinds):

@@ -10,9 +10,11 @@ from jaxtyping import Float64, Int64
 
 from brainaligner.core import InputError, frozen_array
 from brainaligner.evaluation._blocks import SHORTEST_BLOCK
-from brainaligner.evaluation._compare import paired_moments
 from brainaligner.evaluation._compare_targets import target_tests
 from brainaligner.evaluation._fdr import fdr_bh, fdr_by
+from brainaligner.evaluation._intervals import FEWEST_STORIES
+from brainaligner.evaluation._layout import target_block_rows
+from brainaligner.evaluation._moments import Moments, block_moments, story_moments
 from brainaligner.evaluation._permutation import block_permutation
 from brainaligner.evaluation._rows import Rows, paired_rows
 
@@ -61,10 +63,10 @@ class TargetSignificance:
     Parameters
     ----------
     r : float64 array, shape (target,)
-        Pearson r on concatenated stories; NaN where a side has no variance.
+        Pearson r on concatenated stories; NaN where a side has no variance, and everywhere
+        where no story has the 20 rows of two blocks.
     p : float64 array, shape (target,)
-        Of :func:`block_permutation`, one-sided; NaN where `r` is, and everywhere where no
-        story is long enough for two blocks.
+        Of :func:`block_permutation`, one-sided; NaN where `r` is.
     block_rows : int64 array, shape (target,)
         Shortest block of each target, in rows (TRs); 0 where nothing was tested.
     """
@@ -164,7 +166,10 @@ def target_gain(
     """Test what each target has over a reference arm, by its spread between stories.
 
     The paired test of :func:`target_tests`, two-sided, on stories where there are at least 8,
-    else on blocks of one length inside each story.
+    else on blocks inside each story. A target's block is the longer one of those by which
+    :func:`block_permutation` tests the two arms: no p depends on the targets beside it. Of
+    unrelated series of lag-1 autocorrelation .5 on all sides 6 to 7 % pass at 5 %, of .7 7 to
+    9 %, of .9 11 to 13 % (one to three stories of 200 to 350 rows).
 
     Parameters
     ----------
@@ -178,10 +183,27 @@ def target_gain(
     InputError
         If the sides do not fit each other, or a value is not finite.
     """
-    sides = (lambda: (reference, responses)), (lambda: (predictions, responses))
-    first, second = paired_moments(sides, cut=cut)
-    found = target_tests([first], [second])
-    return TargetGain(found.difference, found.p)
+    sides = [paired_rows(arm, responses, cut=cut) for arm in (reference, predictions)]
+    if len(responses) >= FEWEST_STORIES:
+        first, second = (story_moments(*side) for side in sides)
+        found = target_tests([first], [second])
+        return TargetGain(found.difference, found.p)
+    block_rows = np.maximum(*(target_block_rows(*side) for side in sides)).clip(SHORTEST_BLOCK)
+    difference, p = np.full((2, len(block_rows)), np.nan)
+    for block in np.unique(block_rows):
+        alike = np.flatnonzero(block_rows == block)
+        first, second = (_some_blocks(side, alike, int(block)) for side in sides)
+        found = target_tests([first], [second])
+        difference[alike], p[alike] = found.difference, found.p
+    return TargetGain(difference, p)
+
+
+def _some_blocks(
+    side: tuple[Sequence[Rows], Sequence[Rows]], targets: Int64[np.ndarray, "_"], block: int
+) -> Moments:
+    """Moments of some targets, on blocks of at least `block` rows."""
+    predictions, responses = ([rows[:, targets] for rows in stories] for stories in side)
+    return block_moments(predictions, responses, block_rows=block)
 
 
 def count_discoveries(p: Float64[np.ndarray, "target"], *, q: float) -> Discoveries:

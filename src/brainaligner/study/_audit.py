@@ -35,7 +35,7 @@ from brainaligner.study._progress import Reporter, reporting
 from brainaligner.study._reopened import reopen_run
 from brainaligner.study._store import Recipe, Store
 
-_CHECK_VERSION = 4
+_CHECK_VERSION = 5
 PROVEN = {
     "no scored row was fitted or chosen on, number for number": {"witness", "lineage"},
     "no scored row was fitted or chosen on after rescaling": {"witness", "near-rows"},

@@ -23,7 +23,8 @@ from brainaligner.text import (
     story_texts,
 )
 
-_ROUNDING = 2e-2  # of the spread of all values: no float32 value may be further off
+_ROUNDING = 2e-2  # of its column's spread: no float32 value may be further off
+_FLOOR = 1e-3, 1e-6  # the same of any column: of the columns' mean spread, of its largest value
 _HALF_ROUNDING = 0.2  # the same for half precision, where texts of another batch round otherwise
 _HALF_FLOOR = 4e-3  # the same, of the spread of all values
 _HALF_COLUMN = 2e-2  # root mean square of a half-precision column, of its own spread
@@ -177,9 +178,8 @@ def _value_faults(
             yield Unproven("features", f"{where}, {story}", f"{what} ({one.space.text.dtype})")
         if unlike is not None:
             continue
-        columns = _worst_columns(stored, values)
-        entered.append(Entered("predict/design", story, 0, stored[:, columns]))
-        made[story] = values[:, columns]
+        shown, made[story] = _most_unlike(stored, values, one.space.text.dtype)
+        entered.append(Entered("predict/design", story, 0, shown))
     if not entered:
         return
     for fault in design_faults(entered, MadeAgain(made, one.responses), where=where):
@@ -197,7 +197,7 @@ def _value_faults(
 def _unlike_columns(
     one: FeatureAudit, story: str, stored: np.ndarray, values: np.ndarray
 ) -> int | None:
-    """Columns that rounding alone may explain, but their own spread does not; None: other features.
+    """How many columns :func:`_close` counts; None where the features are others.
 
     In half precision two honest ways of computing (weights rounded, or products alone) may differ
     by the sum of their errors; either lies near the states in float32.
@@ -212,24 +212,51 @@ def _unlike_columns(
     return min((count for count in (found, exact) if count is not None), default=None)
 
 
-def _worst_columns(stored: np.ndarray, values: np.ndarray) -> list[int]:
-    """Columns that differ most, which tell best what happened."""
-    if stored.shape != values.shape:
-        return list(sampled(min(stored.shape[1], values.shape[1]), KEPT_COLUMNS))
-    order = np.argsort(-np.abs(stored - values).max(axis=0))[:KEPT_COLUMNS]
-    return [int(column) for column in order]
+def _most_unlike(
+    stored: np.ndarray, values: np.ndarray, dtype: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Columns that tell best what happened, on both sides; less their mean, which hides nothing."""
+    if stored.shape == values.shape:
+        columns = np.argsort(-_excess(stored, values, dtype))[:KEPT_COLUMNS]
+    else:
+        columns = np.array(sampled(min(stored.shape[1], values.shape[1]), KEPT_COLUMNS))
+    centre = values[:, columns].mean(axis=0)
+    return stored[:, columns] - centre, values[:, columns] - centre
 
 
 def _close(stored: np.ndarray, values: np.ndarray, dtype: str) -> int | None:
     """How many columns differ by more than their own spread allows; None where they are others.
 
-    Rounding in half precision goes by the size of whole rows of states: of a column that hardly
-    varies beside the others it cannot be told from anything else.
+    Rounding goes by the size of whole rows of states: of a column that hardly varies beside the
+    others it cannot be told from anything else.
     """
-    spread, away = values.std() + 1e-9, stored - values
+    if (_excess(stored, values, dtype) > 1).any():
+        return None
+    return int((_away(stored, values, dtype) > _own_room(values, dtype)).sum())
+
+
+def _excess(stored: np.ndarray, values: np.ndarray, dtype: str) -> np.ndarray:
+    """Difference of each column over the most that rounding may explain."""
+    spread, own = values.std() + 1e-9, _own_room(values, dtype)
     if dtype == "float32":
-        return 0 if np.abs(away).max() <= _ROUNDING * spread else None
-    errors = np.sqrt(np.square(away).mean(axis=0))
-    over = errors > _HALF_COLUMN * (values.std(axis=0) + 1e-9)
-    good = np.abs(away).max() <= _HALF_ROUNDING * spread
-    return int(over.sum()) if good and (errors[over] <= _HALF_FLOOR * spread).all() else None
+        of_all, of_largest = _FLOOR
+        mean_spread = np.sqrt(np.square(values.std(axis=0)).mean())
+        floor = of_all * mean_spread + of_largest * np.abs(values).max(axis=0)
+        return np.asarray(_away(stored, values, dtype) / np.maximum(own, floor))
+    largest = np.abs(stored - values).max(axis=0) / (_HALF_ROUNDING * spread)
+    errors = _away(stored, values, dtype) / np.maximum(own, _HALF_FLOOR * spread)
+    return np.asarray(np.maximum(largest, errors))
+
+
+def _away(stored: np.ndarray, values: np.ndarray, dtype: str) -> np.ndarray:
+    """Largest difference of each column; in half precision the root mean square."""
+    away = stored - values
+    if dtype == "float32":
+        return np.asarray(np.abs(away).max(axis=0))
+    return np.asarray(np.sqrt(np.square(away).mean(axis=0)))
+
+
+def _own_room(values: np.ndarray, dtype: str) -> np.ndarray:
+    """The same that the spread of each column allows."""
+    share = _ROUNDING if dtype == "float32" else _HALF_COLUMN
+    return np.asarray(share * (values.std(axis=0) + 1e-9))

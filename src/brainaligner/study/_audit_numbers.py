@@ -128,6 +128,14 @@ def _r_faults(r: np.ndarray, again: np.ndarray, where: str) -> Iterator[Found]:
             f"{int(left_out.sum())} of {len(r)} sampled targets",
             "targets with an r were left out of the scores",
         )
+    invented = np.isfinite(r) & np.isnan(again)
+    if invented.any():
+        yield Fault(
+            "scores-not-reproduced",
+            where,
+            f"{int(invented.sum())} of {len(r)} sampled targets",
+            "stored r are not those of the rows that were scored",
+        )
     off = np.abs(np.where(left_out, again, r) - again)
     if np.nanmax(off, initial=0.0) > _R_ROUNDING:
         yield Fault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,22 +200,23 @@ def save_ceilings(
 ) -> list[CeilingSummary]:
     """Write a row for each target of each pair; return a summary of each pair.
 
-    One story at a time is in memory. NaN is ``nan``.
+    One story at a time is in memory. NaN is ``nan``; a label that holds a tab, a line break or a
+    quotation mark is quoted as csv readers expect.
     """
     summaries = []
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-        file.write("\t".join(COLUMNS) + "\n")
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(COLUMNS)
         for subject, story in pairs:
             one = story_ceiling(dataset, subject, story, reporter)
-            file.writelines(_lines(one))
+            table.writerows(_table_rows(one))
             summaries.append(ceiling_summary(one))
     return summaries
 
 
-def _lines(one: StoryCeiling) -> Iterator[str]:
-    head = f"{one.subject}\t{one.story}"
-    counts = f"{one.ceiling.n_repeats}\t{one.ceiling.n_rows}"
+def _table_rows(one: StoryCeiling) -> Iterator[tuple[str | int, ...]]:
+    counts = one.ceiling.n_repeats, one.ceiling.n_rows
     measures = (getattr(one.ceiling, name).tolist() for name in MEASURES)
     for target, *values in zip(one.targets, *measures, strict=True):
-        numbers = "\t".join(f"{value:.7g}" for value in values)
-        yield f"{head}\t{target}\t{counts}\t{numbers}\n"
+        numbers = (f"{value:.7g}" for value in values)
+        yield (one.subject, one.story, target, *counts, *numbers)

@@ -26,7 +26,7 @@ from brainaligner.study._record import without_nan
 from brainaligner.study._settings import plain
 from brainaligner.study._store import Recipe, Store
 
-VERSION = 1
+VERSION = 2
 Q_BOUND = 0.05
 """Rate of false discoveries where the study tests no target."""
 _INTERVAL = TypeAdapter(Interval)

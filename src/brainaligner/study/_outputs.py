@@ -40,7 +40,7 @@ from brainaligner.study._store import Recipe, Store
 from brainaligner.study._tables import more_tables
 from brainaligner.study._trace import recipe_notes
 
-VERSION = 7
+VERSION = 8
 FILES = (
     *("study.yaml", "scores.npz", P_VALUES, "table.tsv", SIGNIFICANCE, "regions.tsv"),
     *("report.html", PAGE_CONTENT, "run.json", "methods.md"),

@@ -28,7 +28,7 @@ from brainaligner.study._readout import PREDICTIONS, ReadoutTask, readout_recipe
 from brainaligner.study._scoring import base_name
 from brainaligner.study._store import Recipe, Store
 
-VERSION = 1
+VERSION = 2
 ARRAYS = "significance.npz"
 TARGETS_AT_ONCE = 16_384
 OF_ARM, OF_GAIN = ("r", "p", "block_rows"), ("difference", "p")

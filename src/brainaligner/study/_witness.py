@@ -79,6 +79,8 @@ class WitnessBook:
             if (before[both] != shown[both]).any():
                 self.changed.append(" ".join(map(str, place)))
             self.kept[place] = np.where(np.isfinite(before), before, shown)
+        elif not np.array_equal(before, shown):  # hashes of texts or settings
+            self.changed.append(" ".join(map(str, place)))
 
     def save(self, folder: Path) -> None:
         """Write `witness.npz`, in an order that no thread decides."""

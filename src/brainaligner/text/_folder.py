@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -49,8 +50,8 @@ def model_folder(name: str) -> Path:
     """
     if name == EMBEDDED:
         return _embedded_folder()
-    local = Path(name).expanduser()
-    if name and local.is_dir():
+    local = _local_folder(name)
+    if local is not None:
         return local.resolve()
     if not _HUB_NAME.fullmatch(name):
         raise InputError(
@@ -64,7 +65,7 @@ def model_folder(name: str) -> Path:
 
 def complete_folder(name: str, folder: Path) -> Path:
     """Return `folder` once it holds all files; fetches a hub model's weights and tokenizer."""
-    if name == EMBEDDED or Path(name).expanduser().is_dir() or _is_complete(folder):
+    if name == EMBEDDED or _local_folder(name) is not None or _is_complete(folder):
         return folder
     wanted = (*_CONFIG, *_VOCABULARIES, *_TOKENIZER_EXTRAS, *_SAFETENSORS, "model-*.safetensors")
     found = _hub_snapshot(name, wanted, revision=folder.name)
@@ -107,6 +108,12 @@ def files_digest(files: Iterable[Path]) -> str:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         whole.update(f"{path.name}\0{content}\n".encode())
     return whole.hexdigest()
+
+
+def _local_folder(name: str) -> Path | None:
+    """Folder of that name; None also for what no file system takes for a name."""
+    path = os.path.expanduser(name)  # Path raises for unknown users and names that are too long
+    return Path(path) if os.path.isdir(path) else None
 
 
 def _embedded_folder() -> Path:
@@ -157,26 +164,28 @@ def _is_complete(folder: Path) -> bool:
 
 def _weight_files(folder: Path) -> list[Path]:
     for single, index in (_SAFETENSORS, _BIN):
-        if (folder / single).exists():
+        if (folder / single).is_file():
             return [folder / single]
-        if (folder / index).exists():
+        if (folder / index).is_file():
             return [folder / index, *_shards(folder / index)]
     raise _incomplete(folder, "no weights (model.safetensors or pytorch_model.bin)")
 
 
 def _shards(index: Path) -> list[Path]:
+    """Files that an index names."""
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
+        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        names = sorted({Path(name).as_posix() for name in named})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _incomplete(index.parent, f"{index.name} that cannot be read") from error
-    missing = [name for name in names if not (index.parent / name).exists()]
+    missing = [name for name in names if not os.path.isfile(index.parent / name)]
     if missing:
         raise _incomplete(index.parent, f"no {missing[0]}, which {index.name} names")
     return [index.parent / name for name in names]
 
 
 def _present(folder: Path, names: Iterable[str]) -> list[Path]:
-    return [folder / name for name in names if (folder / name).exists()]
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _incomplete(folder: Path, got: str) -> InputError:

@@ -144,7 +144,7 @@ def model_info(name: str) -> ModelInfo:
         folder=folder,
         n_layers=int(config.num_hidden_layers),
         width=int(config.hidden_size),
-        max_tokens=_max_tokens(config),
+        max_tokens=_max_tokens(config, folder),
         kind=_kind(config),
     )
 
@@ -243,12 +243,15 @@ def read_weights(auto: str, folder: Path, dtype: torch.dtype) -> tuple[Any, list
     return module, sorted(report["missing_keys"])
 
 
-def _max_tokens(config: Any) -> int:
+def _max_tokens(config: Any, folder: Path) -> int:
     positions = getattr(config, "max_position_embeddings", None)
     if not positions or positions < 1:
         return _NO_POSITION_LIMIT
-    taken = config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PAD else 0
-    return int(positions) - taken
+    if config.model_type not in _POSITIONS_AFTER_PAD:
+        return int(positions)
+    if config.pad_token_id is None:
+        raise unreadable(folder, "a config.json without pad_token_id, at which positions begin")
+    return int(positions) - config.pad_token_id - 1
 
 
 def _kind(config: Any) -> Literal["encoder", "causal"]:
