@@ -21,6 +21,7 @@ from brainaligner.study._fits import Fits
 from brainaligner.study._fitted import Ceilings, Fitted
 from brainaligner.study._flatmap_stage import ensure_flatmaps
 from brainaligner.study._foresight import foresee, foresight_record
+from brainaligner.study._job import join_job
 from brainaligner.study._judged import Looks, judged
 from brainaligner.study._lay_out import refuse_simulation
 from brainaligner.study._ledger import looks_at, record_opening, seen_by
@@ -77,7 +78,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
     config = with_controls(config)
     infos = model_infos(config, device=options.device)
     models = {name: model_words(info) for name, info in infos.items()}  # reads every file
-    store = Store(options.out / STORE, rank=options.rank)
+    store = Store(options.out / STORE, job=join_job(options.rank))
     folder = options.out / config.name
     if options.rank:
         _take_part(config, infos, store, options)
