@@ -167,6 +167,22 @@ def test_who_waits_for_another_process_says_so_once_and_builds_nothing(tmp_path:
     assert (path / "payload.txt").read_text() == "payload"
 
 
+def test_shared_states_go_when_nobody_uses_them_and_their_folder_stays(tmp_path: Path) -> None:
+    first, second = (Store(tmp_path / "store").open() for _ in range(2))
+    first.drop_shared()  # nothing is there yet
+    with first.shared_states.use() as folder:
+        folder.mkdir()
+        (folder / "a.npy").write_bytes(b"states")
+        (folder / "b.1.2.part").write_bytes(b"sta")
+        second.drop_shared()
+        assert len([*folder.iterdir()]) == 2
+        with second.shared_states.use() as again:
+            assert again == folder
+    second.drop_shared()
+    assert folder.is_dir()
+    assert not [*folder.iterdir()]
+
+
 def test_what_the_dead_left_is_removed_and_what_the_living_build_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "store" / "tmp"
     host, started = socket.gethostname(), int(time.time()) - 500

@@ -68,16 +68,17 @@ def tune_on_objectives(
         _material(task, settings, side, brains)
         for side in (task.division.train, task.division.validation)
     )
-    done = align(
-        before,
-        train,
-        validation,
-        settings=settings,
-        folder=work,
-        options=replace(tuning_options(options), states=store.shared_states),
-        progress=reporter,
-        witness=witness,
-    )
+    with store.shared_states.use() as states:
+        done = align(
+            before,
+            train,
+            validation,
+            settings=settings,
+            folder=work,
+            options=replace(tuning_options(options), states=states),
+            progress=reporter,
+            witness=witness,
+        )
     if options.rank:
         return  # the first rank writes
     witness.save(target)

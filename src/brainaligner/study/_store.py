@@ -24,6 +24,7 @@ from brainaligner.core import BrainAlignerError
 from brainaligner.study._disk import process_tag, writing_to
 from brainaligner.study._job import Job
 from brainaligner.study._settings import canonical
+from brainaligner.study._shared_states import SharedStates
 
 Timing = Callable[[str], AbstractContextManager[None]]
 _POLL_S = 0.2
@@ -204,14 +205,14 @@ class Store:
             time.sleep(_POLL_S)
 
     @property
-    def shared_states(self) -> Path:
-        """Folder of what unfinished tunings share and can make again; `drop_shared` empties it."""
-        return self._unfinished / "states"
+    def shared_states(self) -> SharedStates:
+        """What unfinished tunings share and can make again."""
+        return SharedStates(self._unfinished / "states")
 
     def drop_shared(self) -> None:
-        """Remove what tunings shared, once they are done; others on the store make it again."""
+        """Remove what tunings shared, once they are done; while others use it, they will."""
         if not self.rank:
-            shutil.rmtree(self.shared_states, ignore_errors=True)
+            self.shared_states.drop()
 
     @contextmanager
     def _workshop(self, recipe: Recipe) -> Iterator[Path]:
