@@ -16,9 +16,14 @@ import pytest
 from study_trees import save_checkpoint, save_own_data
 from torch.distributed import DistNetworkError, HashStore
 
-from brainaligner.core import BrainAlignerError, InputError
+from brainaligner.core import BrainAlignerError, Clock, InputError
 from brainaligner.study import Recipe, Store
+from brainaligner.study._arm_config import FeatureConfig
+from brainaligner.study._features import Stimuli, ensure_features, feature_space
 from brainaligner.study._job import Job, join_job
+from brainaligner.study._options import RunOptions
+from brainaligner.study._progress import SilentReporter
+from brainaligner.text import TextSettings, model_info
 
 RECIPE = Recipe("tuning", 1, {"seed": 0}, {"model": "x"})
 
@@ -200,6 +205,25 @@ def test_processes_meet_as_torchrun_or_a_queue_starts_them(
     said = [process.communicate(timeout=200)[1] for process in started]
     assert not any(process.returncode for process in started), said
     assert {path.name for path in tmp_path.glob("built-*")} == {"built-0", "built-1"}
+
+
+def test_ranks_after_the_first_wait_for_features_and_read_no_text(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = two_ranks(tmp_path / "store")
+    info = model_info(str(checkpoint))
+    feature = FeatureConfig(str(checkpoint), TextSettings(layer=1))
+    stimuli = Stimuli({}, {}, Clock())
+    space = feature_space("plain", feature, info, stimuli, store=second)
+    reads: list[int] = []
+    monkeypatch.setattr("brainaligner.study._features._states", lambda *_: reads.append(1))
+    options, reporter = RunOptions(tmp_path), SilentReporter()
+    in_threads(
+        lambda: ensure_features([space], stimuli, store=second, options=options, reporter=reporter),
+        lambda: first.ensure(space.recipe, lambda _: None),
+    )
+    assert first.has(space.recipe)
+    assert not reads
 
 
 class _Gone(HashStore):

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -173,6 +173,7 @@ class Store:
             return self._take_part(recipe, build)
         if self.has(recipe):
             self.job.say(_question(recipe), False)
+            self._drop_work(recipe)
             return self.path(recipe)
         with writing_to(self.folder), self._workshop(recipe) as work:
             missing = not self.has(recipe)  # whoever had the lock before may have made it
@@ -222,6 +223,13 @@ class Store:
             folder.mkdir(exist_ok=True)
             yield folder
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _drop_work(self, recipe: Recipe) -> None:
+        """Remove what a dead process left of work that somebody else has finished."""
+        folder = self._unfinished_folder(recipe)
+        if folder.exists():
+            with suppress(OSError), FileLock(folder.with_suffix(".lock"), timeout=0):
+                shutil.rmtree(folder)
 
     @contextmanager
     def _locked(self, recipe: Recipe, path: Path) -> Iterator[None]:
