@@ -61,7 +61,7 @@ def tune_on_objectives(
     assert settings is not None
     brains = {
         one.subject: ensure_brain(one, store=store, options=options, reporter=reporter).rows
-        for one in task.brains
+        for one in sorted(task.brains, key=lambda one: one.subject)  # the key knows no order
     }
     before = load_aligner(source.model, brain_width=None, any_kind=True)
     train, validation = (
