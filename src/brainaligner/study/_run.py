@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +90,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
             plan = _plan(config, data, infos, store, options, reporter)
     else:
         refuse_simulation(config, options)
-    with _results_folder(folder, store) as keep, reporting(folder / _LOG) as reporter:
+    with _results_folder(folder, store), reporting(folder / _LOG) as reporter:
         reporter.line(f"study {config.name}")
         for name, words in models.items():
             reporter.line(f"model {name}: {words}")
@@ -99,7 +99,6 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         if plan is None:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
             plan = _plan(config, tree, infos, store, options, reporter)
-        keep()
         whole, plan = plan, scored_plan(plan)
         _expect(clock, plan, store, options)
         before = judge_before(plan, store=store, options=options, reporter=reporter)
@@ -155,10 +154,10 @@ def _take_part(
 
 
 @contextmanager
-def _results_folder(folder: Path, store: Store) -> Iterator[Callable[[], None]]:
+def _results_folder(folder: Path, store: Store) -> Iterator[None]:
     """Open folder and store; take back what was created for input that is refused after all.
 
-    Once work begins, and what this gives is called, everything stays: the log says what failed.
+    Once any stage was made, everything stays: the log says what was done, and what failed.
     """
     places = (folder.parent, store.folder, store.folder / "tmp", folder)
     created = [place for place in places if not place.exists()]
@@ -166,14 +165,19 @@ def _results_folder(folder: Path, store: Store) -> Iterator[Callable[[], None]]:
         with writing_to(folder):
             folder.mkdir(parents=True, exist_ok=True)
             store.open()
-            yield created.clear
+            yield
     except InputError:
-        if folder in created:
-            (folder / _LOG).unlink(missing_ok=True)
-        for place in reversed(created):
-            with suppress(OSError):  # not empty: finished stages stay
-                place.rmdir()
+        if not store.n_made:
+            _take_back(folder, created)
         raise
+
+
+def _take_back(folder: Path, created: list[Path]) -> None:
+    if folder in created:
+        (folder / _LOG).unlink(missing_ok=True)
+    for place in reversed(created):
+        with suppress(OSError):  # not empty: others use the store
+            place.rmdir()
 
 
 def _plan(

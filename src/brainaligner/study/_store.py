@@ -101,6 +101,8 @@ class Store:
         open while it is made.
     waits : callable
         Given the stage of an artifact that another process is making and this one waits for.
+    n_made : int
+        Artifacts that this process has built.
 
     Parameters
     ----------
@@ -117,6 +119,7 @@ class Store:
         self._unfinished = self.folder / "unfinished"
         self.timed: Timing = lambda _: nullcontext()
         self.waits: Callable[[str], None] = lambda _: None
+        self.n_made = 0
 
     @property
     def rank(self) -> int:
@@ -256,6 +259,7 @@ class Store:
                 (temporary / "recipe.json").write_text(recipe.record + "\n", encoding="utf-8")
                 flush_folder(temporary)
                 self._show(temporary, recipe)
+                self.n_made += 1
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
 
