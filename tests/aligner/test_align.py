@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_aligners import CAUSAL, FAMILIES
-from tuned_aligners import SIDES, STOP, TINY, TRAIN, Aligners, tuned, weights, without
+from tuned_aligners import SIDES, STOP, TINY, TRAIN, Aligners, prepared, tuned, weights, without
 
 from brainaligner.aligner import (
     Aligned,
@@ -162,6 +162,22 @@ def test_all_objectives_together_pass_in_every_family(
     total = lines[0]["predict"] + lines[0]["contrastive"] + lines[0]["masked_brain"]
     total += 0.1 * lines[0]["anchor"] + lines[0]["language"]
     assert lines[0]["loss"] == pytest.approx(total, rel=1e-3)
+
+
+def test_what_is_hidden_of_a_brain_knows_no_order_of_subjects(
+    tiny: Aligners, tmp_path: Path
+) -> None:
+    settings = replace(TINY, masked_brain=MaskedBrainSettings())
+    side = prepared(tiny(), tmp_path, settings)[1][0]
+    turned = replace(side, responses=dict(reversed(side.responses.items())))
+    stretches = side.stretches(1)[:4]
+    one, other = (s.batch(stretches, 1)["hidden"] for s in (side, turned))
+    assert len(one) == 2
+    for hidden, again in zip(one, reversed(other), strict=True):
+        assert hidden.any()
+        assert torch.equal(hidden, again)
+    least = min(hidden.shape[-1] for hidden in one)
+    assert not torch.equal(one[0][..., :least], one[1][..., :least])  # each has its own draws
 
 
 @pytest.mark.parametrize("family", ["bert", "llama"])

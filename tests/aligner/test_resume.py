@@ -101,7 +101,7 @@ from dataclasses import replace
 from pathlib import Path
 import test_resume as t
 start = t.BrainAligner.from_pretrained({start!r})
-settings = replace(t.SETTINGS, dropout=0.0)
+settings = replace(t.SETTINGS, dropout=0.0, **{more})
 sides = t.tell(("a", "b")), t.tell(("c",), seed=1)
 tuned = t.tune(start, *sides, settings=settings, folder=Path({folder!r}), options=t.SAVING)
 if os.environ["RANK"] == "0":
@@ -109,10 +109,8 @@ if os.environ["RANK"] == "0":
 """
 
 
-def test_two_ranks_with_half_the_batch_equal_one_with_all(tiny: Aligners, tmp_path: Path) -> None:
-    start, out = tmp_path / "start", tmp_path / "out"
-    tiny().save_pretrained(start)
-    code = RANK.format(here=str(HERE), start=str(start), folder=str(tmp_path / "run"), out=str(out))
+def _run_ranks(codes: tuple[str, str]) -> list[tuple[int, str]]:
+    """Exit code of each rank, and what it said."""
     port = 29500 + os.getpid() % 2000
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     ranks = [
@@ -122,10 +120,19 @@ def test_two_ranks_with_half_the_batch_equal_one_with_all(tiny: Aligners, tmp_pa
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in range(2)
+        for rank, code in enumerate(codes)
     ]
     said = [rank.communicate(timeout=200)[1] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], said
+    return [(rank.returncode, words) for rank, words in zip(ranks, said, strict=True)]
+
+
+def test_two_ranks_with_half_the_batch_equal_one_with_all(tiny: Aligners, tmp_path: Path) -> None:
+    start, out = tmp_path / "start", tmp_path / "out"
+    tiny().save_pretrained(start)
+    places = {"here": str(HERE), "start": str(start), "out": str(out)}
+    code = RANK.format(folder=str(tmp_path / "run"), more="{}", **places)
+    ended = _run_ranks((code, code))
+    assert [rank for rank, _ in ended] == [0, 0], ended
     quiet = replace(SETTINGS, dropout=0.0)
     sides = tell(("a", "b")), tell(("c",), seed=1)
     one = tune(tiny(), *sides, settings=quiet, folder=tmp_path / "one", options=SAVING).aligner
@@ -133,3 +140,17 @@ def test_two_ranks_with_half_the_batch_equal_one_with_all(tiny: Aligners, tmp_pa
     for name, weight in one.state_dict().items():
         if "key.bias" not in name:  # softmax takes no note of it: its gradient is rounding
             assert torch.allclose(weight, two[name], atol=1e-5), name
+
+
+def test_ranks_that_would_train_different_things_are_refused(
+    tiny: Aligners, tmp_path: Path
+) -> None:
+    start = tmp_path / "start"
+    tiny().save_pretrained(start)
+    places = {"here": str(HERE), "start": str(start), "out": str(tmp_path / "out")}
+    codes = [
+        RANK.format(folder=str(tmp_path / f"run-{seed}"), more=f"{{'seed': {seed}}}", **places)
+        for seed in range(2)
+    ]
+    ended = _run_ranks((codes[0], codes[1]))
+    assert all(rank and "2 different tunings" in said for rank, said in ended), ended

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import copy
+import errno
+import mmap
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +94,58 @@ def test_a_full_disk_leaves_it_to_the_whole_pass(
     model = tiny("bert").reader
     found = upper_states(model, TEXTS, [2], unchanged=1, folder=tmp_path, settings=READING)
     assert found is None
+
+
+FULL = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from brainaligner.aligner import _layer_cache as cache
+from brainaligner.text import TokenRow
+class Span:
+    def lower(self, ids, mask):
+        return torch.zeros(*ids.shape, 256)
+rows = [TokenRow(np.arange(n), np.ones(n, np.float32)) for n in (500, 2000)]
+file = cache.StoryFile(Path(sys.argv[1]) / "a.npy", np.arange(2), rows, 256)
+try:
+    cache._make(file, Span(), 0, torch.device("cpu"))
+except OSError as error:
+    print(error.errno, [*Path(sys.argv[1]).iterdir()])
+"""
+
+
+def test_a_disk_that_fills_meanwhile_is_an_error_and_no_death(tmp_path: Path) -> None:
+    mounted = f"mount -t tmpfs -o size=1m none {tmp_path}"
+    small = ["unshare", "--map-root-user", "--mount", "sh", "-c", f'{mounted} && exec "$@"', "sh"]
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*small, "true"], capture_output=True).returncode
+    ):
+        pytest.skip("this system mounts nothing for a user")
+    done = subprocess.run(
+        [*small, sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, f"{errno.ENOSPC} []\n"), done.stderr
+
+
+def test_states_are_not_written_through_a_map(
+    tiny: Aligners, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk kills who writes through one: no test can fill a disk everywhere."""
+    opened: list[int] = []
+
+    class Noted(mmap.mmap):
+        def __new__(cls, *arguments: Any, access: int, **more: Any) -> Noted:
+            opened.append(access)
+            return super().__new__(cls, *arguments, access=access, **more)
+
+    monkeypatch.setattr(mmap, "mmap", Noted)
+    found = upper_states(
+        tiny("bert").reader, TEXTS, [2], unchanged=1, folder=tmp_path, settings=READING
+    )
+    assert found is not None
+    assert [*tmp_path.glob("*.npy")]
+    assert set(opened) == {mmap.ACCESS_READ}
 
 
 def test_the_witness_sees_the_texts_as_it_does_in_the_whole_pass(

@@ -116,6 +116,14 @@ def test_the_table_says_the_same(made: Path) -> None:
         assert {key: json.loads(row[key]) for key in SPACE} == one["values"]
 
 
+def test_a_search_that_is_over_empties_what_its_tunings_shared(places: Places, out: Path) -> None:
+    states = out / "store" / "unfinished" / "states"
+    states.mkdir(parents=True)
+    (states / "a.npy").write_bytes(b"states")
+    search(places, out, trials=N_TRIALS)
+    assert not [*states.iterdir()]
+
+
 def test_the_best_study_runs_and_scores_as_its_trial(cli: Cli, out: Path) -> None:
     record = read_record(out)
     best = record["trials"][record["best"] - 1]

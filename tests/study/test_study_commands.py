@@ -234,6 +234,18 @@ def test_a_sweep_gives_its_ranking(
     assert {one["values"]["split.seed"] for one in found["ranked"]} == {"0", "1"}
 
 
+def test_a_sweep_refuses_several_processes(
+    cli: Cli, command_places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    asked = ("sweep", command_places["study"], "--over", "split.seed=[0,1]", "--out", tmp_path)
+    for more in ((), ("--plan",)):
+        done = cli(*asked, *more)
+        assert done.code == 2
+        assert "without torchrun" in " ".join(done.err.split())
+    assert not list(tmp_path.iterdir())
+
+
 MISSPELLED: dict[str, tuple[Call, str]] = {
     "command": (lambda *_: ("comapre",), "'compare'"),
     "command on data": (lambda *_: ("data", "plce"), "'place'"),

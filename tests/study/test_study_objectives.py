@@ -12,8 +12,12 @@ from study_trees import merged, save_study
 from test_study_cross_fit import SPLIT, SUBJECTS, TRAIN, listeners
 from tuning_trees import recipes, tuned_study
 
+from brainaligner.aligner import StoryMaterial
 from brainaligner.core import story_folds
 from brainaligner.study import RunOptions, audit_run, load_study, run_study
+from brainaligner.study._lay_out import lay_out_study
+from brainaligner.study._progress import SilentReporter
+from brainaligner.study._tuning import ensure_tuning
 
 TINY = {
     "predict": {},
@@ -69,6 +73,48 @@ def place(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run_json(place: Path) -> dict[str, Any]:
     return json.loads((place / "out" / "tuned" / "run.json").read_text(encoding="utf-8"))
+
+
+def test_only_tunings_that_hide_brain_activity_have_a_version_of_their_own(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    tunings = {
+        "joint": objectives(checkpoint),
+        "hidden": objectives(checkpoint, objectives={"masked_brain": {}}),
+        "masked": {"brain": "all", "validation_stories": 1, "cross_fit": 4, "head": {"epochs": 1}},
+    }
+    path = save_study(
+        tmp_path / "study.yaml", study(checkpoint, listeners(tmp_path / "data"), tunings)
+    )
+    plan, _ = lay_out_study(load_study(str(path)), RunOptions(tmp_path / "out"))
+    versions = {(task.name, task.recipe.version) for task in plan.tunings.values()}
+    assert versions == {("joint", 1), ("hidden", 2), ("masked", 1)}
+
+
+def test_brains_enter_in_one_order_whatever_the_order_of_subjects(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = listeners(tmp_path / "data")
+    entered: list[list[str]] = []
+
+    def note(before: object, train: StoryMaterial, *_: object, **__: object) -> None:
+        entered.append([*train.responses])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("brainaligner.study._objective_tuning.align", note)
+    keys = []
+    for subjects in (SUBJECTS, SUBJECTS[::-1]):
+        content = study(checkpoint, data, {"joint": objectives(checkpoint)})
+        content["dataset"]["subjects"] = list(subjects)
+        path = save_study(tmp_path / "study.yaml", content)
+        options = RunOptions(tmp_path / "out", threads=1)
+        plan, store = lay_out_study(load_study(str(path)), options)
+        task = next(iter(plan.tunings.values()))
+        keys.append(task.recipe.key)
+        with pytest.raises(KeyboardInterrupt):
+            ensure_tuning(task, store=store.open(), options=options, reporter=SilentReporter())
+    assert keys[0] == keys[1]
+    assert entered[0] == entered[1] == sorted(SUBJECTS)
 
 
 def test_subjects_share_a_joint_model_and_no_other(place: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from study_trees import (
     save_words,
     word_lines,
 )
+
+from brainaligner.study._disk import writing_to
 
 FILES = {
     *("log.txt", "methods.md", "page.npz", "report.html", "run.json", "scores.npz"),
@@ -49,6 +53,22 @@ def test_a_finished_run_leaves_all_files(finished: Path) -> None:
     rows = list(csv.DictReader(io.StringIO((folder / "table.tsv").read_text()), delimiter="\t"))
     assert rows
     assert not list((finished / "store" / "tmp").iterdir())
+
+
+def test_what_fails_late_leaves_its_log(
+    cli: Cli, study_file: StudyFile, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        with writing_to(out):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    shutil.rmtree(out / "tiny")
+    shutil.rmtree(out / "store" / "scores")  # made again
+    monkeypatch.setattr("brainaligner.study._run.ensure_significances", fail)
+    done = cli("run", study_file(), "--out", out)
+    assert done.code == 2
+    assert "no space left to write" in " ".join(done.err.split())
+    assert "first, P1: fitted" in (out / "tiny" / "log.txt").read_text(encoding="utf-8")
 
 
 def test_a_second_run_does_no_work(cli: Cli, study_file: StudyFile, out: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError
@@ -165,6 +166,35 @@ def test_who_waits_for_another_process_says_so_once_and_builds_nothing(tmp_path:
     assert told == [RECIPE.stage]
     assert len(built) == 1
     assert (path / "payload.txt").read_text() == "payload"
+
+
+def test_work_on_what_somebody_else_finished_goes_unless_it_is_going_on(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store").open()
+    store.ensure(RECIPE, _write)
+    work = tmp_path / "store" / "unfinished" / RECIPE.stage / RECIPE.key
+    work.mkdir(parents=True)
+    (work / "checkpoint").write_bytes(b"weights")
+    with FileLock(work.with_suffix(".lock")):
+        store.ensure_resumable(RECIPE, lambda *_: None)
+        assert work.is_dir()
+    store.ensure_resumable(RECIPE, lambda *_: None)
+    assert not work.exists()
+
+
+def test_shared_states_go_when_nobody_uses_them_and_their_folder_stays(tmp_path: Path) -> None:
+    first, second = (Store(tmp_path / "store").open() for _ in range(2))
+    first.drop_shared()  # nothing is there yet
+    with first.shared_states.use() as folder:
+        folder.mkdir()
+        (folder / "a.npy").write_bytes(b"states")
+        (folder / "b.1.2.part").write_bytes(b"sta")
+        second.drop_shared()
+        assert len([*folder.iterdir()]) == 2
+        with second.shared_states.use() as again:
+            assert again == folder
+    second.drop_shared()
+    assert folder.is_dir()
+    assert not [*folder.iterdir()]
 
 
 def test_what_the_dead_left_is_removed_and_what_the_living_build_is_kept(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def align(
     ------
     InputError
         If a story is on both sides, responses are wanted and missing, subjects differ, or the
-        model cannot follow the settings; if the folder holds another run.
+        model cannot follow the settings; if the folder holds another run, or ranks were given
+        different arguments.
     """
     check_objectives(aligner, settings=settings, options=options)
     _check_sides(training, validation, settings)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from brainaligner.aligner._layout import Example, Examples, Frame
-from brainaligner.aligner._masking import read_vocabulary, story_key
+from brainaligner.aligner._masking import name_key, read_vocabulary
 from brainaligner.aligner._material import AlignerMaterial
 from brainaligner.aligner._model import BrainAligner
 from brainaligner.aligner._settings import AlignerSettings
@@ -40,7 +40,7 @@ def read_examples(
     tokens = token_rows(aligner.reader, [text for _, _, text in texts], settings=reading)
     found = [(story, row, token) for (story, row, _), token in zip(texts, tokens, strict=True)]
     examples = tuple(
-        Example(story, row, story_key(story), token.ids[token.weights > 0])
+        Example(story, row, name_key(story), token.ids[token.weights > 0])
         for story, row, token in found
         if token.weights.any()
     )

@@ -217,13 +217,21 @@ def _read_or_make(file: StoryFile, span: LayerSpan, pad: int, device: torch.devi
 
 
 def _make(file: StoryFile, span: LayerSpan, pad: int, device: torch.device) -> None:
-    """Compute the states; the file is there whole or not at all."""
-    with whole_file(file.path) as part:
-        made = np.lib.format.open_memmap(part, "w+", np.float32, file.shape)
+    """Compute the states; the file is there whole or not at all.
+
+    It is written, not mapped: a disk that fills under a map ends the process without a word.
+    """
+    with whole_file(file.path) as part, part.open("wb") as stream:
+        descr = np.lib.format.dtype_to_descr(np.dtype(np.float32))
+        header = {"descr": descr, "fortran_order": False, "shape": file.shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        first = stream.tell()
         for n, values in _lower_states(span, file.tokens, pad, device):
             start, stop = file.edges[n]
-            made[start:stop] = values[: stop - start]
-        made.flush()
+            stream.seek(first + 4 * file.width * int(start))
+            stream.write(values[: stop - start].tobytes())
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 @contextmanager

@@ -65,9 +65,9 @@ def read_vocabulary(tokenizer: Any) -> Vocabulary:
     return Vocabulary(int(tokenizer.mask_token_id), ordinary)
 
 
-def story_key(story: str) -> int:
-    """64 bits that stand for a story's name; the same in every process."""
-    return int.from_bytes(hashlib.blake2b(story.encode(), digest_size=8).digest(), "little")
+def name_key(name: str) -> int:
+    """64 bits that stand for the name of a story or a subject; the same in every process."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
 def draw_masks(
@@ -88,7 +88,7 @@ def draw_masks(
         The text's tokens, without the special ones around it.
     vocabulary : Vocabulary
     key : tuple of int
-        Seed, epoch, story (`story_key`) and row: Philox counts from these.
+        Seed, epoch, story (`name_key`) and row: Philox counts from these.
     settings : AlignerSettings
 
     Returns

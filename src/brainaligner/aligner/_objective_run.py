@@ -26,8 +26,6 @@ from brainaligner.aligner._stretches import Pooled, Side
 from brainaligner.aligner._token_table import TokenTable, token_table
 from brainaligner.aligner._working_folder import (
     WEIGHTS,
-    claim_folder,
-    drop_torn_checkpoints,
     objective_digest,
     trainer_state,
     whole_checkpoints,
@@ -184,15 +182,13 @@ class ObjectiveRun:
     def _trainer(self, model: ObjectiveModel, sides: tuple[Side, Side]) -> ObjectiveTrainer:
         from brainaligner.aligner._objective_trainer import ObjectiveTrainer, objective_arguments
         from brainaligner.aligner._record import OBJECTIVE_COLUMNS, Recorder
+        from brainaligner.aligner._resumable import claim_together
 
         n_steps = sides[0].n_steps
         arguments = objective_arguments(
             self.settings, self.options, self.folder, steps_per_epoch=n_steps
         )
-        with arguments.main_process_first():
-            claim_folder(self.folder, objective_digest(self.aligner, sides))
-            if arguments.should_save:
-                drop_torn_checkpoints(self.folder)
+        claim_together(arguments, self.folder, objective_digest(self.aligner, sides))
         recorder = Recorder(self.folder, self.progress, "tuning", OBJECTIVE_COLUMNS)
         trainer = ObjectiveTrainer(model, sides, arguments=arguments, recorder=recorder)
         torch.manual_seed(self.settings.seed * 1009 + arguments.process_index)

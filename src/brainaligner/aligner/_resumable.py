@@ -12,7 +12,13 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from brainaligner.aligner._batches import EpochBatches, EpochData, Source
-from brainaligner.aligner._working_folder import WEIGHTS, drop_checkpoints, mark_whole
+from brainaligner.aligner._working_folder import (
+    WEIGHTS,
+    claim_folder,
+    drop_checkpoints,
+    drop_torn_checkpoints,
+    mark_whole,
+)
 from brainaligner.core import BrainAlignerError, InputError
 
 SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup", "cosine": "cosine"}
@@ -49,6 +55,36 @@ def base_arguments(
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several in one process would cut batches apart
     return arguments
+
+
+def claim_together(arguments: TrainingArguments, folder: Path, digest: str) -> None:
+    """Claim a working folder for one run, the same in all ranks, and clear what was torn.
+
+    Raises
+    ------
+    InputError
+        In every rank where they are about to train different things, whose gradients would be
+        averaged all the same; or if the folder holds another run.
+    """
+    if arguments.world_size > 1:
+        _check_alike(digest)
+    with arguments.main_process_first():
+        claim_folder(folder, digest)
+        if arguments.should_save:
+            drop_torn_checkpoints(folder)
+
+
+def _check_alike(digest: str) -> None:
+    from accelerate.utils import gather_object
+
+    different = len(set(gather_object([digest])))
+    if different > 1:
+        raise InputError(
+            "ranks",
+            got=f"{different} different tunings: other settings, material or weights",
+            wanted="one tuning in all ranks",
+            do="Start all ranks with one command, on the same data, models and store.",
+        )
 
 
 class ResumableTrainer(Trainer):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 
-from brainaligner.aligner._masking import FIXED, Vocabulary, draw_masks, story_key
+from brainaligner.aligner._masking import FIXED, Vocabulary, draw_masks, name_key
 from brainaligner.aligner._objective_settings import ObjectiveSettings
 from brainaligner.aligner._token_table import ReadBelow, TokenTable, text_groups
 
@@ -81,7 +81,7 @@ class Side:
         """
         size, found = self.settings.stretch, []
         for story, rows in self.table.rows.items():
-            rng = np.random.default_rng([self.settings.seed, epoch, story_key(story)])
+            rng = np.random.default_rng([self.settings.seed, epoch, name_key(story)])
             offset = 0 if epoch == FIXED else int(rng.integers(size))
             found += [Stretch(story, start) for start in range(-offset, len(rows), size)]
         if epoch == FIXED:
@@ -115,7 +115,7 @@ class Side:
             "groups": self._groups(texts.ravel()[where], where),
             "inside": torch.from_numpy(inside),
             "fold": torch.tensor([self.folds[s.story] for s in stretches]),
-            "story": torch.tensor([story_key(s.story) >> 1 for s in stretches]),
+            "story": torch.tensor([name_key(s.story) >> 1 for s in stretches]),
             "row": torch.from_numpy(places[:, heads.before : heads.before + size].copy()),
         }
         made |= self._scaling(stretches)
@@ -170,19 +170,22 @@ class Side:
         self, subjects: Sequence[Mapping[str, torch.Tensor]], stretches: Sequence[Stretch],
         epoch: int,
     ) -> list[torch.Tensor]:  # fmt: skip
-        """Which measured values are hidden: all of a stretch, or a share of them."""
+        """Which measured values are hidden: all of a stretch, or a share of them.
+
+        Drawn by the subject's name: in whatever order subjects are given, the same are hidden.
+        """
         settings = self.settings.masked_brain
         assert settings is not None
         found = []
-        for n, one in enumerate(subjects):
+        for subject, one in zip(self.responses, subjects, strict=True):
             drawn = []
             for stretch in stretches:
                 key = [
                     self.settings.seed,
                     epoch,
-                    story_key(stretch.story),
+                    name_key(stretch.story),
                     stretch.start + 2**20,
-                    n,
+                    name_key(subject),
                 ]
                 rng = np.random.default_rng(key)
                 whole = rng.random() < settings.dropout
@@ -204,7 +207,7 @@ class Side:
             if loss is None or (name == "anchor" and loss.kind != "kl"):
                 continue
             rows = [
-                (int(text), story_key(stretch.story), int(place))
+                (int(text), name_key(stretch.story), int(place))
                 for stretch, row, at in zip(stretches, texts[:, own], places[:, own], strict=True)
                 for text, place in zip(row, at, strict=True)
                 if text >= 0

@@ -22,8 +22,6 @@ from brainaligner.aligner._settings import AlignerSettings, TuningOptions
 from brainaligner.aligner._witnessed import show_material
 from brainaligner.aligner._working_folder import (
     WEIGHTS,
-    claim_folder,
-    drop_torn_checkpoints,
     run_digest,
     trainer_state,
     whole_checkpoints,
@@ -107,7 +105,8 @@ def tune(
     ------
     InputError
         If a story is on both sides, only one has brain vectors, the aligner has no head, or its
-        model cannot follow the settings; if the folder holds another run.
+        model cannot follow the settings; if the folder holds another run, or ranks were given
+        different arguments.
     """
     _check_sides(aligner, training, validation)
     show_settings(settings, witness)
@@ -178,15 +177,13 @@ def _trainer(
     digest: str,
 ) -> AlignerTrainer:
     from brainaligner.aligner._record import Recorder
+    from brainaligner.aligner._resumable import claim_together
     from brainaligner.aligner._trainer import AlignerTrainer, training_arguments
 
     settings = sides[0].settings
     n_steps = settings.epochs * sides[0].n_steps
     arguments = training_arguments(settings, options, folder, n_steps=n_steps)
-    with arguments.main_process_first():
-        claim_folder(folder, digest)
-        if arguments.should_save:
-            drop_torn_checkpoints(folder)
+    claim_together(arguments, folder, digest)
     recorder = Recorder(folder, progress, "tuning")
     trainer = AlignerTrainer(copied, sides, arguments=arguments, options=options, recorder=recorder)
     torch.manual_seed(settings.seed * 1009 + arguments.process_index)  # ranks drop out apart

@@ -13,7 +13,7 @@ from jaxtyping import Float32
 from brainaligner.aligner import upper_states
 from brainaligner.core import Clock, Transcript, zscore
 from brainaligner.study._arm_config import FeatureConfig
-from brainaligner.study._disk import read_array, write_npz
+from brainaligner.study._disk import read_array, write_npz, writing_to
 from brainaligner.study._options import RunOptions
 from brainaligner.study._progress import Reporter
 from brainaligner.study._settings import plain
@@ -205,6 +205,10 @@ def ensure_features(
     reporter : Reporter
     """
     missing = [space for space in spaces if not store.has(space.recipe)]
+    if store.rank:  # the first one reads
+        for space in missing:
+            store.wait_for(space.recipe)
+        return
     for together in groups_by_pass(missing):
         layers = sorted({space.layer for space in together})
         witness = WitnessBook(0)
@@ -285,16 +289,18 @@ def _upper_states(
     store, options, reporter = at
     if not space.unchanged or options.device != "cpu" or space.text.dtype != "float32":
         return None
-    return upper_states(
-        load_language_model(space.source),
-        texts,
-        layers,
-        unchanged=space.unchanged,
-        folder=store.shared_states,
-        settings=space.text,
-        progress=reporter,
-        witness=witness,
-    )
+    model = load_language_model(space.source)
+    with writing_to(store.folder), store.shared_states.use() as folder:
+        return upper_states(
+            model,
+            texts,
+            layers,
+            unchanged=space.unchanged,
+            folder=folder,
+            settings=space.text,
+            progress=reporter,
+            witness=witness,
+        )
 
 
 def _write(folder: Path, states: Mapping[str, np.ndarray], witness: WitnessBook) -> None:

@@ -61,23 +61,24 @@ def tune_on_objectives(
     assert settings is not None
     brains = {
         one.subject: ensure_brain(one, store=store, options=options, reporter=reporter).rows
-        for one in task.brains
+        for one in sorted(task.brains, key=lambda one: one.subject)  # the key knows no order
     }
     before = load_aligner(source.model, brain_width=None, any_kind=True)
     train, validation = (
         _material(task, settings, side, brains)
         for side in (task.division.train, task.division.validation)
     )
-    done = align(
-        before,
-        train,
-        validation,
-        settings=settings,
-        folder=work,
-        options=replace(tuning_options(options), states=store.shared_states),
-        progress=reporter,
-        witness=witness,
-    )
+    with store.shared_states.use() as states:
+        done = align(
+            before,
+            train,
+            validation,
+            settings=settings,
+            folder=work,
+            options=replace(tuning_options(options), states=states),
+            progress=reporter,
+            witness=witness,
+        )
     if options.rank:
         return  # the first rank writes
     witness.save(target)

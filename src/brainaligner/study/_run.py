@@ -21,6 +21,7 @@ from brainaligner.study._fits import Fits
 from brainaligner.study._fitted import Ceilings, Fitted
 from brainaligner.study._flatmap_stage import ensure_flatmaps
 from brainaligner.study._foresight import foresee, foresight_record
+from brainaligner.study._job import join_job
 from brainaligner.study._judged import Looks, judged
 from brainaligner.study._lay_out import refuse_simulation
 from brainaligner.study._ledger import looks_at, record_opening, seen_by
@@ -77,7 +78,7 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
     config = with_controls(config)
     infos = model_infos(config, device=options.device)
     models = {name: model_words(info) for name, info in infos.items()}  # reads every file
-    store = Store(options.out / STORE, rank=options.rank)
+    store = Store(options.out / STORE, job=join_job(options.rank))
     folder = options.out / config.name
     if options.rank:
         _take_part(config, infos, store, options)
@@ -154,7 +155,10 @@ def _take_part(
 
 @contextmanager
 def _results_folder(folder: Path, store: Store) -> Iterator[None]:
-    """Open folder and store; take back what was created for input that is refused after all."""
+    """Open folder and store; take back what was created for input that is refused after all.
+
+    Once any stage was made, everything stays: the log says what was done, and what failed.
+    """
     places = (folder.parent, store.folder, store.folder / "tmp", folder)
     created = [place for place in places if not place.exists()]
     try:
@@ -163,12 +167,17 @@ def _results_folder(folder: Path, store: Store) -> Iterator[None]:
             store.open()
             yield
     except InputError:
-        if folder in created:
-            (folder / _LOG).unlink(missing_ok=True)
-        for place in reversed(created):
-            with suppress(OSError):  # not empty: finished stages stay
-                place.rmdir()
+        if not store.n_made:
+            _take_back(folder, created)
         raise
+
+
+def _take_back(folder: Path, created: list[Path]) -> None:
+    if folder in created:
+        (folder / _LOG).unlink(missing_ok=True)
+    for place in reversed(created):
+        with suppress(OSError):  # not empty: others use the store
+            place.rmdir()
 
 
 def _plan(

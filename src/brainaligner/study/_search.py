@@ -72,6 +72,7 @@ def run_search(search: Search, options: RunOptions, *, trials: int) -> Found:
         begun = Found(search, folder, trials, checked.warnings, journal.trials())
         for found in _searched(replace(bench, reporter=reporter), journal, begun):
             write_found(found)
+        bench.store.drop_shared()
     if found.best is None:
         raise BrainAlignerError(f"{folder}: no trial finished; search.tsv says why.")
     return found

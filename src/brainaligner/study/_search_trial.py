@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from brainaligner.study._dataset_config import STORE
 from brainaligner.study._disk import check_free_space
 from brainaligner.study._files import load_study, override
 from brainaligner.study._fits import Fits
+from brainaligner.study._job import refuse_processes
 from brainaligner.study._options import RunOptions
 from brainaligner.study._plan import Plan, bytes_needed, make_plan
 from brainaligner.study._prepare import data_folder, model_infos, open_study_dataset, prepare
@@ -198,14 +198,7 @@ def open_bench(search: Search, options: RunOptions, reporter: Reporter) -> Bench
     InputError
         Also where several processes share the work: trials follow one another.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if processes > 1:
-        raise InputError(
-            "search",
-            got=f"{processes} processes",
-            wanted="one: a trial is chosen by those before it",
-            do="Start it without torchrun.",
-        )
+    refuse_processes("search", "a trial is chosen by those before it")
     options.activate()
     config = search.trial({})
     store = Store(options.out / STORE)

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +20,11 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from brainaligner.core import BrainAlignerError
 from brainaligner.study._disk import process_tag, writing_to
+from brainaligner.study._job import Job
 from brainaligner.study._settings import canonical
+from brainaligner.study._shared_states import SharedStates
 
 Timing = Callable[[str], AbstractContextManager[None]]
 _POLL_S = 0.2
@@ -98,22 +101,30 @@ class Store:
         open while it is made.
     waits : callable
         Given the stage of an artifact that another process is making and this one waits for.
+    n_made : int
+        Artifacts that this process has built.
 
     Parameters
     ----------
     folder : Path
         Created by `open`, not before.
-    rank : int
-        Of this process among those that torchrun started. Only the first one builds; the
-        others take part in `ensure_resumable` and wait for everything else.
+    job : Job, optional
+        This process among those that torchrun started. Only the first one builds; the others
+        take part in `ensure_resumable` where the first does, and wait for everything else.
     """
 
-    def __init__(self, folder: Path, *, rank: int = 0) -> None:
-        self.folder, self.rank = Path(folder), rank
+    def __init__(self, folder: Path, *, job: Job | None = None) -> None:
+        self.folder, self.job = Path(folder), job or Job()
         self._temporary = self.folder / "tmp"
         self._unfinished = self.folder / "unfinished"
         self.timed: Timing = lambda _: nullcontext()
         self.waits: Callable[[str], None] = lambda _: None
+        self.n_made = 0
+
+    @property
+    def rank(self) -> int:
+        """Number of this process among those that torchrun started."""
+        return self.job.rank
 
     def open(self) -> Store:
         """Create the folder and remove what dead processes left half-built."""
@@ -142,9 +153,9 @@ class Store:
             Writes the payload into the empty folder that it is given.
         """
         if self.rank:
-            self._wait_for(recipe)
+            self.wait_for(recipe)
         elif not self.has(recipe):
-            with writing_to(self.folder), self.timed(recipe.stage):
+            with writing_to(self.folder):
                 self._build(recipe, build)
         return self.path(recipe)
 
@@ -158,44 +169,70 @@ class Store:
             Writes the payload into the first folder that it is given. The second one is
             found again as it was left when a process that builds the same artifact dies; it
             goes when the artifact is there. Of several processes one builds, the others wait;
-            the ranks that torchrun started all call it, with one second folder.
+            the ranks that torchrun started build together, with one second folder, where the
+            first one finds that it is its turn to build.
         """
         if self.rank:
             return self._take_part(recipe, build)
-        if not self.has(recipe):
-            with writing_to(self.folder), self._workshop(recipe) as work:
-                self.ensure(recipe, lambda target: build(target, work))
+        if self.has(recipe):
+            self.job.say(_question(recipe), False)
+            self._drop_work(recipe)
+            return self.path(recipe)
+        with writing_to(self.folder), self._workshop(recipe) as work:
+            missing = not self.has(recipe)  # whoever had the lock before may have made it
+            self.job.say(_question(recipe), missing)
+            if missing:
+                self._build(recipe, lambda target: build(target, work))
         return self.path(recipe)
 
     def _take_part(self, recipe: Recipe, build: Callable[[Path, Path], None]) -> Path:
-        """Do the same work as the first rank, and leave the writing to it."""
-        if not self.has(recipe):
-            with tempfile.TemporaryDirectory() as unused:
+        """Do the same work as the first rank, where that does it, and leave the writing to it.
+
+        Ranks that looked for the artifact themselves could find what the first did not, and
+        their steps of two tunings would be taken for those of one.
+        """
+        together = self.job.hear(_question(recipe))
+        if together is None and not self.has(recipe):
+            raise BrainAlignerError(
+                f"rank {self.rank}: the first rank ended before {recipe.stage} {recipe.key} was "
+                "there. What it wrote last says why; the same command goes on."
+            )
+        if together:
+            with writing_to(self.folder), tempfile.TemporaryDirectory() as unused:
                 build(Path(unused), self._unfinished_folder(recipe))
-        self._wait_for(recipe)
+        self.wait_for(recipe)
         return self.path(recipe)
 
-    def _wait_for(self, recipe: Recipe) -> None:
+    def wait_for(self, recipe: Recipe) -> None:
+        """Return once the artifact is there."""
         while not self.has(recipe):
             time.sleep(_POLL_S)
 
     @property
-    def shared_states(self) -> Path:
-        """Folder of what unfinished tunings share and can make again; `drop_shared` empties it."""
-        return self._unfinished / "states"
+    def shared_states(self) -> SharedStates:
+        """What unfinished tunings share and can make again."""
+        return SharedStates(self._unfinished / "states")
 
     def drop_shared(self) -> None:
-        """Remove what tunings shared, once they are done; others on the store make it again."""
+        """Remove what tunings shared, once they are done; while others use it, they will."""
         if not self.rank:
-            shutil.rmtree(self.shared_states, ignore_errors=True)
+            self.shared_states.drop()
 
     @contextmanager
     def _workshop(self, recipe: Recipe) -> Iterator[Path]:
         folder = self._unfinished_folder(recipe)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         with self._locked(recipe, folder.with_suffix(".lock")):
             folder.mkdir(exist_ok=True)
             yield folder
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _drop_work(self, recipe: Recipe) -> None:
+        """Remove what a dead process left of work that somebody else has finished."""
+        folder = self._unfinished_folder(recipe)
+        if folder.exists():
+            with suppress(OSError), FileLock(folder.with_suffix(".lock"), timeout=0):
+                shutil.rmtree(folder)
 
     @contextmanager
     def _locked(self, recipe: Recipe, path: Path) -> Iterator[None]:
@@ -211,20 +248,20 @@ class Store:
             lock.release()
 
     def _unfinished_folder(self, recipe: Recipe) -> Path:
-        folder = self._unfinished / recipe.stage / recipe.key
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return self._unfinished / recipe.stage / recipe.key
 
     def _build(self, recipe: Recipe, build: Callable[[Path], None]) -> None:
         temporary = self._temporary / f"{process_tag()}.{uuid.uuid4().hex[:8]}"
-        temporary.mkdir(parents=True)
-        try:
-            build(temporary)
-            (temporary / "recipe.json").write_text(recipe.record + "\n", encoding="utf-8")
-            flush_folder(temporary)
-            self._show(temporary, recipe)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with self.timed(recipe.stage):
+            temporary.mkdir(parents=True)
+            try:
+                build(temporary)
+                (temporary / "recipe.json").write_text(recipe.record + "\n", encoding="utf-8")
+                flush_folder(temporary)
+                self._show(temporary, recipe)
+                self.n_made += 1
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
 
     def _show(self, built: Path, recipe: Recipe) -> None:
         target = self.path(recipe)
@@ -236,6 +273,11 @@ class Store:
         except OSError:
             if not self.has(recipe):  # otherwise another process was faster: same content
                 raise
+
+
+def _question(recipe: Recipe) -> str:
+    """What ranks agree on: whether they build this now."""
+    return f"{recipe.stage}/{recipe.key}"
 
 
 def is_abandoned(leftover: Path) -> bool:

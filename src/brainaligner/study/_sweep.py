@@ -17,6 +17,7 @@ from brainaligner.core import InputError
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._disk import replace_file
 from brainaligner.study._files import load_study, yaml_value
+from brainaligner.study._job import refuse_processes
 from brainaligner.study._lay_out import lay_out_study
 from brainaligner.study._options import RunOptions
 from brainaligner.study._pricing import price
@@ -157,7 +158,13 @@ def run_sweep(
     Returns
     -------
     Swept
+
+    Raises
+    ------
+    InputError
+        As `run_study`, and where several processes share the work.
     """
+    _refuse_processes()
     runs: list[dict[str, Any]] = []
     rows: list[dict[str, str]] = []
     keys = [{k: str(value) for k, value in variant.values.items()} for variant in variants]
@@ -181,7 +188,13 @@ def plan_sweep(
     -------
     planned : list of PlannedVariant
     speed : Speed
+
+    Raises
+    ------
+    InputError
+        As `run_sweep`.
     """
+    _refuse_processes()
     priced: set[str] = set()
     planned = []
     for variant in variants:
@@ -191,6 +204,10 @@ def plan_sweep(
         planned.append(PlannedVariant(config.name, variant.values, stages))
     priced_stages = [stage for one in planned for stage in one.stages]
     return planned, measured_speed(priced_stages, options.device)
+
+
+def _refuse_processes() -> None:
+    refuse_processes("sweep", "it reads what each combination wrote before the next one begins")
 
 
 def sweep_record(swept: Swept) -> dict[str, Any]:

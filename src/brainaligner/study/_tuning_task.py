@@ -22,6 +22,7 @@ from brainaligner.text import RowText, resolve_layer, story_texts
 
 HEAD_VERSION = 2
 TUNING_VERSION = 1
+MASKED_BRAIN_VERSION = 2  # hidden activity is drawn by subjects' names, once by their places
 CHECKPOINT = "model"
 BITS_SEED = 0
 
@@ -111,10 +112,13 @@ class TuningTask:
         inputs = {"head": self.head_recipe.key} if self.needs_head else model
         inputs |= {self._brain_place(brain): brain.recipe.key for brain in self.brains}
         settings: dict[str, Any] = {"aligner": plain(self.settings)}
+        version = TUNING_VERSION
         if self.objectives is not None:
             settings = {"objectives": plain(self.objectives)}
+            if self.objectives.masked_brain is not None:
+                version = MASKED_BRAIN_VERSION
         words, of = inputs | self._words(), self._lineage()
-        return Recipe("tuning", TUNING_VERSION, settings | self._text(), words, of)
+        return Recipe("tuning", version, settings | self._text(), words, of)
 
     def _brain_place(self, brain: BrainTask) -> str:
         return "brain" if self.objectives is None else f"brain/{brain.subject}"
