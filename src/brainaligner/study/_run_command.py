@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 RUN_EXAMPLES = help_end(
     "run baseline --data ~/data",
-    "run my-study.yaml --device cuda --set split.seed=3",
+    "run my-study.yaml --device cuda --set evaluation.level=0.9",
     "run my-study.yaml --validation",
     "run my-study.yaml --cluster cluster.yaml",
     "run report-table1 --data ~/ds003020 --plan",
