@@ -69,9 +69,19 @@ def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterCon
         )
         for resource, jobs in cluster.jobs.items()
     }
-    with reporting() as reporter, cluster_client(cluster, reporter) as (client, room):
+
+    def needed() -> set[str]:
+        left = (unit for unit in missing.values() if not unit.is_done(store))
+        return {"CPU", *(_resource(unit, orders) for unit in left)}
+
+    with reporting() as reporter, cluster_client(cluster, reporter, needed) as (client, room):
         _Dispatch(client, room, orders, missing, cluster.retries).run(config.name, reporter)
     return options.out / config.name
+
+
+def _resource(unit: Unit, orders: Mapping[str, Order]) -> str:
+    """What a unit asks of its worker; what follows all units asks for a CPU."""
+    return "GPU" if unit.on_gpu and "GPU" in orders else "CPU"
 
 
 class _Dispatch:
@@ -140,7 +150,7 @@ class _Dispatch:
         """Submit units whose needs are there while there is room; the rest once all are done."""
         ahead = {*self.waiting, *(key for key, *_ in self.running.values())}
         for key, unit in list(self.waiting.items()):
-            resource = "GPU" if unit.on_gpu and "GPU" in self.orders else "CPU"
+            resource = _resource(unit, self.orders)
             if self.free[resource] and not ahead & {*unit.needs}:
                 del self.waiting[key]
                 self._submit(key, unit.words, resource)
