@@ -16,10 +16,12 @@ from brainaligner.study._cluster_jobs import need_dask
 from brainaligner.study._cluster_start import ClusterError, cluster_client
 from brainaligner.study._cluster_worker import REST, Order, make_unit
 from brainaligner.study._config import StudyConfig
+from brainaligner.study._disk import check_free_space
 from brainaligner.study._files import study_yaml
 from brainaligner.study._lay_out import lay_out_study
 from brainaligner.study._options import RunOptions
 from brainaligner.study._prepare import data_folder
+from brainaligner.study._pricing import bytes_needed
 from brainaligner.study._progress import Reporter, reporting
 from brainaligner.study._units import Unit, study_units
 from brainaligner.study._validation import scored_plan
@@ -58,6 +60,7 @@ def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterCon
         data = data_folder(config, options.data).expanduser().absolute()
         options = replace(options, data=str(data))
     plan, store = lay_out_study(config, options, check=on_gpu == "cpu")
+    check_free_space(store.folder.parent, bytes_needed(scored_plan(plan), store))
     store.open()
     units = study_units(scored_plan(plan))
     missing = {key: unit for key, unit in units.items() if not unit.is_done(store)}
