@@ -19,6 +19,7 @@ from brainaligner.study import RunOptions, Store, _pricing, load_study
 from brainaligner.study._cluster import run_on_cluster
 from brainaligner.study._cluster_config import ClusterConfig
 from brainaligner.study._lay_out import lay_out_study
+from brainaligner.study._null_battery import other_tasks
 from brainaligner.study._plan import Plan
 from brainaligner.study._tuning_task import tuning_bytes
 
@@ -85,6 +86,24 @@ def test_weights_of_either_format_take_room(checkpoint: Path, tmp_path: Path) ->
         plan, store = laid_out(tmp_path, study)
         (task,) = plan.tunings.values()
         assert tuning_bytes(task, store) == 2 * file.stat().st_size
+
+
+def test_features_of_another_subject_are_those_of_brains_that_are_its_own(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    data = save_listeners(tmp_path / "data", ("UTS01", "UTS02"))
+    on_objectives = merged(tuning(checkpoint, "all", objectives=TINY), {"aligner": None})
+    tunings = {
+        "own": tuning(checkpoint, "all"),
+        "text": tuning(checkpoint),
+        "own-objectives": on_objectives,
+        "joint": on_objectives | {"subjects": "all"},
+        "rest": on_objectives | {"subjects": "others"},
+    }
+    plan, _ = laid_out(tmp_path, tuned_study(checkpoint, data, tunings))
+    tuned = {run.name: {t.tuned for t in other_tasks(plan, run.name)} for run in plan.runs}
+    own = ("own", "own-objectives")
+    assert tuned == {run.name: {run.name in own} for run in plan.runs}
 
 
 def test_bands_are_not_decomposed(checkpoint: Path, sound_data: Path, tmp_path: Path) -> None:
