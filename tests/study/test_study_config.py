@@ -154,6 +154,15 @@ def test_a_seed_and_a_gap_are_read_where_they_divide() -> None:
     assert load_study("alice", overrides=["split.gap=12"]).split.gap == 12
 
 
+def test_a_name_that_no_folder_can_have_is_refused() -> None:
+    long = f"[[{', '.join(map(str, range(1, 80)))}]]"
+    with pytest.raises(InputError, match=r"of 2[0-9]+ letters; wanted at most 200"):
+        sweep_variants("baseline", [], [f"arms.layer4-wide-grid.design.delays={long}"])
+    with pytest.raises(InputError, match=r"of 201 letters"):
+        load_study("baseline", overrides=[f"name={'a' * 201}"])
+    assert load_study("baseline", overrides=[f"name={'a' * 200}"])
+
+
 def test_overrides_may_add_an_arm_with_all_that_it_reads() -> None:
     new = ["tunings.text.brain=null", "features.text.tuning=text", "arms.text.features=[text]"]
     assert load_study("report-table2", overrides=new).features["text"].tuning == "text"

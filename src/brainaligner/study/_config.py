@@ -15,6 +15,7 @@ from brainaligner.evaluation import (
 from brainaligner.study._arm_config import ArmConfig, FeatureConfig
 from brainaligner.study._dataset_config import (
     EMBEDDED,
+    LONGEST_STUDY_NAME,
     STORE,
     DatasetConfig,
     SplitConfig,
@@ -95,7 +96,7 @@ class StudyConfig:
     scored_on: ScoredOn = "test"
 
     def __post_init__(self) -> None:
-        check_name("name", self.name)
+        check_name("name", self.name, longest=LONGEST_STUDY_NAME)
         if self.name.casefold() == STORE:
             raise InputError(
                 "name",

@@ -13,11 +13,19 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SIMULATED = "simulated"
 STORE = "store"
 EMBEDDED = "embedded"
+LONGEST_STUDY_NAME = 200
 _GAP = 10
 
 
-def check_name(where: str, name: str) -> None:
+def check_name(where: str, name: str, *, longest: int | None = None) -> None:
     """Refuse a name that could not safely name a folder."""
+    if longest is not None and len(name) > longest:
+        raise InputError(
+            where,
+            got=f"{name[:40]!r}... of {len(name)} letters",
+            wanted=f"at most {longest}: file systems allow 255 with all that is added",
+            do="Choose a shorter name; a sweep adds its values to the study's.",
+        )
     if not _SAFE_NAME.fullmatch(name):
         raise InputError(
             where,
