@@ -22,6 +22,8 @@ from brainaligner.study._cluster_config import read_cluster
 from brainaligner.study._cluster_jobs import job_scripts, worker_specs
 from brainaligner.study._progress import SilentReporter
 
+AT = "kind: address\naddress: tcp://a:1\n"
+
 
 def _all() -> set[str]:
     return {"CPU"}
@@ -196,7 +198,17 @@ def test_a_worker_whose_restart_failed_once_comes_back(
         ("address: tcp://a:1", "Give both or neither"),
         ("kind: pbs", "no memory and no walltime"),
         ("kind: slurm\ncpu: {memory: 4GB}", "no walltime"),
-        ("kind: local\ncpu: {queue: long}", "queue, project or directives with kind 'local'"),
+        ("kind: local\ncpu: {queue: long}", "cluster, cpu: got queue with kind 'local'"),
+        ("cpu: {prologue: [module load cuda]}", "prologue with kind 'local'"),
+        ('gpu: {walltime: "1:00:00"}', "cluster, gpu: got walltime with kind 'local'"),
+        ("interface: ib0", "'ib0' with kind 'local'"),
+        (AT + "cpu: {workers: 3}", "cluster, cpu.workers: got 3 with kind 'address'"),
+        (AT + "gpu: {workers: 1}", "cluster, gpu.workers: got 1"),
+        (AT + "cpu: {memory: 4GB}", "cluster, cpu.memory: got 4GB"),
+        (AT + "cpu: {prologue: [x]}", "prologue with kind 'address'"),
+        (AT + "scratch: /tmp", "cluster, scratch: got /tmp"),
+        (AT + "interface: ib0", "cluster, interface: got ib0"),
+        (AT + "retries: 3", "cluster, retries: got 3"),
         ("kind: local\ngpu: {resources: x}", "cluster, gpu, resources"),
         ("retries: -1", "cluster, retries"),
         ("[1, 2]", "got list"),

@@ -38,7 +38,8 @@ def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterCon
     ----------
     config : StudyConfig
     options : RunOptions
-        `out` and the data have to be on a file system that all workers see.
+        `out` and the data have to be on a file system that all workers see; device and threads
+        of workers are the cluster's.
     cluster : ClusterConfig
 
     Returns
@@ -54,12 +55,11 @@ def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterCon
         If the scheduler is lost, or one unit loses too many workers.
     """
     need_dask()
-    on_gpu = cluster.jobs.get("GPU", cluster.cpu).device
     options = replace(options, out=options.out.expanduser().absolute())
     if config.dataset.simulation is None:
         data = data_folder(config, options.data).expanduser().absolute()
         options = replace(options, data=str(data))
-    plan, store = lay_out_study(config, options, check=on_gpu == "cpu")
+    plan, store = lay_out_study(config, options, check=cluster.tunes_on_cpu)
     check_free_space(store.folder.parent, bytes_needed(scored_plan(plan), store))
     store.open()
     units = study_units(scored_plan(plan))
