@@ -246,6 +246,33 @@ def test_a_missing_cluster_file_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("option", "value"), [("--device", "cuda"), ("--threads", "2")])
+@pytest.mark.parametrize("more", [(), ("--plan",)])
+def test_options_that_workers_do_not_read_are_refused(
+    study: Path, tmp_path: Path, cli: Cli, option: str, value: str, more: tuple[str, ...]
+) -> None:
+    path = save_cluster(tmp_path)
+    out = tmp_path / "out"
+    done = cli("run", study, "--out", out, "--cluster", path, option, value, *more)
+    assert done.code == 2
+    assert f"--cluster and {option}: got both" in done.err
+    assert not out.exists()
+
+
+def test_a_plan_takes_what_the_clusters_gpus_can_do(
+    checkpoint: Path, tmp_path: Path, cli: Cli
+) -> None:
+    data = save_listeners(tmp_path / "data", SUBJECTS[:1])
+    half = tuning(checkpoint, aligner={"precision": "float16"})
+    study = save_study(tmp_path / "study.yaml", tuned_study(checkpoint, data, {"half": half}))
+    planned = ("run", study, "--out", tmp_path / "out", "--plan", "--cluster")
+    path = save_cluster(tmp_path, "gpu: {workers: 1}\n")
+    done = cli(*planned, path)
+    assert done.code == 0, done.err
+    refused = cli(*planned, save_cluster(tmp_path, TWO))
+    assert (refused.code, "float16 on a CPU" in refused.err) == (2, True)
+
+
 def test_gpu_jobs_have_a_script_of_their_own(tmp_path: Path, cli: Cli, study: Path) -> None:
     gpu = JOBS | {"resources": "select=1:ncpus=4:ngpus=1", "device": "cuda", "workers": 3}
     text = yaml.safe_dump({"kind": "pbs", "cpu": JOBS, "gpu": gpu})

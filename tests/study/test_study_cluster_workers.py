@@ -22,6 +22,12 @@ from brainaligner.study._cluster_config import read_cluster
 from brainaligner.study._cluster_jobs import job_scripts, worker_specs
 from brainaligner.study._progress import SilentReporter
 
+AT = "kind: address\naddress: tcp://a:1\n"
+
+
+def _all() -> set[str]:
+    return {"CPU"}
+
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_worker_that_ended_is_started_again(
@@ -30,7 +36,7 @@ def test_a_worker_that_ended_is_started_again(
     """Whether Dask keeps the closed worker, as where a nanny gives up, or drops it."""
     monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.2)
     local = read_cluster(save_cluster(tmp_path, "kind: local\ncpu: {workers: 1}\n"))
-    with _cluster_start.cluster_client(local, SilentReporter()) as (client, _):
+    with _cluster_start.cluster_client(local, SilentReporter(), _all) as (client, _):
         (name,) = client.cluster.workers
         nanny = client.cluster.workers[name]
         client.cluster.sync(nanny.close)
@@ -105,14 +111,14 @@ def test_a_worker_whose_restart_fails_is_tried_again_and_given_up_in_the_end(
 ) -> None:
     monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.2)
     monkeypatch.setattr(_Worker, "starts_left", 1)
-    specs = {"one": {"cls": _Worker, "options": {}}}
+    specs = {"cpu-0": {"cls": _Worker, "options": {}}}
     monkeypatch.setattr(_cluster_start, "worker_specs", lambda _: specs)
     local = read_cluster(save_cluster(tmp_path, f"{TWO}retries: {retries}\n"))
     reporter = SilentReporter()
     lines: list[str] = []
     monkeypatch.setattr(SilentReporter, "line", lambda _, text: lines.append(text))
-    with _cluster_start.cluster_client(local, reporter) as (client, _):
-        first = client.cluster.workers["one"]
+    with _cluster_start.cluster_client(local, reporter, _all) as (client, _):
+        first = client.cluster.workers["cpu-0"]
         client.cluster.sync(first.close)
         asked = client.submit(sum, [1, 2], resources={"CPU": 1})
         until = time.monotonic() + 60
@@ -120,8 +126,38 @@ def test_a_worker_whose_restart_fails_is_tried_again_and_given_up_in_the_end(
             time.sleep(0.1)
         with pytest.raises((CancelledError, asyncio.CancelledError, CommClosedError)):
             asked.result(timeout=30)
-    given_up = f"cluster: worker one did not start {retries + 1} times in a row, and is given up"
-    assert lines[-2:] == [given_up, "cluster: no worker is left"]
+    given_up = f"cluster: worker cpu-0 did not start {retries + 1} times in a row, and is given up"
+    lost = "cluster: no worker is left with the resource CPU, which units need"
+    assert lines[-2:] == [given_up, lost]
+
+
+class _Gpu(_Worker):
+    """A job of another sort."""
+
+
+@pytest.mark.parametrize("needed", [{"CPU", "GPU"}, {"CPU"}])
+def test_a_cluster_is_closed_only_when_units_need_a_sort_of_worker_that_is_gone(
+    needed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.1)
+    monkeypatch.setattr(_Worker, "starts_left", 1)
+    monkeypatch.setattr(_Gpu, "starts_left", 1, raising=False)
+    kinds = {"cpu-0": _Worker, "gpu-0": _Gpu}
+    specs = {name: {"cls": kind, "options": {}} for name, kind in kinds.items()}
+    monkeypatch.setattr(_cluster_start, "worker_specs", lambda _: specs)
+    lines: list[str] = []
+    monkeypatch.setattr(SilentReporter, "line", lambda _, text: lines.append(text))
+    both = read_cluster(save_cluster(tmp_path, f"{TWO}gpu: {{workers: 1}}\nretries: 0\n"))
+    with _cluster_start.cluster_client(both, SilentReporter(), lambda: needed) as (client, _):
+        scheduler, until = client.cluster.scheduler, time.monotonic() + 60
+        client.cluster.sync(client.cluster.workers["gpu-0"].close)
+        while len(lines) < 1 + ("GPU" in needed) and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(1.0)
+        assert (scheduler.status is Status.closed) == ("GPU" in needed)
+    lost = "cluster: no worker is left with the resource GPU, which units need"
+    assert (lines[-1] == lost) == ("GPU" in needed)
+    assert "worker gpu-0 did not start" in lines[0]
 
 
 def test_a_worker_whose_restart_failed_once_comes_back(
@@ -130,20 +166,20 @@ def test_a_worker_whose_restart_failed_once_comes_back(
     monkeypatch.setattr(_cluster_start, "_REFILL_S", 0.2)
     monkeypatch.setattr(_Worker, "starts_left", 1)
     monkeypatch.setattr(
-        _cluster_start, "worker_specs", lambda _: {"one": {"cls": _Worker, "options": {}}}
+        _cluster_start, "worker_specs", lambda _: {"cpu-0": {"cls": _Worker, "options": {}}}
     )
     local = read_cluster(save_cluster(tmp_path, f"{TWO}retries: 50\n"))
-    with _cluster_start.cluster_client(local, SilentReporter()) as (client, _):
-        first = client.cluster.workers["one"]
+    with _cluster_start.cluster_client(local, SilentReporter(), _all) as (client, _):
+        first = client.cluster.workers["cpu-0"]
         client.cluster.sync(first.close)
         time.sleep(1.0)
-        assert client.cluster.workers.get("one") is not first  # tried, and failed
+        assert client.cluster.workers.get("cpu-0") is not first  # tried, and failed
         _Worker.starts_left = 1
         until = time.monotonic() + 60
         running = None
         while running is not Status.running and time.monotonic() < until:
             time.sleep(0.1)
-            worker = client.cluster.workers.get("one")
+            worker = client.cluster.workers.get("cpu-0")
             running = None if worker is None else worker.status
         assert running is Status.running
 
@@ -162,7 +198,17 @@ def test_a_worker_whose_restart_failed_once_comes_back(
         ("address: tcp://a:1", "Give both or neither"),
         ("kind: pbs", "no memory and no walltime"),
         ("kind: slurm\ncpu: {memory: 4GB}", "no walltime"),
-        ("kind: local\ncpu: {queue: long}", "queue, project or directives with kind 'local'"),
+        ("kind: local\ncpu: {queue: long}", "cluster, cpu: got queue with kind 'local'"),
+        ("cpu: {prologue: [module load cuda]}", "prologue with kind 'local'"),
+        ('gpu: {walltime: "1:00:00"}', "cluster, gpu: got walltime with kind 'local'"),
+        ("interface: ib0", "'ib0' with kind 'local'"),
+        (AT + "cpu: {workers: 3}", "cluster, cpu.workers: got 3 with kind 'address'"),
+        (AT + "gpu: {workers: 1}", "cluster, gpu.workers: got 1"),
+        (AT + "cpu: {memory: 4GB}", "cluster, cpu.memory: got 4GB"),
+        (AT + "cpu: {prologue: [x]}", "prologue with kind 'address'"),
+        (AT + "scratch: /tmp", "cluster, scratch: got /tmp"),
+        (AT + "interface: ib0", "cluster, interface: got ib0"),
+        (AT + "retries: 3", "cluster, retries: got 3"),
         ("kind: local\ngpu: {resources: x}", "cluster, gpu, resources"),
         ("retries: -1", "cluster, retries"),
         ("[1, 2]", "got list"),

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
-from study_trees import StudyFile
+from study_trees import NAMED, StudyFile
 
 import brainaligner.study as room
 from brainaligner.core import InputError
 from brainaligner.data import READERS
 from brainaligner.study import load_study, preset_names, study_yaml
+from brainaligner.study._sweep import sweep_variants
 
 
 def test_public_names_are_those_that_are_listed() -> None:
@@ -117,6 +118,49 @@ def test_an_override_that_makes_an_entry_which_nothing_reads_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=f"Did you mean '{nearest}'"):
         load_study("report-table2", overrides=[override])
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "words"),
+    [
+        ("baseline", "split.seed=1", "divided by file; .* run --confirm, no others"),
+        ("baseline", "split.seed=0", "divided by file"),
+        ("baseline", "split.gap=3", "3, where stories are divided by file"),
+        ("demo", "split.gap=10", "divided by counts"),
+        ("alice", "split.seed=0", "divided by folds; .* Leave it out"),
+        ("alice", "split={folds: 5, seed: 1}", "divided by folds"),
+        ("demo", "split={counts: [8, 2, 3], gap: 3}", "divided by counts"),
+    ],
+)
+def test_a_setting_of_the_division_that_divides_nothing_is_refused(
+    name: str, override: str, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        load_study(name, overrides=[override])
+
+
+def test_a_sweep_over_a_seed_that_draws_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="stories are divided by file"):
+        sweep_variants("baseline", [], ["split.seed=[0,1,2]"])
+
+
+def test_the_seed_of_a_confirmation_stands_beside_named_stories(study_file: StudyFile) -> None:
+    assert load_study(str(study_file({"split": NAMED | {"seed": 3}}))).split.seed == 3
+
+
+def test_a_seed_and_a_gap_are_read_where_they_divide() -> None:
+    drawn = ["split={counts: [60, 8, 16]}", "split.seed=2"]
+    assert load_study("baseline", overrides=drawn).split.seed == 2
+    assert load_study("alice", overrides=["split.gap=12"]).split.gap == 12
+
+
+def test_a_name_that_no_folder_can_have_is_refused() -> None:
+    long = f"[[{', '.join(map(str, range(1, 80)))}]]"
+    with pytest.raises(InputError, match=r"of 2[0-9]+ letters; wanted at most 200"):
+        sweep_variants("baseline", [], [f"arms.layer4-wide-grid.design.delays={long}"])
+    with pytest.raises(InputError, match=r"of 201 letters"):
+        load_study("baseline", overrides=[f"name={'a' * 201}"])
+    assert load_study("baseline", overrides=[f"name={'a' * 200}"])
 
 
 def test_overrides_may_add_an_arm_with_all_that_it_reads() -> None:

@@ -1,14 +1,23 @@
 """Each configuration that sees test scores is counted, and a last one is confirmed."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from study_trees import STORIES
 
 from brainaligner.evaluation import Opening, configurations_seen, opened_stories
-from brainaligner.study._ledger import Ledger
+from brainaligner.study import RunOptions, load_study
+from brainaligner.study._arm_config import FeatureConfig
+from brainaligner.study._confirm import confirmation
+from brainaligner.study._confirm_digest import plan_digest
+from brainaligner.study._controls import with_controls
+from brainaligner.study._lay_out import lay_out_study
+from brainaligner.study._ledger import Ledger, record_opening
+from brainaligner.study._null_tunings import with_null_tunings
 
 STUDY_TIME = "2026-01-01T00:00:00+00:00"
 
@@ -157,3 +166,85 @@ def test_the_reference_from_other_listeners_is_no_arm_beside_the_ledger(cli, stu
         changed = f"other_listeners.components={components}"
         assert cli("run", shown, "--out", out, "--set", changed).code == 0
     assert run_json(out / "tiny")["audit"]["warnings"] == []
+
+
+PACKAGED = ("baseline", "components-table1", "components-crossfit", "demo", "linear-frontier")
+
+
+def without_controls(config):
+    return replace(config, controls=())
+
+
+def renamed(config):
+    arms = {f"my-{name}": arm for name, arm in config.arms.items()}
+    return replace(config, arms=arms, published=())
+
+
+def unread_feature(config):
+    return replace(config, features={**config.features, "unread": FeatureConfig("other")})
+
+
+def elsewhere(config):
+    return replace(config, dataset=replace(config.dataset, folder="/elsewhere"))
+
+
+def with_one_null(config):
+    return with_null_tunings(replace(config, nulls=True, null_tunings=("noise",)), 3)
+
+
+def with_nulls(config):
+    return with_null_tunings(with_controls(replace(config, nulls=True)), 3)
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_controls,
+        with_controls,
+        renamed,
+        unread_feature,
+        elsewhere,
+        with_one_null,
+        with_nulls,
+    ],
+)
+def test_what_changes_no_score_of_an_arm_makes_no_other_study_to_confirm(name, change):
+    assert plan_digest(change(load_study(name))) == plan_digest(load_study(name))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["dataset.subjects=[UTS01]"],
+        ["dataset.simulation.tree.seed=5"],
+        ["features.plain.text.layer=3"],
+        ["tunings.es.aligner.learning_rate=0.1"],
+        ["tunings.es.validation_stories=2"],
+        ["brains.es.encoder.k=7"],
+        ["arms.es.design.delays=[1]"],
+        ["arms.es.ridge.alphas=[3]"],
+        ["arms.more.features=[plain]", "arms.more.ridge.alphas=[3]"],
+    ],
+)
+def test_what_can_change_a_score_makes_another_study_to_confirm(changes):
+    assert plan_digest(load_study("demo", overrides=changes)) != plan_digest(load_study("demo"))
+
+
+def test_a_confirmation_is_known_again_wherever_its_data_lie(study_file, data, tmp_path):
+    def laid_out(folder, *overrides):
+        config = load_study(str(study_file(data=folder)), overrides=overrides)
+        return lay_out_study(config, RunOptions(tmp_path / "out"))
+
+    plan, store = laid_out(data)
+    first = confirmation(plan.prepared, store.open()).split
+    confirmed, _ = laid_out(data)
+    begun, _ = lay_out_study(confirmation(confirmed.prepared, store), RunOptions(tmp_path / "out"))
+    record_opening(begun, store)
+    moved = shutil.copytree(data, tmp_path / "moved")
+    beside = ("nulls=true", "controls=[untrained]")
+    assert confirmation(laid_out(moved, *beside)[0].prepared, store).split == first
+    for path in moved.glob("*.npz"):
+        np.savez(path, **{story: rows[::-1] for story, rows in np.load(path).items()})
+    other = confirmation(laid_out(moved)[0].prepared, store).split
+    assert not set(other.test) & set(first.test)

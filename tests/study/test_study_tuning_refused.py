@@ -70,6 +70,10 @@ def _brain(**entry: Any) -> Changes:
     return {"brains": {"mine": entry}, "tunings": {"one": {"brain": "mine"}}}
 
 
+def _reduced(**settings: Any) -> Changes:
+    return {"arms": {"plain": {"reduced_rank": {"rank": [2], "alpha": [100.0], **settings}}}}
+
+
 def _published(**changes: Any) -> Changes:
     return {"published": [TABLE | changes]}
 
@@ -101,6 +105,22 @@ STUDIES: dict[str, tuple[Changes, str]] = {
     "next of one subject": (
         {"dataset": {"subjects": ["UTS01"]}, "tunings": {"one": {"brain": "other"}}},
         "one subject",
+    ),
+    "next of others": (
+        _one(brain="other", objectives={"predict": {}}, aligner=None, subjects="others"),
+        "others, and the brain 'other' of the next subject",
+    ),
+    "next of all": (
+        _one(brain="other", objectives={"predict": {}}, aligner=None, subjects="all"),
+        "subjects: own with a brain of the next subject",
+    ),
+    "other folds of a projection": (
+        _one(cross_fit=3) | _reduced(cross_fit=4),
+        "arms.plain.reduced_rank.cross_fit: got 3 and 4 folds",
+    ),
+    "another division of a projection": (
+        _one(cross_fit=3) | _reduced(cross_fit=3, seed=2),
+        "arms.plain.reduced_rank.seed: got 2",
     ),
     "no seeds": (_one(seeds=[]), "seeds"),
     "equal seeds": (_one(seeds=[1, 1]), "different seeds"),

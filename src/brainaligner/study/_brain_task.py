@@ -29,6 +29,8 @@ from brainaligner.study._tuning_config import BrainConfig
 
 VERSION = 1
 RANDOM_VERSION = 1
+_UNSAID_TR = 2.0
+"""Seconds between rows that recipes leave out: they came later, and stores made at it stay good."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,6 +263,10 @@ class BrainTask:
             "repeated": list(self.repeated),
             "rows": self.borrowed_rows,
         }
+        resampled = self.config.brainlm is not None and self.config.brainlm.target_tr is not None
+        tr = self.prepared.dataset.clock.tr
+        if resampled and tr != _UNSAID_TR:
+            settings["tr"] = tr
         return Recipe("brain", VERSION, settings, self._inputs(), self._lineage())
 
     def _lineage(self) -> Mapping[str, Any]:

@@ -16,10 +16,12 @@ from brainaligner.study._cluster_jobs import need_dask
 from brainaligner.study._cluster_start import ClusterError, cluster_client
 from brainaligner.study._cluster_worker import REST, Order, make_unit
 from brainaligner.study._config import StudyConfig
+from brainaligner.study._disk import check_free_space
 from brainaligner.study._files import study_yaml
 from brainaligner.study._lay_out import lay_out_study
 from brainaligner.study._options import RunOptions
 from brainaligner.study._prepare import data_folder
+from brainaligner.study._pricing import bytes_needed
 from brainaligner.study._progress import Reporter, reporting
 from brainaligner.study._units import Unit, study_units
 from brainaligner.study._validation import scored_plan
@@ -36,7 +38,8 @@ def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterCon
     ----------
     config : StudyConfig
     options : RunOptions
-        `out` and the data have to be on a file system that all workers see.
+        `out` and the data have to be on a file system that all workers see; device and threads
+        of workers are the cluster's.
     cluster : ClusterConfig
 
     Returns
@@ -52,12 +55,12 @@ def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterCon
         If the scheduler is lost, or one unit loses too many workers.
     """
     need_dask()
-    on_gpu = cluster.jobs.get("GPU", cluster.cpu).device
     options = replace(options, out=options.out.expanduser().absolute())
     if config.dataset.simulation is None:
         data = data_folder(config, options.data).expanduser().absolute()
         options = replace(options, data=str(data))
-    plan, store = lay_out_study(config, options, check=on_gpu == "cpu")
+    plan, store = lay_out_study(config, options, check=cluster.tunes_on_cpu)
+    check_free_space(store.folder.parent, bytes_needed(scored_plan(plan), store))
     store.open()
     units = study_units(scored_plan(plan))
     missing = {key: unit for key, unit in units.items() if not unit.is_done(store)}
@@ -69,9 +72,19 @@ def run_on_cluster(config: StudyConfig, options: RunOptions, cluster: ClusterCon
         )
         for resource, jobs in cluster.jobs.items()
     }
-    with reporting() as reporter, cluster_client(cluster, reporter) as (client, room):
+
+    def needed() -> set[str]:
+        left = (unit for unit in missing.values() if not unit.is_done(store))
+        return {"CPU", *(_resource(unit, orders) for unit in left)}
+
+    with reporting() as reporter, cluster_client(cluster, reporter, needed) as (client, room):
         _Dispatch(client, room, orders, missing, cluster.retries).run(config.name, reporter)
     return options.out / config.name
+
+
+def _resource(unit: Unit, orders: Mapping[str, Order]) -> str:
+    """What a unit asks of its worker; what follows all units asks for a CPU."""
+    return "GPU" if unit.on_gpu and "GPU" in orders else "CPU"
 
 
 class _Dispatch:
@@ -140,7 +153,7 @@ class _Dispatch:
         """Submit units whose needs are there while there is room; the rest once all are done."""
         ahead = {*self.waiting, *(key for key, *_ in self.running.values())}
         for key, unit in list(self.waiting.items()):
-            resource = "GPU" if unit.on_gpu and "GPU" in self.orders else "CPU"
+            resource = _resource(unit, self.orders)
             if self.free[resource] and not ahead & {*unit.needs}:
                 del self.waiting[key]
                 self._submit(key, unit.words, resource)

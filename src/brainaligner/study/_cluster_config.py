@@ -12,6 +12,7 @@ from brainaligner.study._settings import settings_from_mapping
 
 Kind = Literal["local", "pbs", "slurm", "lsf", "sge", "address"]
 QUEUES = ("pbs", "slurm", "lsf", "sge")
+RETRIES = 10
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class JobConfig:
     memory : str, optional
         Of each, such as ``"16GB"``. A queue wants it; a local worker above it is started anew.
     walltime : str, optional
-        ``"12:00:00"``: a job that runs out of it is replaced, and the unit goes on where it was.
+        With a queue, ``"12:00:00"``: a job that runs out of it is replaced, and the unit goes on
+        where it was.
     queue, project : str, optional
         The queue (Slurm: partition) and the account that is charged.
     resources : str, optional
@@ -36,7 +38,7 @@ class JobConfig:
     directives : tuple of str
         Further lines of the job script after ``#PBS``, ``#SBATCH`` ...
     prologue : tuple of str
-        Shell lines before the worker starts: modules, the environment.
+        With a queue: shell lines before the worker starts: modules, the environment.
     device : str, optional
         Torch device; ``"cuda"`` where nothing is said for `gpu`, else ``"cpu"``.
     """
@@ -78,13 +80,13 @@ class ClusterConfig:
     gpu : JobConfig, optional
         Where tunings and features go; the CPU's jobs take them otherwise.
     scratch : str, optional
-        Folder of a node's own disk, for what workers spill.
+        Not with `address`: folder of a node's own disk, for what workers spill.
     interface : str, optional
-        Network interface by which nodes reach one another: ``"ib0"``.
+        With a queue: network interface by which nodes reach one another: ``"ib0"``.
     dashboard : int, optional
         Port of Dask's dashboard on this machine.
     retries : int
-        How many workers a unit may lose before it is given up.
+        Not with `address`: how many workers a unit may lose before it is given up.
     """
 
     kind: Kind = "local"
@@ -94,7 +96,7 @@ class ClusterConfig:
     scratch: str | None = None
     interface: str | None = None
     dashboard: int | None = None
-    retries: int = 10
+    retries: int = RETRIES
 
     def __post_init__(self) -> None:
         if (self.kind == "address") != (self.address is not None):
@@ -109,6 +111,7 @@ class ClusterConfig:
             object.__setattr__(self, "gpu", replace(self.gpu, device=self.gpu.device or "cuda"))
         for name, jobs in self.jobs.items():
             self._check_jobs(name, jobs)
+        self._check_unread()
         if self.retries < 0:
             raise InputError(
                 "cluster, retries", got=str(self.retries), wanted="0 or more", do="Raise it."
@@ -118,6 +121,36 @@ class ClusterConfig:
     def jobs(self) -> dict[str, JobConfig]:
         """Each sort of jobs by the resource that its workers offer."""
         return {"CPU": self.cpu} | ({} if self.gpu is None else {"GPU": self.gpu})
+
+    @property
+    def tunes_on_cpu(self) -> bool:
+        """Whether tunings go to jobs without a GPU, so that this machine can say what these can."""
+        return self.jobs.get("GPU", self.cpu).device == "cpu"
+
+    def _check_unread(self) -> None:
+        """Refuse what nothing reads, for workers that this process does not start, or no job."""
+        default = JobConfig()
+        started = {key: getattr(self, key) for key in ("scratch", "interface")}
+        started["retries"] = None if self.retries == RETRIES else self.retries
+        for name, jobs in self.jobs.items():
+            for key in ("workers", "memory"):
+                given = getattr(jobs, key)
+                started[f"{name.lower()}.{key}"] = None if given == getattr(default, key) else given
+        for key, given in started.items():
+            if self.kind == "address" and given is not None:
+                raise InputError(
+                    f"cluster, {key}",
+                    got=f"{given} with kind 'address'",
+                    wanted="workers that were started with it",
+                    do="Leave it out, and give it to 'dask worker' or 'dask scheduler'.",
+                )
+        if self.kind == "local" and self.interface is not None:
+            raise InputError(
+                "cluster, interface",
+                got=f"{self.interface!r} with kind 'local'",
+                wanted="the loopback address, by which processes of one machine meet",
+                do="Leave it out.",
+            )
 
     def _check_jobs(self, name: str, jobs: JobConfig) -> None:
         lacking = [key for key in ("memory", "walltime") if getattr(jobs, key) is None]
@@ -135,10 +168,12 @@ class ClusterConfig:
                 wanted="kind 'pbs' or 'sge' with it",
                 do="Say it in directives.",
             )
-        if self.kind not in QUEUES and (jobs.queue or jobs.project or jobs.directives):
+        of_queues = ("queue", "project", "directives", "prologue", "walltime")
+        given = [key for key in of_queues if getattr(jobs, key)]
+        if self.kind not in QUEUES and given:
             raise InputError(
                 f"cluster, {name.lower()}",
-                got=f"queue, project or directives with kind {self.kind!r}",
+                got=f"{' and '.join(given)} with kind {self.kind!r}",
                 wanted=f"one of the kinds {', '.join(QUEUES)} with them",
                 do="Change kind, or leave them out.",
             )

@@ -28,6 +28,11 @@ def worker_specs(cluster: ClusterConfig) -> dict[str, dict[str, Any]]:
     }
 
 
+def worker_resource(name: str) -> str:
+    """The resource that a worker offers, from its name."""
+    return name.rpartition("-")[0].upper()
+
+
 def _process(cluster: ClusterConfig, resource: str, jobs: JobConfig, number: int) -> dict[str, Any]:
     """A process of this machine, started anew where it dies."""
     from distributed import Nanny

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from brainaligner.core import BrainAlignerError, InputError
 from brainaligner.study._cluster_config import ClusterConfig
-from brainaligner.study._cluster_jobs import worker_specs
+from brainaligner.study._cluster_jobs import worker_resource, worker_specs
 from brainaligner.study._progress import Reporter
 
 _REFILL_S = 15.0
@@ -24,9 +24,13 @@ class ClusterError(BrainAlignerError):
 
 @contextmanager
 def cluster_client(
-    cluster: ClusterConfig, reporter: Reporter
+    cluster: ClusterConfig, reporter: Reporter, needed: Callable[[], Collection[str]]
 ) -> Iterator[tuple[Any, dict[str, int]]]:
-    """A client, and how many units of each resource run at a time."""
+    """A client, and how many units of each resource run at a time.
+
+    A cluster that was started here is closed when a resource has no worker left that `needed`
+    names at that time.
+    """
     import dask
     from distributed import Client
 
@@ -37,7 +41,7 @@ def cluster_client(
     room = {resource: jobs.workers for resource, jobs in cluster.jobs.items()}
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": cluster.retries}),
-        _started(cluster, reporter) as started,
+        _started(cluster, reporter, needed) as started,
         Client(started) as client,
     ):
         if cluster.dashboard is not None:
@@ -73,11 +77,13 @@ def _connected(cluster: ClusterConfig) -> Iterator[tuple[Any, dict[str, int]]]:
 
 
 @contextmanager
-def _started(cluster: ClusterConfig, reporter: Reporter) -> Iterator[Any]:
+def _started(
+    cluster: ClusterConfig, reporter: Reporter, needed: Callable[[], Collection[str]]
+) -> Iterator[Any]:
     specs = worker_specs(cluster)
     with _opened(cluster, specs) as started:
         done = threading.Event()
-        refill = _Refill(started, specs, cluster.retries, reporter)
+        refill = _Refill(started, specs, cluster.retries, reporter, needed)
         watch = threading.Thread(target=refill.until, args=(done,), daemon=True)
         watch.start()
         try:
@@ -122,27 +128,37 @@ class _Refill:
 
     A nanny restarts the worker that it has lost, but closes for good where that one dies too
     before it has said its name. A worker that fails to start more than `retries` times in a row is
-    given up, and the cluster closed when none is left.
+    given up, and the cluster closed when units need a resource of which none is left.
     """
 
     def __init__(
-        self, started: Any, specs: Mapping[str, Any], retries: int, reporter: Reporter
+        self,
+        started: Any,
+        specs: Mapping[str, Any],
+        retries: int,
+        reporter: Reporter,
+        needed: Callable[[], Collection[str]],
     ) -> None:
-        self.started, self.retries, self.reporter = started, retries, reporter
+        self.started, self.retries, self.reporter, self.needed = started, retries, reporter, needed
         self.specs = dict(specs)
         self.failures = dict.fromkeys(specs, 0)
 
     def until(self, done: threading.Event) -> None:
-        """Look after the workers until told to stop, or until none is left."""
-        while self.specs and not done.wait(_REFILL_S):
+        """Look after the workers until told to stop, or until units wait for one in vain."""
+        while not done.wait(_REFILL_S):
             self._count()
             for name in [name for name, n in self.failures.items() if n > self.retries]:
                 self._give_up(name)
+            lost = sorted({*self.needed()} - {worker_resource(name) for name in self.specs})
+            if lost:
+                self.reporter.line(
+                    f"cluster: no worker is left with the resource {' or '.join(lost)}, which "
+                    "units need"
+                )
+                self.started.loop.add_callback(self.started.scheduler.close)
+                return
             if any(_ended(self.started.workers.get(name)) for name in self.specs):
                 self.started.loop.add_callback(self._open_again)
-        if not self.specs:
-            self.reporter.line("cluster: no worker is left")
-            self.started.loop.add_callback(self.started.scheduler.close)
 
     def _count(self) -> None:
         """A worker that is on its way has neither failed nor started."""

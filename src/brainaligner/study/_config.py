@@ -15,6 +15,7 @@ from brainaligner.evaluation import (
 from brainaligner.study._arm_config import ArmConfig, FeatureConfig
 from brainaligner.study._dataset_config import (
     EMBEDDED,
+    LONGEST_STUDY_NAME,
     STORE,
     DatasetConfig,
     SplitConfig,
@@ -95,7 +96,7 @@ class StudyConfig:
     scored_on: ScoredOn = "test"
 
     def __post_init__(self) -> None:
-        check_name("name", self.name)
+        check_name("name", self.name, longest=LONGEST_STUDY_NAME)
         if self.name.casefold() == STORE:
             raise InputError(
                 "name",
@@ -160,6 +161,7 @@ class StudyConfig:
         for name, tuning in self.tunings.items():
             if tuning.brain is not None:
                 known(f"tunings.{name}.brain", tuning.brain, self.brains)
+                self._check_whose(name, tuning)
         for name, brain in self.brains.items():
             if brain.features is not None:
                 known(f"brains.{name}.features", brain.features, self.features)
@@ -167,6 +169,17 @@ class StudyConfig:
         for table in self.published:
             for row, arm_name in (*table.rows.items(), *table.with_nuisance.items()):
                 known(f"published table {table.table}, row {row}", arm_name, self.arms)
+
+    def _check_whose(self, name: str, tuning: TuningConfig) -> None:
+        """The next brain of each other subject is, of one of them, the brain that is left out."""
+        assert tuning.brain is not None
+        if tuning.subjects != "own" and self.brains[tuning.brain].subject == "next":
+            raise InputError(
+                f"tunings.{name}.subjects",
+                got=f"{tuning.subjects}, and the brain {tuning.brain!r} of the next subject",
+                wanted="subjects: own with a brain of the next subject",
+                do="Take subject: next out of the brain, or tune a model for each subject (own).",
+            )
 
     def _check_published(self) -> None:
         if self.published and 0 not in self.evaluation.cuts:
@@ -190,13 +203,25 @@ class StudyConfig:
 
     def _check_cross_fits(self) -> None:
         numbers = {tuning.cross_fit for tuning in self.tunings.values()} - {None}
+        reduced = {name: arm.reduced_rank for name, arm in self.arms.items()} if numbers else {}
+        crossed = {n: one for n, one in reduced.items() if one is not None and one.cross_fit}
+        numbers |= {one.cross_fit for one in crossed.values()}
         if len(numbers) > 1:
             raise InputError(
-                "tunings, cross_fit",
+                "tunings, cross_fit"
+                + "".join(f"; arms.{n}.reduced_rank.cross_fit" for n in crossed),
                 got=" and ".join(map(str, sorted(n for n in numbers if n is not None))) + " folds",
                 wanted="one number in a study: all its arms share their folds",
                 do="Give all tunings the same cross_fit, or null for the plain protocol.",
             )
+        for name, one in crossed.items():
+            if one.seed:
+                raise InputError(
+                    f"arms.{name}.reduced_rank.seed",
+                    got=f"{one.seed}, beside tunings of {one.cross_fit} folds",
+                    wanted="0: the projection has the folds of the tunings",
+                    do="Leave the seed out.",
+                )
 
     def _check_shared(self, place: str, feature: str) -> None:
         """Features that all subjects have in common: one projection serves them all."""

@@ -10,9 +10,10 @@ import numpy as np
 from brainaligner.core import InputError, Split
 from brainaligner.evaluation import Opening, opened_stories
 from brainaligner.study._config import StudyConfig
+from brainaligner.study._confirm_digest import plan_digest
 from brainaligner.study._dataset_config import SplitConfig
 from brainaligner.study._division import whole_split
-from brainaligner.study._ledger import Ledger, plan_digest
+from brainaligner.study._ledger import Ledger
 from brainaligner.study._ledger_faults import scored_contents
 from brainaligner.study._prepare import Prepared
 from brainaligner.study._store import Store
@@ -24,7 +25,8 @@ def confirmation(prepared: Prepared, store: Store) -> StudyConfig:
     Nor may any run have scored them as validation stories. Test and validation stories are as
     many as before, drawn by the next seed from what is left; all others train. Repeated stories,
     which are few and were seen, are left out. A study is confirmed once: where that has begun,
-    the same division is given again, whatever was changed in how scores are judged.
+    the same division is given again, whatever was changed in how scores are judged, which
+    controls and nulls stand beside the arms, what parts are called, and where the data lie.
 
     Parameters
     ----------
@@ -53,9 +55,7 @@ def confirmation(prepared: Prepared, store: Store) -> StudyConfig:
             wanted="stories that nobody has scored",
             do="Confirm on other data.",
         )
-    sides = _begun(openings, plan_digest(config)) or _drawn(
-        prepared, whole, openings, scored_contents(store)
-    )
+    sides = _begun(prepared, openings) or _drawn(prepared, whole, openings, scored_contents(store))
     train, validation, test = sides
     return replace(
         config,
@@ -67,8 +67,12 @@ def confirmation(prepared: Prepared, store: Store) -> StudyConfig:
     )
 
 
-def _begun(openings: Sequence[Opening], plan: str) -> tuple[tuple[str, ...], ...] | None:
-    return next((one.confirms for one in openings if one.plan == plan and one.confirms), None)
+def _begun(prepared: Prepared, openings: Sequence[Opening]) -> tuple[tuple[str, ...], ...] | None:
+    """Sides of a confirmation of the same arms on the same responses, wherever these lie."""
+    plan = plan_digest(prepared.config)
+    heard = {digest for digests in prepared.digests.values() for digest in digests.values()}
+    of_plan = (one for one in openings if one.plan == plan and one.stories & heard)
+    return next((one.confirms for one in of_plan if one.confirms), None)
 
 
 def _drawn(

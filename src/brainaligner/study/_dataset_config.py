@@ -13,10 +13,19 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SIMULATED = "simulated"
 STORE = "store"
 EMBEDDED = "embedded"
+LONGEST_STUDY_NAME = 200
+_GAP = 10
 
 
-def check_name(where: str, name: str) -> None:
+def check_name(where: str, name: str, *, longest: int | None = None) -> None:
     """Refuse a name that could not safely name a folder."""
+    if longest is not None and len(name) > longest:
+        raise InputError(
+            where,
+            got=f"{name[:40]!r}... of {len(name)} letters",
+            wanted=f"at most {longest}: file systems allow 255 with all that is added",
+            do="Choose a shorter name; a sweep adds its values to the study's.",
+        )
     if not _SAFE_NAME.fullmatch(name):
         raise InputError(
             where,
@@ -108,6 +117,7 @@ class SplitConfig:
         Drawn at random by `seed`; taken as proportions where the stories do not add up.
         ``[60, 8, 16]`` where nothing is said.
     seed : int
+        Beside `file` or names it draws the stories of ``run --confirm`` alone; not with `folds`.
     file : str, optional
         JSON file with the lists below, beside the data or an absolute path.
     train, validation, test, test_repeated : tuple of str, optional
@@ -115,7 +125,7 @@ class SplitConfig:
     folds : int, optional
         Contiguous parts of the one story of a dataset, tested in turn.
     gap : int
-        Rows dropped at each border between two parts of different use.
+        With `folds`: rows dropped at each border between two parts of different use.
     """
 
     counts: tuple[int, int, int] | None = None
@@ -126,7 +136,7 @@ class SplitConfig:
     test: tuple[str, ...] | None = None
     test_repeated: tuple[str, ...] = ()
     folds: int | None = None
-    gap: int = 10
+    gap: int = _GAP
 
     def __post_init__(self) -> None:
         ways = {
@@ -151,6 +161,35 @@ class SplitConfig:
                 wanted="all three lists",
                 do="Name the stories of each side.",
             )
+        if self.gap != _GAP and self.folds is None:
+            raise self.unread("gap")
+        if self.seed != 0 and self.folds is not None:
+            raise self.unread("seed")
+
+    @property
+    def way(self) -> str:
+        """Which of the four it is."""
+        if self.folds is not None:
+            return "folds"
+        return "file" if self.file is not None else "names" if self.named else "counts"
+
+    def divides_by(self, name: str) -> bool:
+        """Whether `seed` or `gap` decides how the stories of this study are divided."""
+        return self.way == {"seed": "counts", "gap": "folds"}[name]
+
+    def unread(self, name: str) -> InputError:
+        """The refusal of a `seed` or `gap` that does not."""
+        confirms = name == "seed" and self.way != "folds"
+        return InputError(
+            f"split.{name}",
+            got=f"{getattr(self, name)}, where stories are divided by {self.way}",
+            wanted="split.seed with split.counts, by which stories are drawn"
+            if name == "seed"
+            else "split.gap with split.folds, between whose parts rows are dropped",
+            do="Set it in the study file alone: it draws the stories of run --confirm, no others."
+            if confirms
+            else "Leave it out: it would change nothing.",
+        )
 
     def _check_numbers(self) -> None:
         for name, least in {"seed": 0, "gap": 0, "folds": 3}.items():

@@ -163,10 +163,6 @@ class ArmDesign:
         """Feature spaces that are cross-fitted."""
         return tuple(space for space in self.spaces if isinstance(space, CrossFittedSpace))
 
-    def alignment_bytes(self) -> int:
-        """What missing alignments will add to the store."""
-        return sum(8 * s.width**2 * len(s.missing_alignments()) for s in self.crossed)
-
     @property
     def n_feature_columns(self) -> int:
         """Columns of the design without Z."""

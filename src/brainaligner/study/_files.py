@@ -74,7 +74,7 @@ def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
 def _check_read(
     config: StudyConfig, overrides: Sequence[str], written: Mapping[str, Sequence[str]]
 ) -> None:
-    """Refuse an override that made an entry which nothing reads: it would change nothing."""
+    """Refuse an override that nothing reads, of an entry or of the division: it changes nothing."""
     carried = config.dataset.simulation.features if config.dataset.simulation is not None else None
     of_brains = [brain.features for brain in config.brains.values()]
     read: dict[str, set[str | None]] = {
@@ -87,6 +87,8 @@ def _check_read(
         name = rest.partition(".")[0]
         if section in read and name and name not in {*written[section], *read[section]}:
             raise unknown_name(f"--set {override}", f"entry of {section}", name, written[section])
+        if section == "split" and rest in ("seed", "gap") and not config.split.divides_by(rest):
+            raise config.split.unread(rest)
 
 
 def _names(section: object) -> tuple[str, ...]:
@@ -213,7 +215,7 @@ def _set_value(mapping: dict[str, Any], override: str) -> None:
             f"--set {override!r}",
             got="no '='",
             wanted="key=value",
-            do="Write, for example, --set split.seed=1.",
+            do="Write, for example, --set evaluation.level=0.9.",
         )
     *parents, last = key.split(".")
     place = mapping

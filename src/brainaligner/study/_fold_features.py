@@ -102,10 +102,6 @@ class CrossFittedSpace:
 
         return rows
 
-    def missing_alignments(self) -> list[FoldModel]:
-        """Models that are not aligned yet."""
-        return [model for model in self.models if not self.store.has(self.alignment(model))]
-
     def ensure_alignments(self) -> None:
         """Align each model where that has not been done yet."""
         for model in self.models:

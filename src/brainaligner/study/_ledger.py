@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,11 @@ from typing import Any
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
-from brainaligner.evaluation import (
-    ArmLook,
-    ComparisonSettings,
-    EvaluationSettings,
-    Opening,
-    configurations_seen,
-    looks_taken,
-)
+from brainaligner.evaluation import ArmLook, Opening, configurations_seen, looks_taken
 from brainaligner.study._config import StudyConfig
-from brainaligner.study._dataset_config import SplitConfig
-from brainaligner.study._listener_config import ListenersConfig
+from brainaligner.study._confirm_digest import plan_digest
 from brainaligner.study._plan import Plan
 from brainaligner.study._readout import readout_recipe
-from brainaligner.study._settings import canonical
 from brainaligner.study._store import Store
 
 _FILE = "openings.jsonl"
@@ -123,28 +114,6 @@ def readout_keys(plan: Plan) -> tuple[str, ...]:
     """Keys of all readouts of a study, each once."""
     keys = {readout_recipe(task).key for tasks in plan.tasks.values() for task in tasks}
     return tuple(sorted(keys))
-
-
-def plan_digest(config: StudyConfig) -> str:
-    """Digest of what a study fits: without its name, title, division, and how scores are judged."""
-    arms = {name: replace(arm, reference={}) for name, arm in config.arms.items()}
-    bare = replace(
-        config,
-        name="study",
-        title="",
-        split=SplitConfig(),
-        arms=arms,
-        confirms=None,
-        evaluation=EvaluationSettings(),
-        published=(),
-        nulls=False,
-        null_draws=20,
-        null_tunings=(),
-        significance=None,
-        other_listeners=ListenersConfig(),
-        comparison=ComparisonSettings(),
-    )
-    return hashlib.sha256(json.dumps(canonical(bare), sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _sides(config: StudyConfig) -> tuple[tuple[str, ...], ...] | None:

@@ -58,9 +58,13 @@ class OtherTask:
 
     @cached_property
     def tuned(self) -> bool:
-        """Whether the arm's features are a subject's own."""
+        """Whether a model of the arm is tuned on the subject's brain, and for the subject alone.
+
+        Models on text alone hold no brain, and of those that all share there is no other's.
+        """
         run = next(run for run in self.plan.runs if run.name == self.arm)
-        return bool(self.plan.tunings_of(run, self.subject))
+        tunings = [task for task, _ in self.plan.tunings_of(run, self.subject)]
+        return any(task.brains and task.config.subjects == "own" for task in tunings)
 
     @property
     def same_targets(self) -> bool:

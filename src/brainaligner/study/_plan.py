@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from brainaligner.core import InputError, StoryGroup
 from brainaligner.study._arms import ArmRun, arm_runs
 from brainaligner.study._cross_fit import cross_fitted_space
-from brainaligner.study._designs import ArmDesign, Design, word_design
+from brainaligner.study._designs import ArmDesign, Design
 from brainaligner.study._features import FeatureSpace, feature_space
 from brainaligner.study._fold_features import CrossFittedSpace
 from brainaligner.study._listeners import listener_tasks
 from brainaligner.study._prepare import Prepared
-from brainaligner.study._projected import ProjectedDesign, projection_bytes
+from brainaligner.study._projected import ProjectedDesign
 from brainaligner.study._projection_task import ProjectionTask
-from brainaligner.study._readout import ReadoutTask, readout_bytes
+from brainaligner.study._readout import ReadoutTask
 from brainaligner.study._store import Store
-from brainaligner.study._tuning_task import TuningTask, TuningTasks, plan_tunings, tuning_bytes
+from brainaligner.study._tuning_task import TuningTask, TuningTasks, plan_tunings
 
 SMALLEST_RUN = 2**24
 
@@ -198,22 +198,3 @@ def _read_space(
     ]
     within_story = run.arm.design.scaling == "story"
     return cross_fitted_space(spaces[frozen], models, within_story=within_story)
-
-
-def bytes_needed(plan: Plan, store: Store) -> int:
-    """What is missing of all artifacts; a little for the rest."""
-    rows = sum(plan.prepared.division.stimuli.rows.values())
-    missing = {s.recipe.key: s for s in plan.spaces.values() if not store.has(s.recipe)}
-    features = sum(4 * rows * space.width for space in missing.values())
-    fits = (*plan.tasks.values(), *plan.listeners.values())
-    readouts = sum(readout_bytes(task, store) for tasks in fits for task in tasks)
-    tunings = sum(tuning_bytes(task, store) for task in plan.tunings.values())
-    alignments = sum(design.alignment_bytes() for design in _word_designs(plan))
-    projections = projection_bytes(plan.tasks.values())
-    return features + readouts + tunings + alignments + projections + SMALLEST_RUN
-
-
-def _word_designs(plan: Plan) -> list[ArmDesign]:
-    """Designs of all arms before any projection, each once."""
-    designs = [word_design(task.design) for tasks in plan.tasks.values() for task in tasks]
-    return list({id(design): design for design in designs}.values())

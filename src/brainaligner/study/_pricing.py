@@ -15,7 +15,7 @@ from brainaligner.study._features import FeatureSpace
 from brainaligner.study._fold_features import CrossFittedSpace, FoldModel
 from brainaligner.study._foresight import stored_reference
 from brainaligner.study._listeners import LISTENERS
-from brainaligner.study._plan import Plan
+from brainaligner.study._plan import SMALLEST_RUN, Plan
 from brainaligner.study._pricing_checks import Cost, costs_after, costs_before
 from brainaligner.study._pricing_tunings import (
     PricedStage,
@@ -56,6 +56,11 @@ def price(plan: Plan, store: Store, seen: set[str] | None = None) -> list[Priced
     return stages
 
 
+def bytes_needed(plan: Plan, store: Store) -> int:
+    """What all missing artifacts take on the disk; a little for the rest."""
+    return round(sum(stage.disk for stage in price(plan, store) if not stage.done)) + SMALLEST_RUN
+
+
 def _stages(
     plan: Plan, store: Store, counts: TokenCounts
 ) -> Iterator[tuple[Recipe, Callable[[], PricedStage]]]:
@@ -85,7 +90,8 @@ def _stages(
                 place = f"{run.name}, {subject}"
                 if isinstance(task.design, ProjectedDesign):
                     yield task.design.recipe, partial(_of_projection, task.design, run.name, store)
-                yield decomposition_recipe(task), partial(_of_decomposition, task, place, store)
+                if _is_decomposed(task):
+                    yield decomposition_recipe(task), partial(_of_decomposition, task, place, store)
                 yield readout_recipe(task), partial(_of_readout, task, place, store)
     yield from _of_view(plan, store)
     for subject, tasks in plan.listeners.items():
@@ -152,6 +158,13 @@ def _of_alignment(
     what = f"{model.space.name}, scaling {'story' if space.within_story else 'none'}"
     memory = 16.0 * rows * width + 4 * disk
     return PricedStage("alignment", what, store.has(recipe), flop, disk, memory)
+
+
+def _is_decomposed(task: ReadoutTask) -> bool:
+    """Whether a readout fits a ridge by a decomposition: none of bands, none in one stage."""
+    design = task.design
+    one_stage = isinstance(design, ProjectedDesign) and design.task.settings.form == "one-stage"
+    return design.arm.banded is None and not one_stage
 
 
 def _of_decomposition(task: ReadoutTask, place: str, store: Store) -> PricedStage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -210,14 +210,3 @@ class ProjectedDesign:
         """What was chosen."""
         with reading_artifact(self.folder / FACTS):
             return ProjectionFacts(**read_json(self.folder / FACTS))
-
-
-def projection_bytes(tasks: Iterable[Sequence[ReadoutTask]]) -> int:
-    """Estimate what the projections of some readouts will add to the store."""
-    designs = {
-        task.design.recipe.key: task.design
-        for of_subject in tasks
-        for task in of_subject
-        if isinstance(task.design, ProjectedDesign)
-    }
-    return sum(design.n_bytes for design in designs.values())

@@ -140,18 +140,6 @@ def piece_rows(task: ReadoutTask, pieces: Sequence[Piece]) -> list[list[str | in
     return [[piece.story, *piece.rows.indices(rows)[:2], rows] for piece, rows in places]
 
 
-def readout_bytes(task: ReadoutTask, store: Store) -> int:
-    """Estimate what the readout will add to the store: nothing where it is there already."""
-    if store.has(readout_recipe(task)):
-        return 0
-    rows, predictions = task.rows, prediction_bytes(task)
-    if task.design.arm.banded is not None or store.has(decomposition_recipe(task)):
-        return predictions
-    trained = sum(len(range(rows[piece.story])[piece.rows]) for piece in task.fold.train)
-    side = min(trained, task.design.n_feature_columns + 16)
-    return predictions + 8 * side * side
-
-
 def prediction_bytes(task: ReadoutTask) -> int:
     """What predictions take on the disk."""
     tested = sum(len(range(task.rows[piece.story])[piece.rows]) for piece in task.fold.test)

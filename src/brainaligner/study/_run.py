@@ -27,7 +27,7 @@ from brainaligner.study._lay_out import refuse_simulation
 from brainaligner.study._ledger import looks_at, record_opening, seen_by
 from brainaligner.study._options import RunOptions
 from brainaligner.study._outputs import write_outputs
-from brainaligner.study._plan import Plan, bytes_needed, make_plan
+from brainaligner.study._plan import Plan, make_plan
 from brainaligner.study._prepare import (
     Prepared,
     data_folder,
@@ -35,7 +35,7 @@ from brainaligner.study._prepare import (
     open_study_dataset,
     prepare,
 )
-from brainaligner.study._pricing import price
+from brainaligner.study._pricing import bytes_needed, price
 from brainaligner.study._progress import Reporter, SilentReporter, reporting
 from brainaligner.study._screen_foresight import foresight_lines
 from brainaligner.study._significance import ensure_significances

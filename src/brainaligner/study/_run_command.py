@@ -31,11 +31,12 @@ from brainaligner.study._printing import (
 )
 
 if TYPE_CHECKING:
+    from brainaligner.study._cluster_config import ClusterConfig
     from brainaligner.study._options import RunOptions
 
 RUN_EXAMPLES = help_end(
     "run baseline --data ~/data",
-    "run my-study.yaml --device cuda --set split.seed=3",
+    "run my-study.yaml --device cuda --set evaluation.level=0.9",
     "run my-study.yaml --validation",
     "run my-study.yaml --cluster cluster.yaml",
     "run report-table1 --data ~/ds003020 --plan",
@@ -86,15 +87,15 @@ def run(
     from brainaligner.study._options import RunOptions
 
     options = RunOptions(out, data, device, threads, batch_tokens, target_block, language)
+    workers = None if cluster is None else _workers(cluster, options)
     changes = [*(overrides or []), *(["nulls=true"] if nulls else [])]
     if confirm:
         _check_confirm(validation=validation, cluster=cluster is not None, plan=plan)
     if plan:
-        scripts = _job_scripts(cluster)
-        _show_plan(study, options, changes, scripts, validation=validation, as_json=as_json)
+        _show_plan(study, options, changes, workers, validation=validation, as_json=as_json)
     else:
         on = {"confirm": confirm, "validation": validation, "as_json": as_json}
-        _run_and_show(study, options, changes, cluster=cluster, **on)
+        _run_and_show(study, options, changes, cluster=workers, **on)
 
 
 def _check_confirm(*, validation: bool, cluster: bool, plan: bool) -> None:
@@ -109,17 +110,33 @@ def _check_confirm(*, validation: bool, cluster: bool, plan: bool) -> None:
             raise InputError(f"--confirm and {option}", got="both", wanted="one of the two", do=do)
 
 
+def _workers(cluster: Path, options: RunOptions) -> ClusterConfig:
+    """What the cluster's file says; it says on what and with how many threads workers run."""
+    from brainaligner.study._cluster_config import read_cluster
+
+    beside = {"--device": options.device != "cpu", "--threads": options.threads is not None}
+    for option in (option for option, given in beside.items() if given):
+        raise InputError(
+            f"--cluster and {option}",
+            got="both",
+            wanted="one of the two: workers do not read the option",
+            do=f"Write {option.removeprefix('--')} under cpu and gpu in the cluster's file.",
+        )
+    return read_cluster(cluster)
+
+
 def _show_plan(
     study: str,
     options: RunOptions,
     overrides: list[str],
-    scripts: dict[str, str],
+    cluster: ClusterConfig | None,
     *,
     validation: bool,
     as_json: bool,
 ) -> None:
     from brainaligner.study._audit_plan import audit_plan
     from brainaligner.study._audit_words import audit_record
+    from brainaligner.study._cluster_jobs import job_scripts
     from brainaligner.study._files import load_study
     from brainaligner.study._foresight import foresight_record, stored_foresight
     from brainaligner.study._lay_out import lay_out_study, price_plan
@@ -128,7 +145,12 @@ def _show_plan(
     from brainaligner.study._validation import scored_plan, validation_study
 
     config = load_study(study, overrides=overrides)
-    plan, store = lay_out_study(validation_study(config) if validation else config, options)
+    scripts = {} if cluster is None else job_scripts(cluster)
+    plan, store = lay_out_study(
+        validation_study(config) if validation else config,
+        options,
+        check=cluster is None or cluster.tunes_on_cpu,
+    )
     stages, speed = price_plan(plan, store, options)
     audit = audit_record(audit_plan(scored_plan(plan), store))
     foresight = foresight_record(stored_foresight(plan, store))
@@ -159,7 +181,7 @@ def demo(
 
     options = RunOptions(out, None, device, threads, language=language)
     if plan:
-        _show_plan("demo", options, [], {}, validation=False, as_json=as_json)
+        _show_plan("demo", options, [], None, validation=False, as_json=as_json)
     else:
         _run_and_show("demo", options, [], as_json=as_json)
 
@@ -169,13 +191,6 @@ def show(run: FinishedRun, as_json: AsJson = False) -> None:
     _show(run, as_json=as_json)
 
 
-def _job_scripts(cluster: Path | None) -> dict[str, str]:
-    from brainaligner.study._cluster_config import read_cluster
-    from brainaligner.study._cluster_jobs import job_scripts
-
-    return {} if cluster is None else job_scripts(read_cluster(cluster))
-
-
 def _run_and_show(
     study: str,
     options: RunOptions,
@@ -183,11 +198,10 @@ def _run_and_show(
     *,
     confirm: bool = False,
     validation: bool = False,
-    cluster: Path | None = None,
+    cluster: ClusterConfig | None = None,
     as_json: bool,
 ) -> None:
     from brainaligner.study._cluster import run_on_cluster
-    from brainaligner.study._cluster_config import read_cluster
     from brainaligner.study._confirm_run import confirm_study
     from brainaligner.study._files import load_study
     from brainaligner.study._run import run_study
@@ -196,7 +210,7 @@ def _run_and_show(
     with stoppable():
         run = confirm_study if confirm else run_study
         if cluster is not None:
-            run = partial(run_on_cluster, cluster=read_cluster(cluster))
+            run = partial(run_on_cluster, cluster=cluster)
         config = load_study(study, overrides=overrides)
         folder = run(validation_study(config) if validation else config, options)
     if options.rank == 0:

@@ -17,8 +17,9 @@ from brainaligner.study._files import load_study, override
 from brainaligner.study._fits import Fits
 from brainaligner.study._job import refuse_processes
 from brainaligner.study._options import RunOptions
-from brainaligner.study._plan import Plan, bytes_needed, make_plan
+from brainaligner.study._plan import Plan, make_plan
 from brainaligner.study._prepare import data_folder, model_infos, open_study_dataset, prepare
+from brainaligner.study._pricing import bytes_needed
 from brainaligner.study._progress import Reporter
 from brainaligner.study._readout import readout_recipe
 from brainaligner.study._search_space import SearchSpace, Values

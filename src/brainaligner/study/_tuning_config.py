@@ -44,7 +44,8 @@ class BrainConfig:
     design : DesignSettings
         Delays and scaling of these features.
     subject : {"own", "next"}
-        Whose brain: the subject's own, or that of the study's next subject (a control).
+        Whose brain: the subject's own, or that of the study's next subject (a control, for
+        tunings with ``subjects: own``).
     seed : int
     """
 

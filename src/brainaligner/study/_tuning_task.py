@@ -256,6 +256,8 @@ def tuning_bytes(task: TuningTask, store: Store) -> int:
     if store.has(task.recipe):
         return 0
     folder = task.prepared.infos[task.config.model].folder
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    kinds = ("*.safetensors", "pytorch_model*.bin")  # where both are there, the first is read
+    sizes = (sum(path.stat().st_size for path in folder.glob(kind)) for kind in kinds)
+    weights = next((size for size in sizes if size), 0)
     rows = sum(task._rows().values())
     return 2 * weights + sum(4 * rows * brain.width for brain in task.brains)
