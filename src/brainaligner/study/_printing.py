@@ -56,7 +56,7 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change one setting of the study: --set split.seed=1. May be given several times.",
+        help="Change one setting of the study: --set evaluation.level=0.9. May be given several times.",
         autocompletion=complete.settings,
     ),
 ]

@@ -95,7 +95,7 @@ def _axis(text: str) -> tuple[str, list[Any]]:
             f"--over {text!r}",
             got="no key, or no list of values",
             wanted="key=[value, value]",
-            do="Write, for example, --over split.seed=[0,1,2].",
+            do="Write, for example, --over defaults.design.scaling=[none,story].",
         )
     return key, found
 

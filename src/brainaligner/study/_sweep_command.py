@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from brainaligner.study._sweep import PlannedVariant, Swept
 
 EXAMPLES = help_end(
-    "sweep my-study.yaml --over tunings.es.aligner.mask_rate=[0.15,0.3] --over split.seed=[0,1]",
-    "sweep my-study.yaml --over split.seed=[0,1,2] --plan",
+    "sweep my-study.yaml --over tunings.es.aligner.mask_rate=[0.15,0.3] --over tunings.es.aligner.epochs=[1,2]",
+    "sweep my-study.yaml --over defaults.design.scaling=[none,story] --plan",
 )
 
 
