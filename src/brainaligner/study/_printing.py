@@ -56,7 +56,8 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change one setting of the study: --set evaluation.level=0.9. May be given several times.",
+        help="Change one setting of the study: --set evaluation.level=0.9. May be given more than "
+        "once.",
         autocompletion=complete.settings,
     ),
 ]

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from brainaligner.study._sweep import PlannedVariant, Swept
 
 EXAMPLES = help_end(
-    "sweep my-study.yaml --over tunings.es.aligner.mask_rate=[0.15,0.3] --over tunings.es.aligner.epochs=[1,2]",
+    "sweep my-study.yaml --over tunings.es.aligner.mask_rate=[0.15,0.3] "
+    "--over defaults.design.scaling=[none,story]",
     "sweep my-study.yaml --over defaults.design.scaling=[none,story] --plan",
 )
 
