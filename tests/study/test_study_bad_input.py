@@ -135,10 +135,11 @@ def test_a_bad_simulation_is_refused(
     done = cli("run", study_file({"dataset": dataset | changes}), "--out", tmp_path / "out")
     if kind != "too many voxels":
         assert_refused(done, said, tmp_path / "out")
-    else:  # known only once the cortex is drawn: finished stages stay, the run's folder does not
+    else:  # known only once the cortex is drawn: finished stages stay, and the log of them
         assert (done.code, done.lines[-1].startswith("error: ")) == (2, True)
         assert said in done.lines[-1]
-        assert [path.name for path in (tmp_path / "out").iterdir()] == ["store"]
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["store", "tiny"]
+        assert [path.name for path in (tmp_path / "out" / "tiny").iterdir()] == ["log.txt"]
 
 
 def test_a_story_on_two_sides_of_a_simulation_is_refused(

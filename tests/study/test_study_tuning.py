@@ -354,7 +354,7 @@ def test_a_sweep_joins_tables_and_shares_a_store(
         (["split.gap=3"], "no list of values"),
         (["split.gap=[]"], "no list of values"),
         (["=[1]"], "no key"),
-        (["split.gap=[1,1]"], "equal values"),
+        (["evaluation.seed=[1,1]"], "equal values"),
         (["split.gap=[1]", "split.gap=[2]"], "each once"),
         (["split.gapp=[1]"], "Did you mean 'gap'?"),
         (["split.gap=[1,-1]"], "split.gap"),

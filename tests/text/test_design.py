@@ -91,7 +91,8 @@ def test_nuisance_follows_its_formulas(story: Transcript, clock: Clock) -> None:
 @pytest.mark.parametrize("nuisance", ["none", "with", "alone"])
 def test_design_is_bands_then_nuisance(scaling: str, nuisance: str) -> None:
     bands, z = [values(seed=1), values(width=2, seed=2)], values(width=3, seed=3)
-    chosen = DesignSettings(delays=(0, 2), scaling=scaling, nuisance=nuisance, nuisance_scale=10.0)
+    weight = {} if nuisance == "none" else {"nuisance_scale": 10.0}
+    chosen = DesignSettings(delays=(0, 2), scaling=scaling, nuisance=nuisance, **weight)
     got = design_rows(bands, z, settings=chosen)
     blocks = []
     for band in bands if nuisance != "alone" else []:

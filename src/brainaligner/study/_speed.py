@@ -28,7 +28,7 @@ class Speed:
 
     def seconds(self, stages: Iterable[PricedStage]) -> float:
         """How long stages take one after the other, whether they are done or not."""
-        return sum(stage.flop / self.by_precision[stage.precision] for stage in stages)
+        return sum((s.flop / self.by_precision[s.precision] for s in stages), 0.0)
 
     def record(self, stages: Iterable[PricedStage]) -> list[dict[str, Any]]:
         """Stages for programs, each with its seconds."""
