@@ -52,6 +52,8 @@ def write_tree(
             heard = responses(words[story], *shape[1:]) if responses else None
             _write_story(folder / f"{story}.hf5", shape, heard)
     np.savez(derivative / "parcels.npz", **_parcels(voxels))
+    said = "SIMULATED: nobody was measured for these responses.\n"
+    (derivative / "SIMULATED.txt").write_text(said, encoding="utf-8")
 
 
 def _write_story(path: Path, shape: tuple[int, int, int], heard: np.ndarray | None) -> None:

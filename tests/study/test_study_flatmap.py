@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -152,6 +153,25 @@ def test_scores_of_a_run_become_flatmaps(
     with Image.open(maps / names[0]) as image:
         assert image.text["Title"] == "SIMULATED DATA: first/SIM01/test/cut0"
     assert "SIM01: flatmap of the subject's flat surfaces; not by pycortex" in done.out
+
+
+@pytest.mark.usefixtures("without_pycortex")
+def test_a_simulated_tree_stays_simulated_under_another_reader(
+    cli: Cli, checkpoint: Path, sound_tree: Path, tmp_path: Path
+) -> None:
+    changes = {
+        "dataset": {"reader": "lebel2023"},
+        "arms": {"second": None},
+        "split": {"counts": [8, 2, 3]},
+    }
+    study = merged(tiny_study(checkpoint, sound_tree), changes)
+    path = save_study(tmp_path / "study.yaml", study)
+    done = cli("run", path, "--out", tmp_path / "out")
+    assert done.code in (0, 4), done.err
+    run = tmp_path / "out" / "tiny"
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["simulated"] is True
+    assert "SIMULATED" in (run / "report.html").read_text(encoding="utf-8")
+    assert "SIMULATED listeners" in (run / "methods.md").read_text(encoding="utf-8")
 
 
 def _assert_flat_page(cli: Cli, study: Path, out: Path, anatomy: tuple[str, str]) -> None:

@@ -94,6 +94,7 @@ def _prepared(config: StudyConfig, sizes: dict[str, int]) -> Any:
     folders = [brain.checkpoint for brain in config.brains.values() if brain.checkpoint]
     return SimpleNamespace(
         config=config,
+        simulated=False,
         dataset=SimpleNamespace(space=lambda subject: Space("voxels", sizes[subject])),
         division=SimpleNamespace(
             splits=dict.fromkeys(sizes, split),

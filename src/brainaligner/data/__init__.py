@@ -42,6 +42,7 @@ from brainaligner.data._readers import READERS, open_dataset
 from brainaligner.data._regions import read_column_labels, read_regions
 from brainaligner.data._simulate import (
     SimulationSettings,
+    says_simulated,
     simulate_tree,
     story_rows,
     story_transcripts,
@@ -105,6 +106,7 @@ __all__ = [
     "read_textgrid",
     "read_transcripts",
     "route_notes",
+    "says_simulated",
     "select_files",
     "simulate_anatomy",
     "simulate_tree",

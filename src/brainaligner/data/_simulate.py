@@ -34,6 +34,7 @@ from brainaligner.data._simulate_textgrid import SERIALISATIONS, textgrid_bytes
 
 __all__ = ["SimulationSettings", "simulate_tree", "story_rows", "story_transcripts"]
 
+NOTICE = "SIMULATED.txt"
 _NOTICE = """\
 SIMULATED DATA. Nobody was scanned.
 
@@ -189,6 +190,18 @@ def _write_truth(
     )
 
 
+def says_simulated(folder: Path) -> bool:
+    """Whether a tree of ds003020 says of itself that nobody was measured for it.
+
+    Parameters
+    ----------
+    folder : Path
+        The tree, the folder that holds it as ``ds003020``, or its ``derivative``.
+    """
+    places = (folder, folder.parent, folder / "ds003020")
+    return any((place / NOTICE).is_file() for place in places)
+
+
 def _write_shared_files(
     folder: Path, transcripts: Mapping[str, Transcript], settings: SimulationSettings
 ) -> None:
@@ -198,7 +211,7 @@ def _write_shared_files(
     transforms = {name: f"{name}_auto" for name in settings.subjects}
     _write_json(derivative / "subject_xfms.json", transforms)
     _write_json(_made(folder / "truth") / "settings.json", asdict(settings))
-    (folder / "SIMULATED.txt").write_text(_NOTICE, encoding="utf-8")
+    (folder / NOTICE).write_text(_NOTICE, encoding="utf-8")
     grids = _made(derivative / "TextGrids")
     names = tuple(SERIALISATIONS)
     for i, story in enumerate(sorted(transcripts)):

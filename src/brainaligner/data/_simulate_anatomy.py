@@ -15,6 +15,7 @@ from brainaligner.data._fsaverage import unit_sphere
 from brainaligner.data._geometry import DATABASE, FREESURFER
 from brainaligner.data._images import apply_affine, load_image
 from brainaligner.data._lebel2023 import VERTICES
+from brainaligner.data._simulate import NOTICE
 from brainaligner.data._simulate_sphere import flattened, normals, sphere_faces
 from brainaligner.data._surfaces import HEMISPHERES
 
@@ -79,7 +80,7 @@ def simulate_anatomy(
     """
     derivative = folder / "derivative"
     names = sorted(read_json_object(derivative / "subject_xfms.json"))
-    if (derivative / FREESURFER).exists() or not (folder / "SIMULATED.txt").exists():
+    if (derivative / FREESURFER).exists() or not (folder / NOTICE).exists():
         raise InputError(
             str(folder),
             got="no simulated tree, or one that has an anatomy",

@@ -26,7 +26,6 @@ from brainaligner.study._compare_words import (
     comparison_lines,
     comparison_record,
 )
-from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._ledger import record_look
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import reporting
@@ -146,7 +145,7 @@ def compare_run(
         rows_cut=cut,
         label=splits[first].label,
         space_kind=prepared.dataset.space(first).kind,
-        simulated=prepared.config.dataset.reader == SIMULATED,
+        simulated=prepared.simulated,
         settings=prepared.config.comparison,
         subjects=found,
         looks=looks,

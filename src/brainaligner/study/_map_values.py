@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from brainaligner.core import InputError, Split, unknown_name
+from brainaligner.data import says_simulated
 from brainaligner.report import NOT_VALID
 from brainaligner.study._ceilings import CEILINGS
 from brainaligner.study._disk import DamagedArtifactError, npz_names, read_array
@@ -169,8 +170,7 @@ def map_warnings(folder: Path, values: Path) -> tuple[str, ...]:
     That the tree or the run is simulated, that the audit found the run not valid, and that its
     stories are not held out.
     """
-    places = (folder, folder.parent, folder / "ds003020")
-    simulated = any((place / "SIMULATED.txt").exists() for place in places)
+    simulated = says_simulated(folder)
     words = []
     if values.is_dir():
         run = read_run(values)

@@ -10,7 +10,6 @@ from brainaligner.brain import BrainSettings
 from brainaligner.core import WithinStorySplit
 from brainaligner.study._arm_config import ArmConfig, FeatureConfig
 from brainaligner.study._config import StudyConfig
-from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._methods_words import (
     REFERENCES,
     SOURCES,
@@ -73,7 +72,7 @@ def _data(prepared: Prepared) -> str:
     spaces = {dataset.space(subject).kind for subject in subjects}
     sizes = listed([str(dataset.space(subject).size) for subject in subjects])
     clock = prepared.division.stimuli.clock
-    source = "SIMULATED listeners" if config.dataset.reader == SIMULATED else (
+    source = "SIMULATED listeners" if prepared.simulated else (
         SOURCES.get(config.dataset.reader, f"the recordings read by {config.dataset.reader!r}")
     )  # fmt: skip
     return (

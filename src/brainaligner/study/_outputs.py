@@ -103,6 +103,7 @@ def _report_recipe(
         "study": plain(prepared.config),
         "findings": plain(known_findings(prepared)),
         "spaces": _places(prepared),
+        "simulated": prepared.simulated,
         "tunings": plain(fitted.tunings),
         "looks": plain(replace(looks, compared=())),
         "compared": [

@@ -15,7 +15,7 @@ from brainaligner.core import (
     StoryGroup,
     ValidationSplit,
 )
-from brainaligner.data import Dataset, open_dataset
+from brainaligner.data import Dataset, open_dataset, says_simulated
 from brainaligner.evaluation import Finding, story_groups
 from brainaligner.study._ceiling_stage import CeilingTask, ceiling_task
 from brainaligner.study._config import StudyConfig
@@ -96,6 +96,11 @@ class Prepared:
     ceilings: tuple[CeilingTask, ...]
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     state_widths: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether nobody was measured: by the study, or by what stands beside the responses."""
+        return self.config.dataset.reader == SIMULATED or says_simulated(self.dataset.folder)
 
 
 def model_infos(config: StudyConfig, *, device: str) -> dict[str, ModelInfo]:

@@ -21,7 +21,6 @@ from brainaligner.study._brain import brain_material, checkpoint_folder
 from brainaligner.study._brain_check import check_brain
 from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._config import StudyConfig
-from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._lay_out import lay_out_study
 from brainaligner.study._options import RunOptions
 from brainaligner.study._plan import Plan
@@ -157,7 +156,7 @@ def _of_subject(
         found,
         shuffled.best[2],
         random_weights=task.config.random is not None,
-        simulated=task.prepared.config.dataset.reader == SIMULATED,
+        simulated=task.prepared.simulated,
     )
 
 

@@ -16,7 +16,6 @@ from brainaligner.report import Result, RunReport
 from brainaligner.study._audit_words import audit_findings, audit_words
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._cross_fit import cross_fit_words
-from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._doctor import software_versions
 from brainaligner.study._files import study_yaml
 from brainaligner.study._fitted import Ceilings, Fit, Fitted
@@ -49,7 +48,7 @@ def run_report(plan: Plan, fitted: Fitted, ceilings: Ceilings, audit: Audit) -> 
         title=config.title or config.name,
         study=config.name,
         about=_about(prepared),
-        simulated=config.dataset.reader == SIMULATED,
+        simulated=prepared.simulated,
         label=next(iter(prepared.division.splits.values())).label,
         results=tuple(results),
         findings=(*audit_findings(audit), *_findings(plan, fitted)),

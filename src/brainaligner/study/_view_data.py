@@ -14,7 +14,6 @@ from jaxtyping import Float
 from brainaligner.core import InputError, Piece, Space, unknown_name
 from brainaligner.report import cortex_mesh, no_map_reason, on_vertices, shown_vertices
 from brainaligner.study._arms import ArmRun
-from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._disk import npz_names, read_array, read_column
 from brainaligner.study._plan import Plan
 from brainaligner.study._readout import PREDICTIONS, Readout, stored_readout
@@ -50,7 +49,7 @@ class RunView:
             "study": record.get("study", self.folder.name),
             "title": record["title"],
             "label": record["label"],
-            "simulated": self.plan.prepared.config.dataset.reader == SIMULATED,
+            "simulated": self.plan.prepared.simulated,
             "audit": record.get("audit", {}).get("verdict", "not judged"),
             "tr": self.plan.prepared.dataset.clock.tr,
             "arms": [run.name for run in self.plan.runs],
