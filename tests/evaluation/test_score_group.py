@@ -152,7 +152,7 @@ def test_rows_that_do_not_fit_are_refused(rows, case):
         {"cuts": (0, 0)},
         {"cuts": (0.5,)},
         {"cuts": (True,)},
-        {"cuts": [0, 10]},
+        {"cuts": {0, 10}},
         {"cuts": 10},
         {"n_bootstrap": 0},
         {"n_bootstrap": 19},

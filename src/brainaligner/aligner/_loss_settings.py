@@ -11,7 +11,7 @@ from brainaligner.aligner._settings import (
     is_whole,
     or_none,
 )
-from brainaligner.core import unknown_name
+from brainaligner.core import settle_types, unknown_name
 
 PredictionLoss = Literal["squared_error", "correlation"]
 AnchorKind = Literal["kl", "states"]
@@ -44,6 +44,7 @@ class PredictSettings:
     reliability: float = 0.0
 
     def __post_init__(self) -> None:
+        settle_types(self, where="predict")
         check_choices("predict", self, {"loss": PredictionLoss})
         check_settings("predict", self, WEIGHT | {"reliability": NOT_NEGATIVE})
 
@@ -68,6 +69,7 @@ class ContrastiveSettings:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
+        settle_types(self, where="contrastive")
         rules = {
             "window": (lambda v: is_whole(v, 1), "a whole number of TRs, 1 or more"),
             "exclude": (lambda v: is_whole(v, 0), "a whole number of TRs, 0 or more"),
@@ -96,6 +98,7 @@ class MaskedBrainSettings:
     hidden: float = 0.5
 
     def __post_init__(self) -> None:
+        settle_types(self, where="masked_brain")
         rules = {
             "dropout": (lambda v: is_between(v, 0.5, 1.0), "0.5 to 1"),
             "hidden": (lambda v: is_between(v, 0.0, 1.0) and 0 < v < 1, "between 0 and 1"),
@@ -123,6 +126,7 @@ class AnchorSettings:
     share: float = 0.125
 
     def __post_init__(self) -> None:
+        settle_types(self, where="anchor")
         check_choices("anchor", self, {"kind": AnchorKind})
         check_settings("anchor", self, WEIGHT | {"share": SHARE})
 
@@ -144,6 +148,7 @@ class LanguageSettings:
     share: float = 1.0
 
     def __post_init__(self) -> None:
+        settle_types(self, where="language")
         check_settings("language", self, WEIGHT | {"share": SHARE})
 
 
@@ -185,8 +190,7 @@ class ResponseHeadSettings:
     learning_rate: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("delays", "alphas"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        settle_types(self, where="heads")
         check_choices("heads", self, {"kind": Heads})
         rules = {
             "delays": (_are_delays, "at least one whole number of rows, each once"),

@@ -30,7 +30,7 @@ from brainaligner.aligner._settings import (
     is_whole,
     or_none,
 )
-from brainaligner.core import InputError
+from brainaligner.core import InputError, settle_types
 
 DropoutIn = Literal["trained", "all"]
 Cache = Literal["auto", "on", "off"]
@@ -134,8 +134,7 @@ class ObjectiveSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("read_layers", "betas"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        settle_types(self, where="objectives")
         check_choices("objectives", self, _CHOICES)
         check_settings("objectives", self, _RULES)
         check_lora("objectives", self.lora, self.trained_layers)

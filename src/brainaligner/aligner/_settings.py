@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from brainaligner.core import InputError, unknown_name
+from brainaligner.core import InputError, settle_types, unknown_name
 
 Place = Literal["before", "after"]
 Positions = Literal["in_line", "text_kept"]
@@ -46,6 +46,7 @@ class LoraSettings:
     dora: bool = False
 
     def __post_init__(self) -> None:
+        settle_types(self, where="LoRA settings")
         check_settings("LoRA settings", self, _LORA_RULES)
 
 
@@ -144,8 +145,7 @@ class AlignerSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "brain_rows", tuple(self.brain_rows))
-        object.__setattr__(self, "betas", tuple(self.betas))
+        settle_types(self, where="aligner settings")
         for name, options in _CHOICES.items():
             if getattr(self, name) not in options:
                 raise unknown_name("aligner settings", name, str(getattr(self, name)), options)
@@ -201,6 +201,7 @@ class TuningOptions:
     states: Path | None = None
 
     def __post_init__(self) -> None:
+        settle_types(self, where="tuning options")
         if self.device not in ("cpu", "cuda"):
             raise unknown_name("tuning options", "device", str(self.device), ("cpu", "cuda"))
         check_settings("tuning options", self, _OPTION_RULES)

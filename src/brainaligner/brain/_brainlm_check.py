@@ -21,7 +21,7 @@ from brainaligner.brain._brainlm_windows import (
     windows,
 )
 from brainaligner.brain._material import BrainMaterial
-from brainaligner.core import InputError, Progress, frozen_array, no_progress
+from brainaligner.core import InputError, Progress, frozen_array, no_progress, settle_types
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class ReconstructionSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        settle_types(self, where="reconstruction settings")
         steps = [step for step in self.target_trs if step is not None]
         right = all(math.isfinite(value) and value > 0 for value in (*self.gains, *steps))
         if not (self.gains and self.target_trs and right):

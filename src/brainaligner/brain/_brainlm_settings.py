@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from brainaligner.brain._brainlm_config import BrainLMConfig
-from brainaligner.core import InputError, unknown_name
+from brainaligner.core import InputError, settle_types, unknown_name
 
 BrainLMPooling = Literal["last_columns", "cls", "cls+last", "mean_all_data"]
 RowWeights = Literal["equal", "coverage"]
@@ -92,6 +92,7 @@ class BrainLMSettings:
     min_shift: int = 40
 
     def __post_init__(self) -> None:
+        settle_types(self, where="BrainLM settings")
         for name, options in _CHOICES.items():
             if getattr(self, name) not in options:
                 raise unknown_name("BrainLM settings", name, str(getattr(self, name)), options)
@@ -105,8 +106,6 @@ class BrainLMSettings:
             raise _bad("input_gain", self.input_gain, "a finite number above 0")
         if self.target_tr is not None and not _positive(self.target_tr):
             raise _bad("target_tr", self.target_tr, "seconds above 0, or None for the rows' own")
-        if not isinstance(self.shift, bool):
-            raise _bad("shift", self.shift, "true or false")
         if not _whole(self.min_shift, least=1):
             raise _bad("min_shift", self.min_shift, "a whole number of rows, 1 or more")
         self._check_effect()

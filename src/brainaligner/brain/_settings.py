@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
-from brainaligner.core import InputError, unknown_name
+from brainaligner.core import InputError, settle_types, unknown_name
 from brainaligner.encoding import RidgeSettings
 
 Standardise = Literal["training", "story", "none"]
@@ -83,6 +83,7 @@ class BrainSettings:
     min_shift: int = 40
 
     def __post_init__(self) -> None:
+        settle_types(self, where="brain settings")
         if self.kind not in FIELDS:
             raise unknown_name("brain settings", "kind", str(self.kind), FIELDS)
         self._check_unread()
@@ -104,17 +105,15 @@ class BrainSettings:
     def _check_values(self) -> None:
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if not (name == "k" and value is None) and not _at_least(value, least):
+            if value is not None and value < least:
                 raise _refusal(name, value, f"a whole number, {least} or more")
         for name in ("share", "fdr"):
             value = getattr(self, name)
-            if not isinstance(value, float) or not 0 < value < 1:
+            if not 0 < value < 1:
                 raise _refusal(name, value, "a number between 0 and 1")
         if self.standardise not in get_args(Standardise):
             options = get_args(Standardise)
             raise unknown_name("brain settings", "standardise", str(self.standardise), options)
-        if not isinstance(self.shift, bool):
-            raise _refusal("shift", self.shift, "true or false")
 
     def _check_together(self) -> None:
         if self.k is None and self.kind != "encoding_selection":
@@ -152,17 +151,14 @@ class EncoderOptions:
     keep_bytes: int = 2 << 30
 
     def __post_init__(self) -> None:
-        if not _at_least(self.target_block, 1) or not _at_least(self.keep_bytes, 0):
+        settle_types(self, where="encoder options")
+        if self.target_block < 1 or self.keep_bytes < 0:
             raise InputError(
                 "encoder options",
                 got=f"target_block {self.target_block!r}, keep_bytes {self.keep_bytes!r}",
                 wanted="at least one target at once, and no negative memory",
                 do="Use the defaults.",
             )
-
-
-def _at_least(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _refusal(

@@ -18,6 +18,7 @@ from brainaligner.core._split import (
     draw_split,
 )
 from brainaligner.core._transcript import Transcript
+from brainaligner.core._typed import settle_types
 from brainaligner.core._witness import (
     Witness,
     no_witness,
@@ -54,6 +55,7 @@ __all__ = [
     "no_progress",
     "no_witness",
     "settings_hashes",
+    "settle_types",
     "show_settings",
     "story_folds",
     "text_hashes",

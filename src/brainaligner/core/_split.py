@@ -272,6 +272,7 @@ def draw_split(
     -------
     Split
     """
+    _check_draw(stories, counts, seed)
     pool = sorted(set(stories) - set(repeated))
     if min(counts) < 1 or len(pool) < 3:
         raise InputError(
@@ -292,3 +293,30 @@ def draw_split(
         test=tuple(sorted(shuffled[n_train + n_validation :])),
         test_repeated=tuple(sorted(set(repeated) & set(stories))),
     )
+
+
+def _check_draw(stories: object, counts: Sequence[object], seed: object) -> None:
+    """Refuse what is no list of names, no three whole counts, or no seed."""
+    counted = isinstance(counts, Sequence) and len(counts) == 3
+    faults = {
+        "stories": (
+            not isinstance(stories, str) and isinstance(stories, Iterable),
+            stories,
+            "a sequence of story names",
+        ),
+        "counts": (
+            counted and all(isinstance(n, int | np.integer) for n in counts),
+            counts,
+            "three whole numbers: of training, validation and test stories",
+        ),
+        "seed": (
+            isinstance(seed, int | np.integer) and seed >= 0,
+            seed,
+            "a whole number of 0 or more",
+        ),
+    }
+    for name, (is_right, value, wanted) in faults.items():
+        if not is_right:
+            raise InputError(
+                f"draw_split: {name}", got=repr(value)[:80], wanted=wanted, do="Correct it."
+            )

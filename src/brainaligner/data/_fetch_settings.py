@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from brainaligner.core import InputError
+from brainaligner.core import InputError, settle_types
 from brainaligner.data._atlas import Atlas
 from brainaligner.data._convert import KINDS
 from brainaligner.data._parcel_coverage import PARCELS
@@ -46,6 +46,7 @@ class FetchSettings:
     slowest_bytes_per_s: float = 1024.0
 
     def __post_init__(self) -> None:
+        settle_types(self, where="fetch settings")
         for name, least in {"workers": 1, "attempts": 1}.items():
             _check_range(name, getattr(self, name), least, 1000)
         for name in ("first_wait_s", "longest_wait_s", "patience_s", "slowest_bytes_per_s"):
@@ -81,6 +82,7 @@ class CompactSettings:
     fslr_spheres: tuple[Path, Path] | None = None
 
     def __post_init__(self) -> None:
+        settle_types(self, where="compact copies")
         if self.kind not in COPIES:
             raise InputError(
                 "kind of compact copies",

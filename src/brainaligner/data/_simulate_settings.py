@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from brainaligner.core import InputError
+from brainaligner.core import InputError, settle_types
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class SimulationSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("n_voxels", "signal"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        settle_types(self, where="simulation settings")
         self._check_listeners()
         ranges = {
             "silent_share": (0, 0.95),

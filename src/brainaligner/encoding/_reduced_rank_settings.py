@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from brainaligner.core import InputError
+from brainaligner.core import InputError, settle_types
 from brainaligner.encoding._settings import check_choice, checked_alphas
 
 ReducedRankForm = Literal["two-stage", "one-stage"]
@@ -50,7 +50,8 @@ class ReducedRankSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rank", _checked_ranks(tuple(self.rank)))
+        settle_types(self, where="reduced rank")
+        _check_ranks(self.rank)
         object.__setattr__(self, "alpha", checked_alphas(self.alpha))
         check_choice("reduced rank form", self.form, ReducedRankForm)
         if self.cross_fit is not None and (self.cross_fit < 2 or self.form == "one-stage"):
@@ -72,15 +73,13 @@ class ReducedRankSettings:
         return len(self.rank) * len(self.alpha)
 
 
-def _checked_ranks(ranks: tuple[int, ...]) -> tuple[int, ...]:
-    whole = all(isinstance(rank, int) and not isinstance(rank, bool) for rank in ranks)
-    if not ranks or not whole or ranks[0] < 1 or sorted(set(ranks)) != list(ranks):
+def _check_ranks(ranks: tuple[int, ...]) -> None:
+    if not ranks or ranks[0] < 1 or sorted(set(ranks)) != list(ranks):
         raise _refusal(
             f"rank {list(ranks)}",
             "one or more whole numbers from 1, in increasing order",
             "Give a grid such as [50, 100, 200].",
         )
-    return ranks
 
 
 def _refusal(got: str, wanted: str, do: str) -> InputError:

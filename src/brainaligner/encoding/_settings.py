@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from brainaligner.core import InputError, unknown_name
+from brainaligner.core import InputError, settle_types, unknown_name
 
 AlphaRule = Literal["shared", "per_target"]
 Selection = Literal["validation", "leave_story_out"]
@@ -67,6 +67,7 @@ class RidgeSettings:
     products: Products = "float32"
 
     def __post_init__(self) -> None:
+        settle_types(self, where="ridge")
         object.__setattr__(self, "alphas", checked_alphas(self.alphas))
         check_choice("ridge alpha", self.alpha, AlphaRule)
         check_choice("ridge selection", self.selection, Selection)
@@ -112,6 +113,7 @@ class BandedSettings:
     intercept: bool = False
 
     def __post_init__(self) -> None:
+        settle_types(self, where="banded ridge")
         object.__setattr__(self, "alphas", checked_alphas(self.alphas))
         check_choice("banded selection", self.selection, Selection)
         if self.n_iter < 1 or self.seed < 0:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64
 
-from brainaligner.core import InputError, frozen_array
+from brainaligner.core import InputError, frozen_array, settle_types
 from brainaligner.evaluation._intervals import Interval
 
 Direction = Literal["better", "worse", "undecided"]
@@ -41,9 +41,10 @@ class ComparisonSettings:
     power: float = 0.8
 
     def __post_init__(self) -> None:
+        settle_types(self, where="comparison settings")
         for field in fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, float) or not 0 < value < 1:
+            if not 0 < value < 1:
                 raise InputError(
                     f"comparison setting {field.name!r}",
                     got=repr(value),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from brainaligner.core import InputError
+from brainaligner.core import InputError, settle_types
 
 
 @dataclass(frozen=True)
@@ -39,22 +39,19 @@ class EvaluationSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        settle_types(self, where="evaluation settings")
         cuts = self.cuts
-        if not isinstance(cuts, tuple) or not cuts or not all(_at_least(c, 0) for c in cuts):
+        if not cuts or min(cuts) < 0:
             raise _refusal("cuts", cuts, "one or more whole numbers, none negative")
         if len(set(cuts)) < len(cuts):
             raise _refusal("cuts", cuts, "each number once")
         least = {"n_bootstrap": 20, "n_shifts": 20, "min_shift": 1, "seed": 0}
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in least and not _at_least(value, least[field.name]):
+            if field.name in least and value < least[field.name]:
                 raise _refusal(field.name, value, f"a whole number, {least[field.name]} or more")
-        if not isinstance(self.level, float) or not 0 < self.level < 1:
+        if not 0 < self.level < 1:
             raise _refusal("level", self.level, "a number between 0 and 1, such as 0.95")
-
-
-def _at_least(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _refusal(name: str, value: object, wanted: str) -> InputError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from brainaligner.core import InputError, frozen_array
+from brainaligner.core import InputError, frozen_array, settle_types
 from brainaligner.evaluation._blocks import SHORTEST_BLOCK
 from brainaligner.evaluation._compare_targets import target_tests
 from brainaligner.evaluation._fdr import fdr_bh, fdr_by
@@ -40,14 +40,15 @@ class SignificanceSettings:
     q: float = 0.05
 
     def __post_init__(self) -> None:
-        if not isinstance(self.permutations, int) or self.permutations < 20:
+        settle_types(self, where="significance settings")
+        if self.permutations < 20:
             raise InputError(
                 "significance setting 'permutations'",
                 got=repr(self.permutations),
                 wanted="a whole number, 20 or more",
                 do="Use 1000, or write significance: null to leave the tests out.",
             )
-        if not isinstance(self.q, float) or not 0 < self.q < 1:
+        if not 0 < self.q < 1:
             raise InputError(
                 "significance setting 'q'",
                 got=repr(self.q),

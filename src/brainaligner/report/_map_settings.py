@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from brainaligner.core import InputError, unknown_name
+from brainaligner.core import InputError, settle_types, unknown_name
 
 FORMATS = ("png", "svg")
 
@@ -60,6 +60,7 @@ class MapSettings:
     letters: MapLetters = field(default_factory=MapLetters)
 
     def __post_init__(self) -> None:
+        settle_types(self, where="map")
         if self.form not in FORMATS:
             raise unknown_name("map", "format", self.form, FORMATS)
         low, high = self.limits

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
-from brainaligner.core import Clock, InputError, Transcript, unknown_name, zscore
+from brainaligner.core import Clock, InputError, Transcript, settle_types, unknown_name, zscore
 
 Scaling = Literal["story", "none"]
 Nuisance = Literal["none", "with", "alone"]
@@ -54,7 +54,7 @@ class DesignSettings:
     word_length: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "delays", tuple(self.delays))
+        settle_types(self, where="design settings")
         for name, options in {"scaling": get_args(Scaling), "nuisance": get_args(Nuisance)}.items():
             if getattr(self, name) not in options:
                 raise unknown_name("design settings", name, str(getattr(self, name)), options)

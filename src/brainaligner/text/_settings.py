@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from brainaligner.core import InputError, unknown_name
+from brainaligner.core import InputError, settle_types, unknown_name
 from brainaligner.text._model import ModelInfo
 
 ClockName = Literal["own", "previous"]
@@ -84,6 +84,7 @@ class TextSettings:
     dtype: Dtype = "float32"
 
     def __post_init__(self) -> None:
+        settle_types(self, where="text settings")
         for name, options in CHOICES.items():
             if getattr(self, name) not in options:
                 raise unknown_name("text settings", name, str(getattr(self, name)), options)
