@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from brainaligner.aligner._model import BrainAligner
@@ -36,7 +37,7 @@ def align(
     """Tune a language model by the weighted sum of losses (`OBJECTIVES`).
 
     Started again with the same arguments, an interrupted run goes on from its last checkpoint.
-    Under torchrun each rank calls this with the same arguments.
+    One process alone: a loss looks at a whole batch, which ranks of torchrun would divide.
 
     Parameters
     ----------
@@ -91,6 +92,7 @@ def check_objectives(
     InputError
         If the model or the machine cannot follow the settings.
     """
+    _check_one_process()
     check_device(settings.precision, options)
     objective_span(aligner, settings)
     if settings.reads_tokens and not aligner.has_head and not head_comes:
@@ -107,6 +109,18 @@ def check_objectives(
             got="no trained layer, and heads that are kept",
             wanted="something to train",
             do="Raise trained_layers, or train the heads.",
+        )
+
+
+def _check_one_process() -> None:
+    """Losses look at a whole batch: ranks that each see a part of it would train another model."""
+    n_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if n_processes > 1:
+        raise InputError(
+            "objectives",
+            got=f"{n_processes} processes of torchrun",
+            wanted="one: a loss over a part of a batch is another loss",
+            do="Start it without torchrun; several tunings can run on several GPUs (--cluster).",
         )
 
 

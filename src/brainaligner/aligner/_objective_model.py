@@ -88,13 +88,27 @@ class ObjectiveModel(nn.Module):
         pooled = centre.new_zeros(inside.numel(), centre.shape[1])
         for group in batch["groups"]:
             wanted = group["pool"] > 0
-            states = self.span.states(group["ids"], group["mask"], group.get("below"), wanted)
+            states = self.span.states(group["ids"], group["mask"], self._below(group), wanted)
             read = torch.cat([states[k].float() for k in self.span.read], dim=-1)
             rows = torch.bmm(group["pool"][:, None], read)[:, 0]
             pooled = pooled.index_copy(0, group["where"], rows.to(pooled.dtype))
         rows = pooled.view(*inside.shape, -1)
         scaled = (rows - centre[:, None]) * batch["inverse"][:, None]
         return scaled * inside[..., None]
+
+    def _below(self, group: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+        """What enters the span: kept, or in float32 as it would have been kept on a larger disk.
+
+        None where the span computes it in the precision of all else.
+        """
+        settings, below = self.settings, group.get("below")
+        might_be_kept = (
+            settings.cache == "auto" and not settings.drops_below and self.span.first > 1
+        )
+        if below is not None or not might_be_kept or settings.precision == "float32":
+            return below
+        with torch.no_grad(), torch.autocast(group["ids"].device.type, enabled=False):
+            return self.span.lower(group["ids"], group["mask"])
 
     def _delayed(self, scaled: torch.Tensor) -> torch.Tensor:
         heads, size = self.settings.heads, self.settings.stretch
@@ -157,19 +171,25 @@ class ObjectiveModel(nn.Module):
         inside = batch["inside"]
         return state_loss(before[inside], scaled[inside])
 
+    def _of_original(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        labels = inputs.pop("labels")
+        if not len(labels):
+            return labels.new_zeros((), dtype=torch.float32)
+        (original,) = self._original
+        assert original is not None
+        original.to(labels.device)
+        with torch.no_grad():
+            before = original(**inputs)
+        return anchor_loss(before, self.aligner(**inputs))
+
     def _of_tokens(self, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         found = {}
         if "language_tokens" in batch:
             inputs = dict(batch["language_tokens"])
             labels = inputs.pop("labels")
-            found["language"] = language_loss(self.aligner(**inputs), labels)
+            found["language"] = labels.new_zeros((), dtype=torch.float32)
+            if len(labels):
+                found["language"] = language_loss(self.aligner(**inputs), labels)
         if "anchor_tokens" in batch:
-            inputs = dict(batch["anchor_tokens"])
-            inputs.pop("labels")
-            (original,) = self._original
-            assert original is not None
-            original.to(inputs["input_ids"].device)
-            with torch.no_grad():
-                before = original(**inputs)
-            found["anchor"] = anchor_loss(before, self.aligner(**inputs))
+            found["anchor"] = self._of_original(dict(batch["anchor_tokens"]))
         return found

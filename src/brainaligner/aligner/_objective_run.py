@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +170,8 @@ class ObjectiveRun:
         self, copied: BrainAligner, span: LayerSpan, started: StartedHeads | None
     ) -> ObjectiveModel:
         anchor = self.settings.anchor
-        original = self.aligner if anchor is not None and anchor.kind == "kl" else None
+        reads_original = anchor is not None and anchor.kind == "kl"
+        original = copy.deepcopy(self.aligner) if reads_original else None  # moves to the device
         subjects = self.material[0].subjects if self.settings.reads_brains else ()
         model = ObjectiveModel(
             copied, span, self.settings, started=started, subjects=subjects, original=original

@@ -62,7 +62,7 @@ class ObjectiveSettings:
     stretch : int
         Rows that are predicted in a stretch.
     stretches : int
-        In a batch, over all ranks.
+        In a batch.
     accumulation : int
         Batches of one step.
     learning_rate, betas, weight_decay

@@ -16,7 +16,6 @@ from brainaligner.aligner._objective_settings import ObjectiveSettings
 from brainaligner.aligner._resumable import ResumableTrainer, base_arguments
 from brainaligner.aligner._settings import TuningOptions
 from brainaligner.aligner._stretches import Side
-from brainaligner.core import InputError
 
 
 def evaluation_steps(settings: ObjectiveSettings, steps_per_epoch: int) -> int:
@@ -27,7 +26,7 @@ def evaluation_steps(settings: ObjectiveSettings, steps_per_epoch: int) -> int:
 def objective_arguments(
     settings: ObjectiveSettings, options: TuningOptions, folder: Path, *, steps_per_epoch: int
 ) -> TrainingArguments:
-    """Say to transformers what the settings say; starts the process group under torchrun."""
+    """Say to transformers what the settings say."""
     every = evaluation_steps(settings, steps_per_epoch)
     return base_arguments(
         settings,
@@ -46,7 +45,7 @@ def objective_arguments(
 class ObjectiveTrainer(ResumableTrainer):
     """Trains on the weighted sum of the given losses.
 
-    Each loss is a mean over its batch; accumulated batches and ranks count alike.
+    Each loss is a mean over its batch; accumulated batches count alike.
     """
 
     def __init__(
@@ -58,13 +57,6 @@ class ObjectiveTrainer(ResumableTrainer):
         recorder: TrainerCallback,
     ) -> None:
         settings = sides[0].settings
-        if arguments.world_size > settings.stretches:
-            raise InputError(
-                "ranks",
-                got=f"{arguments.world_size} ranks for batches of {settings.stretches} stretches",
-                wanted="at least one stretch of each batch for every rank",
-                do="Start fewer ranks or raise stretches.",
-            )
         every = evaluation_steps(settings, sides[0].n_steps)
         callbacks = (_Patience(settings, every), recorder)
         super().__init__(model, sides, arguments=arguments, callbacks=callbacks)
@@ -96,7 +88,8 @@ class ObjectiveTrainer(ResumableTrainer):
         for name, loss in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(loss.detach())
         self.n_sums += 1
-        return weighted_sum(losses, self.settings)
+        total = weighted_sum(losses, self.settings)
+        return total if total.requires_grad else total + _nothing(model)  # a batch without words
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add each loss to Trainer's own line."""
@@ -115,6 +108,12 @@ class ObjectiveTrainer(ResumableTrainer):
         metrics |= {f"eval_{name}": value for name, value in found.items()}
         self.log(metrics)
         return metrics
+
+
+def _nothing(model: Any) -> torch.Tensor:
+    """0, with a gradient of 0 for every trained weight."""
+    trained = [weight.sum() for weight in model.parameters() if weight.requires_grad]
+    return torch.stack(trained).sum() * 0.0
 
 
 def weighted_sum(losses: dict[str, torch.Tensor], settings: ObjectiveSettings) -> torch.Tensor:
@@ -179,10 +178,15 @@ def parameter_groups(model: Any, settings: ObjectiveSettings) -> list[dict[str, 
 
 
 class _Patience(TrainerCallback):
-    """Stops after some evaluations without a lower loss."""
+    """Evaluates once more at the end; stops after some evaluations without a lower loss."""
 
     def __init__(self, settings: ObjectiveSettings, every: int) -> None:
         self.settings, self.every = settings, every
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Not every version of transformers evaluates a last part that is shorter than others."""
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if out_of_patience(vars(state), self.settings, every=self.every):

@@ -126,6 +126,7 @@ def tune(
         state = _train(trainer, settings, folder)
         trainer.accelerator.wait_for_everyone()
     best = folder / f"checkpoint-{state['best_global_step']}"
+    trainer.accelerator.unwrap_model(copied, keep_fp32_wrapper=False)  # its forward is plain again
     finished = _with_weights(copied, best)
     trainer.accelerator.wait_for_everyone()  # the first process may clear the folder from here on
     merge_lora(finished)
