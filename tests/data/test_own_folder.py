@@ -141,6 +141,16 @@ def test_a_division_beside_the_data_is_left_alone(own_folder: Path) -> None:
     assert open_dataset("folder", own_folder).problems() == ()
 
 
+def test_responses_off_zero_are_warned_of(own_folder: Path) -> None:
+    raw = {story: 100 * y + 10_000 for story, y in arrays(own_folder).items()}
+    raw["beta"] = arrays(own_folder)["beta"]
+    np.savez(own_folder / "P1.npz", **raw)
+    (warning,) = found(own_folder, "warning")
+    assert warning.where.endswith("subject P1")
+    assert "in 100% of the columns of 2 stories (alpha, gamma)" in warning.got
+    assert "ridge.intercept: true" in warning.do
+
+
 def save(**changed: np.ndarray) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         np.savez(folder / "P1.npz", **(arrays(folder) | changed))

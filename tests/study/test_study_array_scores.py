@@ -270,3 +270,20 @@ def test_what_a_notebook_shows_says_what_the_numbers_are() -> None:
     html = found.fit._repr_html_()
     assert "12 features x 5 targets" in html
     assert html.startswith("<table><caption>Fitted ridge")
+
+
+def test_responses_off_zero_are_warned_of_and_an_intercept_takes_them() -> None:
+    features, responses = planted()
+    far = {story: y + 50 for story, y in responses.items()}
+    with pytest.warns(UserWarning, match="100% of response columns.*intercept: true"):
+        found = score_arrays(features, far, SPLIT, evaluation=QUICK)
+    (finding,) = found.findings
+    assert finding.severity == "warn"
+    assert finding.text in repr(found)
+    assert "Z-score the responses" in found._repr_html_()
+    ridge = RidgeSettings(intercept=True)
+    mended = score_arrays(features, far, SPLIT, ridge=ridge, evaluation=QUICK)
+    plain = score_arrays(features, responses, SPLIT, ridge=ridge, evaluation=QUICK)
+    assert mended.findings == plain.findings == ()
+    np.testing.assert_allclose(mended.r, plain.r, atol=1e-3)
+    assert mended.mean > found.mean

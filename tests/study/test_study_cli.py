@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from rich.console import Console
 from study_trees import Cli, StudyFile, command, environment, run_process
 
 from brainaligner import __version__
-from brainaligner.study import preset_names
+from brainaligner.study import _cli, preset_names
 from brainaligner.study._progress import PlainReporter, reporting
 
 
@@ -139,6 +140,42 @@ def test_a_damaged_artifact_says_which_and_what_to_do(
     assert f"error: {victim}: damaged artifact" in done.lines[-1]
     shutil.rmtree(victim.parent)
     assert cli("run", study_file(), "--out", out).code == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file", "/proc/a.npz"), "/proc/a.npz: No such"),
+        (OSError(errno.ENOSPC, "No space left"), "reading or writing: No space left"),
+    ],
+)
+def test_what_the_system_answers_is_one_line(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    _fail_with(monkeypatch, error)
+    done = cli("doctor")
+    assert (done.code, len(done.lines)) == (1, 1)
+    assert done.err.startswith(f"error: {said}")
+
+
+def test_faults_of_the_program_keep_their_traceback(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error in (KeyError("a bug"), OSError("without a number, as libraries raise it")):
+        _fail_with(monkeypatch, error)
+        with pytest.raises(type(error)):
+            cli("doctor")
+    monkeypatch.setenv("PYTHONDEVMODE", "1")
+    _fail_with(monkeypatch, OSError(errno.ENOSPC, "No space left"))
+    with pytest.raises(OSError, match="No space"):
+        cli("doctor")
+
+
+def _fail_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def app(**_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(_cli, "app", app)
 
 
 def test_plain_lines_come_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

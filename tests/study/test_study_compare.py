@@ -11,7 +11,7 @@ import pytest
 from study_trees import Cli, save_study, tiny_study
 
 from brainaligner.evaluation import mean_interval
-from brainaligner.study import ArmConfig, compare_run, load_study
+from brainaligner.study import ArmConfig, _compare, compare_run, load_study
 from brainaligner.study._arms import ArmRun
 from brainaligner.study._compare import named_runs
 from brainaligner.study._compare_words import comparison_lines, comparison_record
@@ -93,6 +93,23 @@ def test_a_folder_without_a_run_is_refused(cli: Cli, tmp_path: Path) -> None:
     done = cli("compare", tmp_path, "--arms", "first", "second")
     assert done.code == 2
     assert "no run.json" in done.err
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_ledger_that_takes_no_line_is_refused_before_any_work(
+    cli: Cli, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_: object) -> None:
+        raise AssertionError("computed first")
+
+    monkeypatch.setattr(_compare, "_compare_subject", work)
+    ledger = out / "store" / "openings.jsonl"
+    ledger.unlink()
+    ledger.mkdir()
+    done = cli("compare", out / "tiny", "--arms", "first", "second")
+    assert (done.code, len(done.lines), done.out) == (2, 1, "")
+    assert f"{out / 'store'}: got a folder that cannot be written" in done.err
+    assert "copy the run and its store" in done.err
 
 
 @pytest.mark.usefixtures("unchecked")

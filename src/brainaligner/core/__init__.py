@@ -1,6 +1,13 @@
 """Nouns with named, checked dimensions; errors; the clock. Imports nothing of ours."""
 
-from brainaligner.core._arrays import all_finite, array_digest, frozen_array, zscore
+from brainaligner.core._arrays import (
+    MANY_OFF_CENTRE,
+    all_finite,
+    array_digest,
+    frozen_array,
+    off_centre_share,
+    zscore,
+)
 from brainaligner.core._clock import Clock
 from brainaligner.core._errors import BrainAlignerError, InputError, nearest_name, unknown_name
 from brainaligner.core._folds import story_folds
@@ -29,6 +36,7 @@ from brainaligner.core._witness import (
 
 __all__ = [
     "FSAVERAGE5_VERTICES",
+    "MANY_OFF_CENTRE",
     "SPACE_KINDS",
     "BrainAlignerError",
     "Clock",
@@ -54,6 +62,7 @@ __all__ = [
     "nearest_name",
     "no_progress",
     "no_witness",
+    "off_centre_share",
     "settings_hashes",
     "settle_types",
     "show_settings",

@@ -38,6 +38,17 @@ def array_digest(array: Shaped[np.ndarray, "..."]) -> str:
     return hashlib.sha256(head + contiguous.tobytes()).hexdigest()
 
 
+MANY_OFF_CENTRE = 0.5
+"""Share of off-centre columns from which on responses do not look standardised."""
+
+
+def off_centre_share(
+    means: Float[np.ndarray, "column"], deviations: Float[np.ndarray, "column"]
+) -> float:
+    """Share of columns whose mean over time lies beyond one standard deviation from 0."""
+    return float(np.mean(np.abs(means) > deviations))
+
+
 def zscore(values: Float[np.ndarray, "time column"]) -> Float[np.ndarray, "time column"]:
     """Standardise each column over time: ``(x - mean) / std`` with ``ddof = 0``.
 

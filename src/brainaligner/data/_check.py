@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from brainaligner.core import InputError, Progress
+from brainaligner.core import MANY_OFF_CENTRE, InputError, Progress, off_centre_share
 from brainaligner.data._problem import Problem, listed, problem_from
 from brainaligner.data._slices import column_slices
 
@@ -36,6 +36,7 @@ class _Scan:
     replaced: int
     constant: Bool[np.ndarray, "target"]
     mean_std: float
+    off_centre: float
     digest: str
 
 
@@ -164,16 +165,23 @@ def _silence_problem(dataset: Dataset, subject: str, story: str) -> Iterator[Pro
 def _scan(dataset: Dataset, subject: str, story: str) -> _Scan:
     n_rows, n_columns = dataset.n_rows(subject, story), dataset.space(subject).size
     digest = hashlib.sha256(f"{n_rows} {n_columns}".encode())
-    replaced, constant, deviations = 0, [], []
+    replaced, constant, means, deviations = 0, [], [], []
     for columns in column_slices(n_rows, n_columns):
         part = dataset.responses(subject, story, columns)
         values = np.asarray(part.values)
         replaced += part.replaced
         constant.append(_constant_columns(values))
+        means.append(values.mean(axis=0, dtype=np.float64))
         deviations.append(values.std(axis=0, dtype=np.float64))
         digest.update(values.tobytes())
     spread = np.concatenate(deviations)
-    return _Scan(replaced, np.concatenate(constant), float(spread.mean()), digest.hexdigest())
+    return _Scan(
+        replaced,
+        np.concatenate(constant),
+        float(spread.mean()),
+        off_centre_share(np.concatenate(means), spread),
+        digest.hexdigest(),
+    )
 
 
 def _constant_columns(values: Float32[np.ndarray, "time target"]) -> Bool[np.ndarray, "target"]:
@@ -193,6 +201,18 @@ def _value_problems(
             f"{total} NaN or infinite values in {len(faulty)} stories ({listed(faulty)})",
             "finite values",
             "Nothing, if that is known: they are read as 0 and counted.",
+        )
+    off_centre = [story for story, scan in scans.items() if scan.off_centre > MANY_OFF_CENTRE]
+    if off_centre:
+        share = float(np.mean([scans[story].off_centre for story in off_centre]))
+        yield Problem(
+            "warning",
+            where,
+            f"a mean beyond 1 standard deviation in {share:.0%} of the columns of "
+            f"{len(off_centre)} stories ({listed(off_centre)})",
+            "responses about 0, as z-scored ones are",
+            "Z-score each story's responses, or set ridge.intercept: true; a ridge without an "
+            "intercept fits the means with the features, and its scores are too low.",
         )
     flat = [story for story, scan in scans.items() if scan.constant.any()]
     if flat:

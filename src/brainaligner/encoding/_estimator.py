@@ -33,6 +33,10 @@ class RidgeEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ``alpha**2``: its alpha is the square root of ours). Parameters are the fields of
     `RidgeSettings`; `selection` is always "leave_story_out".
 
+    Unlike scikit-learn's own, it fits no intercept unless ``intercept=True``: X and y are taken to
+    lie about 0, as z-scored responses do. The mean of a y that does not is fitted with the
+    features, and `predict` and `score` are far off.
+
     Attributes
     ----------
     coef_ : float64 array, shape (target, feature), or (feature,) for a single series `y`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from brainaligner.core import (
 from brainaligner.encoding import ArrayStories, RidgeFit, RidgeSettings, fit_ridge, predict
 from brainaligner.evaluation import (
     EvaluationSettings,
+    Finding,
     Interval,
     ScoreBase,
     Summary,
@@ -29,6 +31,7 @@ from brainaligner.evaluation import (
     story_groups,
 )
 from brainaligner.report import mean_cell, number, percent, rows_cut
+from brainaligner.study._centring import off_centre_text
 from brainaligner.text import DesignSettings, design_rows
 
 ARM, SUBJECT = "arrays", "subject"
@@ -45,10 +48,13 @@ class ArrayScores:
     results : tuple of (Scores, Summary)
         One for each group of stories and number of rows cut: single-presentation test stories
         first, then each repeated story by itself.
+    findings : tuple of Finding
+        What a careful reader would object to; warned of when they are found.
     """
 
     fit: RidgeFit
     results: tuple[tuple[Scores, Summary], ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def scores(self) -> Scores:
@@ -82,12 +88,16 @@ class ArrayScores:
 
     def __repr__(self) -> str:
         lines = ["; ".join(cells) for cells in self._rows()]
-        return "\n  ".join([f"ArrayScores: {self._caption}", *lines, repr(self.fit)])
+        said = [f"{one.severity.upper()} {one.where}: {one.text}" for one in self.findings]
+        return "\n  ".join([f"ArrayScores: {self._caption}", *said, *lines, repr(self.fit)])
 
     def _repr_html_(self) -> str:
         columns = ("stories", "rows cut", "mean r", "median", "above null")
         interval = self.interval
-        note = f"Brackets: {100 * interval.level:g} % interval, {interval.method}. {self.fit!r}"
+        said = "".join(f"{one.severity.upper()}: {one.text} " for one in self.findings)
+        note = (
+            f"{said}Brackets: {100 * interval.level:g} % interval, {interval.method}. {self.fit!r}"
+        )
         return html_table(self._caption, columns, self._rows(), note=note)
 
     @property
@@ -171,11 +181,22 @@ def score_arrays(
         ArrayStories([designs[s] for s in side], [measured[s] for s in side])
         for side in (train, choose)
     )
+    findings = _centring([measured[s] for s in train], ridge)
     chosen_apart = ridge.selection == "validation"
     fit = fit_ridge(train_side, choose_side if chosen_apart else None, settings=ridge)
     predicted = {story: predict(fit, designs[story]) for story in test}
     space = Space(targets, choose_side.n_targets)
-    return ArrayScores(fit, _results(predicted, measured, split, space, evaluation))
+    results = _results(predicted, measured, split, space, evaluation)
+    return ArrayScores(fit, results, findings)
+
+
+def _centring(training: Sequence[np.ndarray], ridge: RidgeSettings) -> tuple[Finding, ...]:
+    """Warn of training responses that lie off 0 where no intercept is fitted."""
+    text = "" if ridge.intercept else off_centre_text(training)
+    if not text:
+        return ()
+    warnings.warn(text, stacklevel=3)
+    return (Finding("warn", "responses", text),)
 
 
 def _results(

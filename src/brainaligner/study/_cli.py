@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -29,6 +30,8 @@ from brainaligner.study import (
 from brainaligner.study._data_commands import add_data_commands
 from brainaligner.study._place_commands import add_place_commands
 from brainaligner.study._printing import help_end, named_interrupts, stderr_console
+
+_TRACEBACK = "PYTHONDEVMODE"  # Python's own flag for those who look for faults
 
 app = typer.Typer(
     name="brainaligner",
@@ -83,9 +86,18 @@ def main() -> None:
         with named_interrupts():
             app(prog_name="brainaligner")
     except BrainAlignerError as error:
-        text = " ".join(str(error).split())
-        stderr_console().print(f"error: {text}", style="red", markup=False, highlight=False)
-        sys.exit(error.exit_code)
+        _exit(str(error), error.exit_code)
+    except OSError as error:  # the system's own have a number; those of libraries may be faults
+        if error.errno is None or os.environ.get(_TRACEBACK):
+            raise
+        met = "reading or writing" if error.filename is None else str(error.filename)
+        _exit(f"{met}: {error.strerror}. With {_TRACEBACK}=1 it is shown where.", 1)
+
+
+def _exit(text: str, code: int) -> NoReturn:
+    line = f"error: {' '.join(text.split())}"
+    stderr_console().print(line, style="red", markup=False, highlight=False)
+    sys.exit(code)
 
 
 def _version(wanted: bool) -> bool:

@@ -26,7 +26,7 @@ from brainaligner.study._compare_words import (
     comparison_lines,
     comparison_record,
 )
-from brainaligner.study._ledger import record_look
+from brainaligner.study._ledger import check_look, record_look
 from brainaligner.study._plan import Plan
 from brainaligner.study._progress import reporting
 from brainaligner.study._readout import Readout, stored_readout
@@ -122,7 +122,8 @@ def compare_run(
     ------
     InputError
         If there is no such run, arm or group, an arm is named twice, the cut is negative, or the
-        store does not hold what the study file and the data ask for.
+        store does not hold what the study file and the data ask for, or cannot be written: its
+        ledger notes each comparison on test stories.
     """
     _check_request(arms, cut)
     place = Path(folder)
@@ -130,6 +131,7 @@ def compare_run(
         plan, store = reopen_run(place, data=data, out=out, reporter=reporter)
         named = group or plan.prepared.config.scored_on
         runs = {name: named_runs(plan.runs, name) for name in arms}
+        check_look(plan, store)
         splits = plan.prepared.division.splits
         found = {}
         for done, subject in enumerate(splits, start=1):

@@ -39,13 +39,15 @@ def process_tag() -> str:
 
 
 @contextmanager
-def writing_to(folder: Path) -> Iterator[None]:
+def writing_to(folder: Path, *, do: str = "Choose another one.") -> Iterator[None]:
     """Turn what an operating system says of a bad place to write into one clear error.
 
     Parameters
     ----------
     folder : Path
         Where is written; named in the error.
+    do : str
+        What the user can do about a place that cannot be written.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def writing_to(folder: Path) -> Iterator[None]:
                 str(folder),
                 got=f"a folder that cannot be written ({os.strerror(code)})",
                 wanted="a folder that you may write",
-                do="Choose another one.",
+                do=do,
             ) from error
         raise
 

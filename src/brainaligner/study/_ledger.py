@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +18,15 @@ from pydantic import TypeAdapter, ValidationError
 from brainaligner.evaluation import ArmLook, Opening, configurations_seen, looks_taken
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._confirm_digest import plan_digest
+from brainaligner.study._disk import writing_to
 from brainaligner.study._plan import Plan
 from brainaligner.study._readout import readout_recipe
 from brainaligner.study._store import Store
 
 _FILE = "openings.jsonl"
+_NOTED = (
+    "Each look at test scores is noted there: copy the run and its store, or take another --out."
+)
 _LINE = TypeAdapter(Opening)
 _LOOK = TypeAdapter(ArmLook)
 
@@ -50,18 +55,34 @@ class Ledger:
 
     def add(self, opening: Opening) -> None:
         """Add an opening, unless its configuration has been scored on the same stories."""
-        with FileLock(self.folder / f"{_FILE}.lock"):
+        with self._held():
             known = {(one.configuration, one.stories) for one in self.openings()}
             if (opening.configuration, opening.stories) not in known:
                 self._append(asdict(opening) | {"stories": sorted(opening.stories)})
 
     def add_look(self, look: ArmLook) -> None:
         """Add a comparison, unless the same arms were compared on the same predictions."""
-        with FileLock(self.folder / f"{_FILE}.lock"):
+        with self._held():
             if len(looks_taken((*self.looks(), look), look.looked_at)) > len(
                 looks_taken(self.looks(), look.looked_at)
             ):
                 self._append(asdict(look) | {"looked_at": sorted(look.looked_at)})
+
+    def check_writable(self) -> None:
+        """Refuse a ledger that takes no line, before the work that it has to note.
+
+        Raises
+        ------
+        InputError
+        """
+        with self._held():
+            (self.folder / _FILE).open("ab").close()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        lock = FileLock(self.folder / f"{_FILE}.lock")
+        with writing_to(self.folder, do=_NOTED), lock:
+            yield
 
     def _lines(self) -> list[bytes]:
         path = self.folder / _FILE
@@ -159,6 +180,17 @@ def _unread_words(plan: Plan) -> set[str]:
     """Words of the test stories of a study that does not read the responses to them."""
     known = plan.prepared.division.stimuli.transcripts
     return {known[story].digest() for story in plan.prepared.dataset.withheld if story in known}
+
+
+def check_look(plan: Plan, store: Store) -> None:
+    """Refuse, before any work, a comparison that `record_look` could not note.
+
+    Raises
+    ------
+    InputError
+    """
+    if plan.prepared.config.scored_on != "validation":
+        Ledger(store.folder).check_writable()
 
 
 def record_look(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from brainaligner.brain import brainlm_info
@@ -18,6 +18,7 @@ from brainaligner.core import (
 from brainaligner.data import Dataset, open_dataset, says_simulated
 from brainaligner.evaluation import Finding, story_groups
 from brainaligner.study._ceiling_stage import CeilingTask, ceiling_task
+from brainaligner.study._centring import centring_findings
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._dataset_config import SIMULATED
 from brainaligner.study._division import (
@@ -56,7 +57,8 @@ class Division:
         Test stories scored together, single-presentation and repeated ones apart.
     stimuli : Stimuli
     findings : tuple of Finding
-        What the reader should know of how subjects and stories were matched.
+        What the reader should know of how subjects and stories were matched, and of responses
+        that lie off 0.
     """
 
     splits: Mapping[str, AnySplit]
@@ -171,6 +173,8 @@ def prepare(
     regions = study_regions(config.dataset.regions, dataset, tuple(division.splits))
     ceilings = _ceiling_tasks(config, dataset, division)
     digests = _response_digests(dataset, division.splits, progress)
+    off_centre = centring_findings(config, dataset, division.splits)
+    division = replace(division, findings=(*division.findings, *off_centre))
     return Prepared(
         config, dataset, division, infos, digests, regions, ceilings, checkpoints, widths
     )

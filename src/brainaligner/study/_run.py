@@ -37,7 +37,10 @@ from brainaligner.study._prepare import (
 )
 from brainaligner.study._pricing import bytes_needed, price
 from brainaligner.study._progress import Reporter, SilentReporter, reporting
+from brainaligner.study._run_report import known_findings
+from brainaligner.study._screen import finding_lines
 from brainaligner.study._screen_foresight import foresight_lines
+from brainaligner.study._settings import plain
 from brainaligner.study._significance import ensure_significances
 from brainaligner.study._simulation import ensure_simulation
 from brainaligner.study._speed import measured_speed
@@ -99,6 +102,8 @@ def run_study(config: StudyConfig, options: RunOptions) -> Path:
         if plan is None:
             tree = ensure_simulation(config, infos, store=store, options=options, reporter=reporter)
             plan = _plan(config, tree, infos, store, options, reporter)
+        for line in finding_lines(plain(known_findings(plan.prepared))):
+            reporter.line(line)
         whole, plan = plan, scored_plan(plan)
         _expect(clock, plan, store, options)
         before = judge_before(plan, store=store, options=options, reporter=reporter)

@@ -140,8 +140,10 @@ def _show_plan(
     from brainaligner.study._files import load_study
     from brainaligner.study._foresight import foresight_record, stored_foresight
     from brainaligner.study._lay_out import lay_out_study, price_plan
-    from brainaligner.study._screen import plan_lines, plan_rows
+    from brainaligner.study._run_report import known_findings
+    from brainaligner.study._screen import finding_lines, plan_lines, plan_rows
     from brainaligner.study._screen_foresight import foresight_lines
+    from brainaligner.study._settings import plain
     from brainaligner.study._validation import scored_plan, validation_study
 
     config = load_study(study, overrides=overrides)
@@ -152,14 +154,17 @@ def _show_plan(
         check=cluster is None or cluster.tunes_on_cpu,
     )
     stages, speed = price_plan(plan, store, options)
+    findings = plain(known_findings(plan.prepared))
     audit = audit_record(audit_plan(scored_plan(plan), store))
     foresight = foresight_record(stored_foresight(plan, store))
     if as_json:
         priced = {"operations_per_second": speed.by_precision, "stages": speed.record(stages)}
-        found = priced | {"audit": audit}
+        found = priced | {"findings": findings, "audit": audit}
         found |= {"job_scripts": scripts} if scripts else {}
         print_json(found | {"foresight": foresight})
         return
+    for line in finding_lines(findings):
+        print(line)
     print_table(["stage", "what", "time", "memory", "disk"], plan_rows(stages, speed))
     lines = (*plan_lines(stages, speed), *audit_lines(audit), *foresight_lines(foresight))
     for line in lines:

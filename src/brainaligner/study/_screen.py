@@ -35,7 +35,7 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
         Where it lies.
     console : rich.console.Console
     """
-    for line in _finding_lines(run["findings"]):
+    for line in finding_lines(run["findings"]):
         _say(console, line, "yellow")
     for banner in _banners(run):
         _say(console, banner, "bold red")
@@ -67,7 +67,7 @@ def _say(console: Console, text: str, style: str) -> None:
     console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
 
-def _finding_lines(findings: Sequence[dict[str, str]]) -> list[str]:
+def finding_lines(findings: Sequence[dict[str, str]]) -> list[str]:
     """One line for each thing said, with the places that it is said of (the first of them)."""
     places: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
