@@ -268,6 +268,8 @@ LAYOUT_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "JSON too deep": (write_facts("[" * 200_000), "no valid JSON"),
     "a number too long": (write_facts('{"tr": ' + "1" * 5000 + "}"), "no valid JSON"),
     "a TR of 400 digits": (write_facts('{"tr": ' + "1" * 400 + "}"), "a number of seconds"),
+    "a TR in milliseconds": (facts(tr=2000), "a number of seconds below 20"),
+    "a first row in milliseconds": (facts(first_centre=11_000), "a number of seconds below 1000"),
     "a first row in the far future": (facts(first_centre=1e300), "a number of seconds"),
 }
 

@@ -14,6 +14,7 @@ from brainaligner.encoding import (
     ArrayDesigns,
     ArrayStories,
     BandedSettings,
+    RidgeEncoder,
     RidgeSettings,
     decompose,
     fit_banded,
@@ -169,3 +170,18 @@ def test_reduced_precision_is_refused_and_says_how_to_leave_it() -> None:
             fit_ridge(TRAIN, settings=ONE)
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_one_array_in_the_place_of_a_list_of_stories_is_refused() -> None:
+    matrix = np.ones((9, 2), dtype=np.float32)
+    for designs, matrices in ((matrix, matrix), ([matrix], matrix)):
+        with pytest.raises(InputError, match=r"got one array of shape \(9, 2\).*Write \[array\]"):
+            ArrayStories(designs, matrices)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_estimator_names_a_wrong_grid() -> None:
+    x, y = np.ones((9, 2)), np.ones((9, 3))
+    with pytest.raises(InputError, match=r"ridge: alphas: got 10.0 \(float\).*Write \(10.0,\)"):
+        RidgeEncoder(alphas=10.0).fit(x, y, groups=np.arange(9) // 3)

@@ -15,6 +15,7 @@ from brainaligner.evaluation import (
     EvaluationSettings,
     ScoreBase,
     mean_interval,
+    pearson_r,
     score_group,
     share_above,
     shift_null,
@@ -184,3 +185,10 @@ def test_default_settings_are_the_ones_of_the_docs():
         "cuts": (0, 10), "n_bootstrap": 1000, "n_shifts": 1000,
         "min_shift": 30, "level": 0.95, "seed": 0,
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_lists_of_numbers_are_refused_in_words() -> None:
+    rows = [[0.1, 0.2], [0.3, 0.4], [0.5, 0.1]]
+    with pytest.raises(InputError, match="got a list among the stories"):
+        pearson_r([rows], [rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,6 +218,15 @@ def missing(features: Arrays, responses: Arrays) -> None:
     del features["bay"]
 
 
+def masked(features: Arrays, responses: Arrays) -> None:
+    features["elm"] = np.ma.masked_greater(features["elm"], 1.0)
+
+
+def brief(features: Arrays, responses: Arrays) -> None:
+    for side in (features, responses):
+        side["fen"] = side["fen"][:2]
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("broken", "said"),
@@ -227,6 +237,8 @@ def missing(features: Arrays, responses: Arrays) -> None:
         (flat, "features of 'ash': got a float64 array of shape"),
         (whole, "responses of 'fen': got a int64 array"),
         (missing, "features: got unknown story 'bay'"),
+        (masked, "features of 'elm': got "),
+        (brief, "design settings: delays: got a delay of 4 rows, and 2 rows of 'fen'"),
     ],
 )
 def test_bad_arrays_are_refused_by_name(
@@ -237,6 +249,38 @@ def test_bad_arrays_are_refused_by_name(
     with pytest.raises(InputError) as refused:
         score_arrays(features, responses, SPLIT, evaluation=QUICK)
     assert str(refused.value).startswith(said)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"ridge": 100.0},
+            "wanted RidgeSettings(...). Write ridge=RidgeSettings(alphas=(100.0,)).",
+        ),
+        ({"design": {"delays": [1]}}, "Write design=DesignSettings(delays=[1])."),
+        ({"design": {}}, "design: got {} (dict)"),
+        ({"evaluation": {"cuts": [1]}}, "Write evaluation=EvaluationSettings(cuts=[1])."),
+        ({"features": [np.ones((9, 2))]}, "features: got list; wanted a mapping of story to"),
+        ({"features": "features.npz"}, "features: got str"),
+        ({"responses": None}, "responses: got NoneType"),
+        ({"split": ("ash",)}, "split: got tuple"),
+        ({"design": DesignSettings(delays=(500,))}, "a delay of 500 rows"),
+        (
+            {"evaluation": EvaluationSettings(cuts=(0, 40))},
+            "rows; wanted at least 83, for evaluation drops 40 at each end. Give",
+        ),
+    ],
+)
+def test_arguments_of_other_kinds_are_refused_before_any_work(
+    given: dict[str, Any], said: str
+) -> None:
+    features, responses = planted()
+    asked = {"features": features, "responses": responses, "split": SPLIT, "evaluation": QUICK}
+    with pytest.raises(InputError) as refused:
+        score_arrays(**(asked | given))
+    assert said in str(refused.value)
 
 
 def test_one_story_on_two_sides_cannot_be_asked_for() -> None:

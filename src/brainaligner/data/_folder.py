@@ -13,8 +13,8 @@ from brainaligner.data._word_tables import Facts, WordTableDataset
 
 FACTS_NAME = "dataset.json"
 KEYS = ("tr", "first_centre", "space", "repeated", "labels")
-LONGEST_S = 86_400.0
-"""A day: a repetition time or first row beyond it is a slip of the pen."""
+LONGEST_S = {"tr": 20.0, "first_centre": 1000.0}
+"""Beyond these, a repetition time or a first row is a slip of the pen, or in milliseconds."""
 
 
 class FolderDataset(WordTableDataset):
@@ -94,8 +94,8 @@ def _wrong_value(path: Path, key: str, value: Any, wanted: str) -> InputError:
 
 
 def _seconds(path: Path, key: str, value: Any) -> float:
-    if type(value) not in (int, float) or not abs(value) < LONGEST_S:
-        raise _wrong_value(path, key, value, f"a number of seconds below {LONGEST_S:g}")
+    if type(value) not in (int, float) or not abs(value) < LONGEST_S[key]:
+        raise _wrong_value(path, key, value, f"a number of seconds below {LONGEST_S[key]:g}")
     if key == "tr" and value <= 0:
         raise _wrong_value(path, key, value, "a time above 0 s")
     return float(value)

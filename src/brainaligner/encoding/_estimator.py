@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, no_type_check
+from typing import Any, cast, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -105,7 +105,7 @@ class RidgeEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _settings(self) -> RidgeSettings:
         return RidgeSettings(
-            alphas=tuple(self.alphas),
+            alphas=cast("tuple[float, ...]", self.alphas),  # the settings make it one
             alpha=self.alpha,
             selection="leave_story_out",
             intercept=self.intercept,

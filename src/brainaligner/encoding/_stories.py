@@ -77,6 +77,14 @@ class ArrayStories:
     matrices: Sequence[Shaped[np.ndarray, "..."]]
 
     def __post_init__(self) -> None:
+        for name, side in (("designs", self.designs), ("matrices", self.matrices)):
+            if hasattr(side, "shape"):
+                raise InputError(
+                    f"stories: {name}",
+                    got=f"one array of shape {tuple(side.shape)}",
+                    wanted="a list of matrices, one for each story",
+                    do="Write [array] for a single story.",
+                )
         if len(self.designs) != len(self.matrices):
             raise InputError(
                 "stories",

@@ -37,6 +37,14 @@ def paired_rows(
         raise InputError(
             "rows cut", got=str(cut), wanted="0 or more", do="Give the rows to drop at each end."
         )
+    for side in (*predictions, *responses):
+        if not isinstance(side, np.ndarray):
+            raise InputError(
+                "predictions and responses",
+                got=f"a {type(side).__name__} among the stories",
+                wanted="a list of arrays, each of shape (time, target)",
+                do="Make them with np.asarray.",
+            )
     n_targets = responses[0].shape[-1] if responses[0].ndim else 0
     for i, (p, y) in enumerate(zip(predictions, responses, strict=True)):
         _check_story(i, p, y, n_targets=n_targets, cut=cut)

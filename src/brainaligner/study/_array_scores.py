@@ -7,18 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 
 from brainaligner.core import (
-    InputError,
     Scores,
     Space,
     Split,
     StoryGroup,
     ValidationSplit,
-    all_finite,
     html_table,
-    unknown_name,
 )
 from brainaligner.encoding import ArrayStories, RidgeFit, RidgeSettings, fit_ridge, predict
 from brainaligner.evaluation import (
@@ -31,11 +28,16 @@ from brainaligner.evaluation import (
     story_groups,
 )
 from brainaligner.report import mean_cell, number, percent, rows_cut
+from brainaligner.study._array_checks import (
+    StoryArrays,
+    check_lengths,
+    check_request,
+    checked_rows,
+)
 from brainaligner.study._centring import off_centre_text
 from brainaligner.text import DesignSettings, design_rows
 
 ARM, SUBJECT = "arrays", "subject"
-StoryArrays = Mapping[str, Float[np.ndarray, "_time _column"]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -165,10 +167,12 @@ def score_arrays(
     >>> split = draw_split(list(features), (8, 2, 3), seed=0)
     >>> score_arrays(features, responses, split).mean
     """
-    design, ridge = design or DesignSettings(), ridge or RidgeSettings()
-    evaluation = evaluation or EvaluationSettings()
-    _check_request(split, design)
-    rows = _checked_rows(features, responses, split)
+    design = DesignSettings() if design is None else design
+    ridge = RidgeSettings() if ridge is None else ridge
+    evaluation = EvaluationSettings() if evaluation is None else evaluation
+    check_request(features, responses, split, (design, ridge, evaluation))
+    rows = checked_rows(features, responses, split)
+    check_lengths({story: len(pair[1]) for story, pair in rows.items()}, split, design, evaluation)
     designs = {
         story: design_rows([rows[story][0]], None, settings=design) for story in split.stories
     }
@@ -225,66 +229,3 @@ def _groups(split: Split, presentations: Mapping[str, int]) -> Sequence[StoryGro
     if isinstance(split, ValidationSplit):
         return (StoryGroup("validation", split.test),)
     return story_groups(split, presentations)
-
-
-def _check_request(split: object, design: DesignSettings) -> None:
-    if not isinstance(split, Split):
-        raise InputError(
-            "split",
-            got=type(split).__name__,
-            wanted="a Split, which divides whole stories",
-            do="Make one with draw_split; parts of one story are divided by a study file.",
-        )
-    if design.nuisance != "none":
-        raise InputError(
-            "design settings: nuisance",
-            got=repr(design.nuisance),
-            wanted="'none': the block Z is made from the words and their times",
-            do="Put your own columns beside the features, or write a study file.",
-        )
-
-
-def _checked_rows(
-    features: StoryArrays, responses: StoryArrays, split: Split
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Both arrays of each story of the split, checked against each other and the first story."""
-    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for story in split.stories:
-        pair = tuple(
-            _checked(side, story, arrays)
-            for side, arrays in (("features", features), ("responses", responses))
-        )
-        found[story] = pair[0], pair[1]
-        first = found[split.stories[0]]
-        wanted = [(len(pair[0]), one.shape[1]) for one in first]
-        if [one.shape for one in pair] != wanted:
-            raise InputError(
-                f"story {story!r}",
-                got=f"features of shape {pair[0].shape} and responses of shape {pair[1].shape}",
-                wanted=f"shapes {wanted[0]} and {wanted[1]}: as many rows on both sides, and the "
-                f"columns of {split.stories[0]!r}",
-                do="Check that both are of the same story, trimmed alike.",
-            )
-    return found
-
-
-def _checked(side: str, story: str, arrays: StoryArrays) -> np.ndarray:
-    if story not in arrays:
-        raise unknown_name(side, "story", story, arrays)
-    values = np.asarray(arrays[story])
-    where = f"{side} of {story!r}"
-    if values.ndim != 2 or 0 in values.shape or values.dtype not in (np.float32, np.float64):
-        raise InputError(
-            where,
-            got=f"a {values.dtype} array of shape {values.shape}",
-            wanted="a float32 or float64 matrix, one row per TR",
-            do="Convert it with astype('float32'), or give its columns a second dimension.",
-        )
-    if not all_finite(values):
-        raise InputError(
-            where,
-            got=f"{int((~np.isfinite(values)).sum())} values that are NaN or infinite",
-            wanted="finite values",
-            do="Replace them, and count them, where the data are read.",
-        )
-    return values

@@ -155,10 +155,10 @@ def compare_run(
 
 
 def _check_request(arms: Sequence[str], cut: int) -> None:
-    if len(arms) < 2 or len(set(arms)) < len(arms):
+    if isinstance(arms, str) or len(arms) < 2 or len(set(arms)) < len(arms):
         raise InputError(
             "--arms",
-            got=" ".join(arms) or "none",
+            got=arms if isinstance(arms, str) else " ".join(arms) or "none",
             wanted="two or more arms, none of them twice",
             do="Name the reference first: --arms frozen tuned.",
         )

@@ -9,7 +9,7 @@ from brainaligner.study._arm_config import ArmConfig
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._division import AnySplit, Listing
 
-_FEWEST_ROWS = 3
+FEWEST_ROWS = 3
 
 
 def check_reach(name: str, arm: ArmConfig, whole: AnySplit) -> None:
@@ -87,11 +87,11 @@ def check_scored_rows(config: StudyConfig, listing: Listing, subject: str, split
         rows = range(listing.n_rows(subject, piece.story))[piece.rows]
         scored[piece.story] = scored.get(piece.story, 0) + len(rows)
     for story, n_scored in scored.items():
-        if n_scored < 2 * cut + _FEWEST_ROWS:
+        if n_scored < 2 * cut + FEWEST_ROWS:
             raise InputError(
                 f"test story {story!r} of {subject}",
                 got=f"{n_scored} rows",
-                wanted=f"at least {2 * cut + _FEWEST_ROWS}, for evaluation.cuts drops {cut} "
+                wanted=f"at least {2 * cut + FEWEST_ROWS}, for evaluation.cuts drops {cut} "
                 "at each end",
                 do="Cut fewer rows, or leave the story out of the test stories.",
             )
