@@ -54,6 +54,21 @@ def test_vectors_of_brainlm_follow_from_the_spacing_of_rows_where_they_are_resam
     assert {name for name in before if before[name] != after[name]} == {"brainlm"}
 
 
+def test_vectors_follow_from_a_subjects_name_where_it_seeds_a_draw(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    found = {}
+    for name in ("UTS01", "listener"):
+        data = save_listeners(tmp_path / name / "data", ("UTS01",))
+        (data / "UTS01.hf5").rename(data / f"{name}.hf5")
+        brains = ("all", "noise", "pca", "shifted")
+        tunings = {brain: tuning(checkpoint, brain) for brain in brains}
+        plan, _ = laid_out(tmp_path / name, tuned_study(checkpoint, data, tunings))
+        found[name] = brain_keys(plan)
+    changed = {brain for brain, key in found["UTS01"].items() if key != found["listener"][brain]}
+    assert changed == {"noise", "shifted"}
+
+
 def test_the_disk_holds_predictions_of_validation_stories(
     checkpoint: Path, sound_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

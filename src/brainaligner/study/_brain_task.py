@@ -267,7 +267,15 @@ class BrainTask:
         tr = self.prepared.dataset.clock.tr
         if resampled and tr != _UNSAID_TR:
             settings["tr"] = tr
+        if self._drawn_by_name:
+            settings["subject"] = self.source
         return Recipe("brain", VERSION, settings, self._inputs(), self._lineage())
+
+    @property
+    def _drawn_by_name(self) -> bool:
+        """Whether the subject's name seeds a draw."""
+        encoder = self.config.encoder
+        return encoder is not None and (encoder.kind == "noise" or encoder.shift)
 
     def _lineage(self) -> Mapping[str, Any]:
         """Encoders fit on the aligner's training stories, and some choose targets by repeats.
