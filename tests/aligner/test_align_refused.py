@@ -92,6 +92,10 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: replace(TINY, cache="on", dropout=0.1, dropout_in="all"),
         "dropout in all layers",
     ),
+    "a rate of kept heads": (
+        lambda: replace(TINY, heads=replace(TINY.heads, kind="fixed", learning_rate=1e-3)),
+        "0.001 for heads of kind 'fixed'",
+    ),
 }
 
 

@@ -153,6 +153,16 @@ class ObjectiveSettings:
                 do="Set dropout_in: trained, dropout: 0, or cache: off.",
             )
 
+        heads = self.heads
+        trains_heads = heads.kind == "trained" or self.masked_brain is not None
+        if self.reads_brains and not trains_heads and heads.learning_rate is not None:
+            raise InputError(
+                "objectives, heads: learning_rate",
+                got=f"{heads.learning_rate:g} for heads of kind {heads.kind!r}",
+                wanted="heads that are trained: kind: trained, or masked_brain",
+                do="Leave it out: these heads keep the weights that they start with.",
+            )
+
     @property
     def reads_brains(self) -> bool:
         """Whether any loss looks at responses."""
