@@ -141,6 +141,12 @@ def test_a_division_beside_the_data_is_left_alone(own_folder: Path) -> None:
     assert open_dataset("folder", own_folder).problems() == ()
 
 
+def test_a_fault_of_words_that_two_subjects_share_is_said_once(own_folder: Path) -> None:
+    change_words(own_folder, lambda text: text + "beta,boat,nan,9\n")
+    (error,) = found(own_folder, "error")
+    assert "nan" in error.got
+
+
 def test_responses_off_zero_are_warned_of(own_folder: Path) -> None:
     raw = {story: 100 * y + 10_000 for story, y in arrays(own_folder).items()}
     raw["beta"] = arrays(own_folder)["beta"]

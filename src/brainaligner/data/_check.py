@@ -158,7 +158,7 @@ def _silence_problem(dataset: Dataset, subject: str, story: str) -> Iterator[Pro
             f"{dataset.folder}, subject {subject}, story {story!r}",
             f"the last word at {last:g} s and the last row at {scan_end:g} s",
             f"words up to about the end of the scan (at most {LONGEST_SILENCE_S:g} s before)",
-            "Check that the words are complete and are those of this story.",
+            "Check that the words are complete, in seconds and of this story, and the TR.",
         )
 
 

@@ -207,8 +207,9 @@ class Dataset(Source):
         return self._digests[subject, story]
 
     def problems(self, *, progress: Progress = no_progress) -> tuple[Problem, ...]:
-        """Return everything that is wrong or noteworthy; reads every recording in slices."""
-        return (*self._reader_problems(), *dataset_problems(self, progress))
+        """Return everything that is wrong or noteworthy, once; reads every recording in slices."""
+        found = (*self._reader_problems(), *dataset_problems(self, progress))
+        return tuple(dict.fromkeys(found))  # each subject meets the words that all share
 
     def _recording(self, subject: str, story: str) -> str:
         names = self.recordings(subject)
