@@ -419,6 +419,18 @@ def test_a_repeated_story_without_its_repeats_is_refused(refused: Refused, tmp_p
     )
 
 
+@pytest.mark.parametrize(("width", "most"), [({}, "at most 6:"), ({"width": 7}, "width: 6.")])
+def test_more_components_than_targets_are_refused(
+    refused: Refused, tmp_path: Path, width: Changes, most: str
+) -> None:
+    split = {"split": {"test": ["elder", "fig"], "test_repeated": None}}
+    changes = merged(split, {"brains": {"few": {"encoder": {"kind": "pca"} | width}}})
+    tunings = {"tunings": {"one": {"brain": "few"}}}
+    said = refused(save_own_data(tmp_path / "own"), merged(changes, tunings), "--plan")
+    assert "principal components of P1" in said
+    assert most in said
+
+
 def test_parcels_without_coordinates_are_refused(refused: Refused, tmp_path: Path) -> None:
     data = save_own_data(tmp_path / "own")
     from study_trees import STORIES

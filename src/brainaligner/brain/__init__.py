@@ -25,6 +25,7 @@ from brainaligner.brain._material import (
     StoryDesigns,
 )
 from brainaligner.brain._moved import borrow, shift_in_time
+from brainaligner.brain._pca import check_pca_width
 from brainaligner.brain._settings import BrainSettings, EncoderOptions
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "borrow",
     "brain_vectors",
     "brainlm_info",
+    "check_pca_width",
     "encode_brainlm",
     "load_brainlm",
     "random_brainlm",

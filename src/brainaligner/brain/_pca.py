@@ -54,7 +54,7 @@ def pca(
         If `width` is more than the targets, or than the training rows less one.
     """
     n_rows = sum(material.recording.rows(story) for story in material.fitted_on)
-    _check_width(material, settings.width, n_rows)
+    check_pca_width(material.subject, settings.width, material.recording.n_targets, n_rows)
     reader = TargetReader(material, settings.standardise, options, progress)
     blocks = _CentredBlocks(reader)
     range_ = _training_range(blocks, n_rows, settings.width, labelled_seed(seed, "pca"))
@@ -157,12 +157,28 @@ def _symmetric(matrix: Matrix64) -> Matrix64:
     return (matrix + matrix.T) / 2
 
 
-def _check_width(material: BrainMaterial, width: int, n_rows: int) -> None:
-    most = min(material.recording.n_targets, n_rows - 1)
+def check_pca_width(subject: str, width: int, n_targets: int, n_rows: int) -> None:
+    """Refuse more principal components than there can be.
+
+    Parameters
+    ----------
+    subject : str
+        Named in the error.
+    width : int
+        Components that are asked for.
+    n_targets : int
+    n_rows : int
+        Training rows.
+
+    Raises
+    ------
+    InputError
+    """
+    most = min(n_targets, n_rows - 1)
     if width > most:
         raise InputError(
-            f"principal components of {material.subject}",
+            f"principal components of {subject}",
             got=f"width {width}",
-            wanted=f"at most {most}: {material.recording.n_targets} targets, {n_rows} rows",
-            do="Ask for fewer components.",
+            wanted=f"at most {most}: {n_targets} targets, {n_rows} rows",
+            do=f"Ask for fewer components, such as width: {most}.",
         )

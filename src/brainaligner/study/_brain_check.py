@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brainaligner.brain import N_PARCELS
+from brainaligner.brain import N_PARCELS, check_pca_width
 from brainaligner.core import InputError
 from brainaligner.study._brain_task import BrainTask
 from brainaligner.study._tuning_config import BRAINLM, NEED_FEATURES
@@ -26,6 +26,10 @@ def check_brain(task: BrainTask) -> None:
         )
     if config.brainlm is not None:
         config.brainlm.block(task.brainlm_config())
+    if config.encoder is not None and config.kind == "pca":
+        recording = task.recording
+        rows = sum(recording.rows(story) for story in task.division.train)
+        check_pca_width(task.source, config.encoder.width, recording.n_targets, rows)
 
 
 def _other_subject(task: BrainTask) -> tuple[str, str] | None:
