@@ -84,6 +84,29 @@ def test_words_without_a_row_are_counted(
     assert [note.startswith(said or "") for note in found.notes] == [True] * (said is not None)
 
 
+@UNCHECKED
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (ROWS, []),
+        (("we,20,30", "river,90,95"), ["44 of 46 rows have no word: are the times in seconds?"]),
+        (
+            ("we,200,300", "river,900,1200"),
+            [
+                "449 of 451 rows have no word: are the times in seconds?",
+                "a word lasts 300 s: are the times in seconds?",
+            ],
+        ),
+    ],
+)
+def test_times_that_are_hardly_seconds_are_doubted(
+    cli: Cli, checkpoint: Path, tmp_path: Path, rows: tuple[str, ...], said: list[str]
+) -> None:
+    done = cli("embed", checkpoint, table(tmp_path, *rows), "--to", tmp_path / "v.npz")
+    assert done.code == 0
+    assert [line for line in done.lines if "?" in line] == said
+
+
 def test_every_kind_of_file_with_the_same_words_gives_the_same(
     checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -158,7 +181,7 @@ BAD_INPUT: dict[str, tuple[Place, str]] = {
     "white space": (written("a.txt", " \n\t\n"), "an empty file"),
     "a blank line": (written("a.txt", "one\n\nthree\n"), "line 2: got a blank line"),
     "two ends": (written("a.txt", "one\n\n"), "line 2: got a blank line"),
-    "not UTF-8": (written("a.txt", b"caf\xe9\n"), "cannot be read"),
+    "not UTF-8": (written("a.txt", b"caf\xe9\n"), "iconv -f latin1 -t utf8 a.txt"),
     "an array": (written("a.npz", b"PK"), "neither lines of text nor timed words"),
     "empty table": (written("a.csv", ""), "columns 'word'"),
     "header alone": (written("a.csv", HEAD), "no words"),
@@ -173,7 +196,7 @@ BAD_INPUT: dict[str, tuple[Place, str]] = {
     "twice": (written("a.csv", HEAD + "hi,2,3\nyou,2,3\n"), "the same times as 'hi'"),
     "markers alone": (written("a.csv", HEAD + "{BR},2,3\n"), "no words"),
     "short row": (written("a.csv", HEAD + "hi,2\n"), "line 2: got 2 columns"),
-    "milliseconds": (written("a.csv", HEAD + "hi,4e9,5e9\n"), "Give times in seconds"),
+    "milliseconds": (written("a.csv", HEAD + "hi,86401,86402\n"), "wanted times in seconds"),
     "no grid": (written("a.TextGrid", "hello"), "a complete Praat TextGrid"),
     "half a grid": (written("a.TextGrid", textgrid(WORDS)[:600]), "a complete Praat TextGrid"),
     "broken gzip": (written("a.csv.gz", b"nothing"), "a complete gzip file"),

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from brainaligner.core import InputError, Transcript
-from brainaligner.study._embed_input import read_text_input, rows_needed
+from brainaligner.study._embed_input import doubts, read_text_input, rows_needed
 from brainaligner.study._embed_reading import (
     EmbedSettings,
     Reading,
@@ -153,7 +153,8 @@ def _of_transcripts(
         for story, transcript in transcripts.items()
     }
     times = {story: clock.centres(n_rows) for story, n_rows in rows.items()}
-    notes = tuple(_outside(transcripts, rows, reading))
+    doubtful = doubts(transcripts, rows, clock, shift=settings.shift)
+    notes = (*_outside(transcripts, rows, reading), *doubtful)
     about = _about(reading) | {"clock": plain(clock)}
     return TextVectors(vectors, times, about, notes, reading.not_valid)
 

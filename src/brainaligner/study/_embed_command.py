@@ -17,6 +17,7 @@ from brainaligner.study._printing import (
     at_home,
     help_end,
     print_json,
+    stderr_console,
     stoppable,
 )
 
@@ -137,4 +138,4 @@ def _show(to: Path, found: TextVectors, *, as_json: bool) -> None:
             f"{to}: {name}: {n_rows} rows of {width} numbers, layer {found.about['text']['layer']}"
         )
     for note in found.notes:
-        print(note)
+        stderr_console().print(note, style="yellow", markup=False, highlight=False)

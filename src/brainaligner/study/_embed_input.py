@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from brainaligner.core import Clock, InputError, Transcript
 from brainaligner.data import holds_timed_words, read_transcripts
 from brainaligner.study._files import read_text
 
 MOST_ROWS = 1_000_000
+_DAY_S = 86_400.0
+_LONG_WORD_S = 30.0
 _NO_TEXT = (".npz", ".npy", ".safetensors", ".pt", ".bin", ".pkl", ".pdf", ".docx", ".json", ".wav")
 
 
@@ -36,11 +40,52 @@ def read_text_input(path: Path) -> ReadText:
     Raises
     ------
     InputError
-        If the file cannot be read, is empty, has a blank line or faulty words.
+        If the file cannot be read, is empty, has a blank line, faulty words or a story of more
+        than a day.
     """
     if holds_timed_words(path):
-        return ReadText(transcripts=read_transcripts(path.expanduser()))
+        transcripts = read_transcripts(path.expanduser())
+        for transcript in transcripts.values():
+            _check_length(path, transcript)
+        return ReadText(transcripts=transcripts)
     return ReadText(lines=_lines(path.expanduser()))
+
+
+def _check_length(path: Path, transcript: Transcript) -> None:
+    last = float(transcript.onsets[-1])
+    if last > _DAY_S:
+        raise InputError(
+            f"{path}, story {transcript.story!r}",
+            got=f"a last word at {last:g} s, after more than a day",
+            wanted="times in seconds",
+            do="Divide milliseconds by 1000, or give each recording as a story of its own.",
+        )
+
+
+def doubts(
+    transcripts: Mapping[str, Transcript], rows: Mapping[str, int], clock: Clock, *, shift: int
+) -> list[str]:
+    """What makes it doubtful that times are in seconds, in lines for people.
+
+    Parameters
+    ----------
+    transcripts : mapping of story to Transcript
+    rows : mapping of story to int
+        Rows of each story.
+    clock : Clock
+    shift : int
+        As `Clock.row_of` takes it.
+    """
+    n_rows, filled, longest = sum(rows.values()), 0, 0.0
+    for story, transcript in transcripts.items():
+        at = clock.row_of(transcript.onsets, shift=shift)
+        filled += len(np.unique(at[(at >= 0) & (at < rows[story])]))
+        longest = max(longest, float((transcript.offsets - transcript.onsets).max()))
+    said = {
+        f"{n_rows - filled} of {n_rows} rows have no word": 2 * filled < n_rows,
+        f"a word lasts {longest:g} s": longest > _LONG_WORD_S,
+    }
+    return [f"{fact}: are the times in seconds?" for fact, doubtful in said.items() if doubtful]
 
 
 def _lines(path: Path) -> tuple[str, ...]:
@@ -52,7 +97,8 @@ def _lines(path: Path) -> tuple[str, ...]:
             "TextGrid",
             do="Check the path.",
         )
-    lines = tuple(line.strip() for line in read_text(path).removesuffix("\n").split("\n"))
+    text = read_text(path, kind="text with one sentence per line").removesuffix("\n")
+    lines = tuple(line.strip() for line in text.split("\n"))
     blank = next((i for i, line in enumerate(lines, 1) if not line), None)
     if blank is not None:
         raise InputError(

@@ -120,7 +120,7 @@ def _exported(model: str) -> Mapping[str, Any]:
     if model == EMBEDDED or not path.is_file():
         return {"reading": {}, "not_valid": None}
     try:
-        record = json.loads(read_text(path))
+        record = json.loads(read_text(path, kind="JSON file"))
         parts = [record["reading"][part] for part in ("text", "clock")]
         whole = all(isinstance(part, dict) for part in parts) and "not_valid" in record
     except (ValueError, KeyError, TypeError):

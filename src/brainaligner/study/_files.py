@@ -195,17 +195,24 @@ def _check_sections(mapping: Mapping[str, Any]) -> None:
             raise unknown_name("study", "key", str(key), sections)
 
 
-def read_text(path: Path) -> str:
-    """Text of a UTF-8 file that a user wrote; refused where it cannot be read."""
+def read_text(path: Path, *, kind: str = "YAML file") -> str:
+    """Text of a UTF-8 file that a user wrote; refused where it cannot be read.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What it should be, for the error.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            str(path),
-            got=f"a file that cannot be read ({error})",
-            wanted="a UTF-8 YAML file",
-            do="Check the path and its permissions.",
-        ) from None
+    except OSError as error:
+        fault, do = str(error), "Check the path and its permissions."
+    except UnicodeDecodeError as error:
+        fault, do = str(error), f"Convert it: iconv -f latin1 -t utf8 {path.name} > NEW."
+    raise InputError(
+        str(path), got=f"a file that cannot be read ({fault})", wanted=f"a UTF-8 {kind}", do=do
+    )
 
 
 def _set_value(mapping: dict[str, Any], override: str) -> None:
