@@ -18,6 +18,9 @@ from study_trees import (
     tiny_study,
 )
 
+from brainaligner.core import InputError
+from brainaligner.study import load_study
+
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
@@ -87,7 +90,7 @@ STUDIES: dict[str, tuple[dict[str, Any], str]] = {
     "no folds": ({"split": {"counts": None, "folds": 0}}, "split.folds"),
     "negative seed": ({"split": {"seed": -1}}, "split.seed"),
     "count of zero": ({"split": {"counts": [4, 0, 2]}}, "(4, 0, 2)"),
-    "two counts": ({"split": {"counts": [4, 2]}}, "study.split.counts"),
+    "two counts": ({"split": {"counts": [4, 2]}}, "study.split.counts: got [4, 2]"),
     "no split file": ({"split": {"counts": None, "file": "split.json"}}, "split.json"),
     "left out of one story": (
         {
@@ -196,6 +199,10 @@ def test_a_study_that_does_not_fit_one_story_is_refused(
 
 ARGUMENTS = {
     "--set without a value": (["--set", "split.seed"], "no '='"),
+    "--set without a key": (["--set", "=3"], "no key before '='"),
+    "--set of a key that lies deeper": (["--set", "regions.names=[V1]"], "'dataset.regions'?"),
+    "--set of an arm's key": (["--set", "design.delays=[1]"], "'defaults.design'"),
+    "--set beside its mapping": (["--set", "dataset.names=[V1]"], "'regions.names'?"),
     "--set of an unknown key": (["--set", "split.sed=1"], "Did you mean 'seed'?"),
     "--set inside a number": (["--set", "name.x=1"], "not a mapping"),
     "unknown device": (["--device", "cud"], "unknown device 'cud'"),
@@ -212,6 +219,45 @@ def test_bad_arguments_are_refused(
     arguments, said = ARGUMENTS[kind]
     done = cli("run", study_file(), "--out", tmp_path / "out", *arguments)
     assert_refused(done, said, tmp_path / "out")
+
+
+FAULTS = {
+    "defaults.design.delays=4": "got 4; wanted a list, such as [4].",
+    "defaults.design.delays=[1,2": "got '[1,2'; wanted a list, such as [1,2].",
+    "defaults.design.delay=[1]": ": got unknown key 'delay'; ",
+    "dataset.subjects=P1": "got 'P1'; wanted a list, such as [P1].",
+    "split.counts=[4,2]": "got [4, 2]; wanted 3 whole numbers.",
+    "split.counts=[4]": "got [4]; wanted 3 whole numbers.",
+    "split.counts=[1,1,1,1]": "got [1, 1, 1, 1]; wanted 3 whole numbers.",
+    "split.counts=[.6,.2,.2]": "got 0.6; wanted a whole number.",
+    "arms.first.design.nuisance=yes": "got True; wanted one of: none, with, alone.",
+    "defaults.ridge.alpha=100": "wanted one of: shared, per_target. Write alphas: [100] for one",
+    "features.one.untrained=maybe": "got 'maybe'; wanted true or false or a whole number.",
+    "evaluation.level=95": "evaluation setting 'level': got 95.0; ",
+}
+
+
+@pytest.mark.parametrize("override", FAULTS)
+def test_a_fault_is_named_where_it_was_written_and_in_plain_words(
+    study_file: StudyFile, override: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load_study(str(study_file()), overrides=[override])
+    assert str(caught.value).startswith(f"--set {override}: ")
+    assert FAULTS[override] in str(caught.value)
+
+
+def test_a_fault_of_the_file_is_named_in_its_defaults_or_its_arm(study_file: StudyFile) -> None:
+    faulty = {"design": {"delays": 4}}
+    for changes, place in (
+        ({"defaults": faulty}, "study.defaults.design.delays: got 4"),
+        ({"arms": {"first": faulty}}, "study.arms.first.design.delays: got 4"),
+        ({"arms": {"first": {"features": None}}}, "study.arms.first.features: got nothing"),
+        ({"defaults": {"ridge": {"alphas": ["x"]}}}, "study.defaults.ridge.alphas.0: got 'x'"),
+    ):
+        with pytest.raises(InputError) as caught:
+            load_study(str(study_file(changes)), overrides=["title=other"])
+        assert str(caught.value).startswith(place)
 
 
 def test_a_missing_study_is_refused(cli: Cli, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def embed(
     options = RunOptions(Path("runs"), device=device, batch_tokens=batch_tokens)
     named = {"layer": layer, "pooling": pooling, "clock": clock, "context_rows": context_rows}
     given_text = {name: value for name, value in named.items() if value is not None}
-    settings = EmbedSettings(_changes(overrides or []) | given_text, tr, first, rows)
+    settings = EmbedSettings(_changes(overrides or [], given_text), tr, first, rows)
     check_vectors_file(to)
     with stoppable():
         found = embed_text(model, given, settings, options=options)
@@ -110,19 +110,22 @@ def embed(
         raise typer.Exit(NOT_VALID_CODE)
 
 
-def _changes(overrides: list[str]) -> dict[str, Any]:
+def _changes(overrides: list[str], named: dict[str, Any]) -> dict[str, Any]:
+    """Settings of ``--set`` beside those that have an option of their own; each once."""
     from brainaligner.study._files import yaml_value
 
+    changes = dict(named)
     for override in overrides:
-        if not override.partition("=")[0] or "=" not in override:
+        key, equals, text = override.partition("=")
+        if not key or not equals or key in changes:
             raise InputError(
                 f"--set {override!r}",
-                got="no 'key='",
-                wanted="key=value",
+                got=f"{key!r} twice" if key in changes else "no 'key='",
+                wanted="key=value, each key once",
                 do="Write, for example, --set special_tokens=pooled.",
             )
-    parts = (override.partition("=") for override in overrides)
-    return {key: yaml_value(text) for key, _, text in parts}
+        changes[key] = yaml_value(text)
+    return changes
 
 
 def _show(to: Path, found: TextVectors, *, as_json: bool) -> None:

@@ -98,11 +98,7 @@ def text_reading(model: str, settings: EmbedSettings, *, lines: bool) -> Reading
     own = record["reading"]
     skipped = _OF_ROWS if lines else ()
     kept = {name: value for name, value in own.get("text", {}).items() if name not in skipped}
-    try:
-        text = settings_from_mapping(TextSettings, kept | dict(settings.text), where="settings")
-    except InputError as error:
-        do = error.do.replace(" in the study file", "")
-        raise InputError(error.where, got=error.got, wanted=error.wanted, do=do) from None
+    text = settings_from_mapping(TextSettings, kept | dict(settings.text), where="settings")
     clock, info = _clock(settings, own.get("clock", {})), model_info(model)
     text = replace(text, layer=text.resolve_layer(info))
     return Reading(info, text, clock, record["not_valid"])

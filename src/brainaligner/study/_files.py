@@ -11,9 +11,17 @@ from typing import Any
 import yaml
 
 from brainaligner.core import InputError, nearest_name, unknown_name
+from brainaligner.study._arm_config import ArmConfig
 from brainaligner.study._config import StudyConfig
 from brainaligner.study._presets import preset_names, preset_text
-from brainaligner.study._settings import canonical, settings_from_mapping
+from brainaligner.study._settings import (
+    canonical,
+    check_keys,
+    places_of,
+    settings_from_mapping,
+    unknown_key,
+)
+from brainaligner.study._written import as_written, misspelled
 
 _NAMED = ("features", "brains", "tunings", "arms")
 _MOST_VALUES = 100_000
@@ -61,12 +69,15 @@ def load_study(source: str, *, overrides: Sequence[str] = ()) -> StudyConfig:
     written = {section: _names(mapping.get(section)) for section in _NAMED}
     for override in overrides:
         _set_value(mapping, override)
-    _check_sections(mapping)
-    mapping["arms"] = _with_defaults(mapping.get("arms"), mapping.pop("defaults", None))
+    arms, defaults = mapping.get("arms"), mapping.pop("defaults", None)
     try:
+        _check_sections(mapping)
+        mapping["arms"] = _with_defaults(arms, defaults)
         config = settings_from_mapping(StudyConfig, mapping, where="study")
     except InputError as error:
-        raise _misspelled(error, overrides, written) or error from None
+        raise misspelled(error, overrides, written) or as_written(
+            error, overrides, arms, defaults
+        ) from None
     _check_read(config, overrides, written)
     return config
 
@@ -93,21 +104,6 @@ def _check_read(
 
 def _names(section: object) -> tuple[str, ...]:
     return tuple(map(str, section)) if isinstance(section, Mapping) else ()
-
-
-def _misspelled(
-    error: InputError, overrides: Sequence[str], written: Mapping[str, Sequence[str]]
-) -> InputError | None:
-    """The better error where what is incomplete is an entry that an override made by a slip."""
-    for override in overrides:
-        section, name, *rest = [*override.partition("=")[0].split("."), ""]
-        known, made = (
-            written.get(section, ()),
-            rest and error.where.startswith(f"study.{section}.{name}."),
-        )
-        if made and name not in known and nearest_name(name, known):
-            return unknown_name(f"--set {override}", f"entry of {section}", name, known)
-    return None
 
 
 def study_from_text(text: str) -> StudyConfig:
@@ -192,7 +188,9 @@ def _check_sections(mapping: Mapping[str, Any]) -> None:
     sections = [field.name for field in fields(StudyConfig)] + ["defaults"]
     for key in mapping:
         if key not in sections:
-            raise unknown_name("study", "key", str(key), sections)
+            deeper = places_of(StudyConfig, str(key))
+            deeper += [f"defaults.{place}" for place in places_of(ArmConfig, str(key))]
+            raise unknown_key("study", str(key), sections, deeper)
 
 
 def read_text(path: Path, *, kind: str = "YAML file") -> str:
@@ -220,7 +218,7 @@ def _set_value(mapping: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise InputError(
             f"--set {override!r}",
-            got="no '='",
+            got="no key before '='" if equals else "no '='",
             wanted="key=value",
             do="Write, for example, --set evaluation.level=0.9.",
         )
@@ -257,6 +255,7 @@ def _with_defaults(arms: object, defaults: object) -> object:
             wanted="a mapping with keys of an arm, such as design and ridge",
             do="Write it as 'key: value' lines.",
         )
+    check_keys(ArmConfig, defaults, where="study.defaults")
     if not isinstance(arms, Mapping) or defaults is None:
         return arms
     return {name: _merge(defaults, arm or {}) for name, arm in arms.items()}

@@ -5,14 +5,26 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from brainaligner.core import InputError, unknown_name
 
 T = TypeVar("T")
+_TRIED = ("bool", "int", "float", "str")
+_WORDS = {
+    "missing": "a value",
+    "int_": "a whole number",
+    "float_": "a number",
+    "bool_": "true or false",
+    "string_": "text",
+    "mapping_": "a mapping, as 'key: value' lines",
+    "dict_": "a mapping, as 'key: value' lines",
+}
+"""Beginnings of pydantic's names of faults, in words for people."""
 
 
 def settings_from_mapping(kind: type[T], mapping: object, *, where: str) -> T:
@@ -42,19 +54,55 @@ def settings_from_mapping(kind: type[T], mapping: object, *, where: str) -> T:
 
 
 def _first_fault(error: ValidationError, where: str) -> InputError:
-    fault = error.errors()[0]
+    faults = error.errors()
+    fault, place = faults[0], _place(faults[0], where)
     cause = fault.get("ctx", {}).get("error")
-    place = ".".join([where, *(str(part) for part in fault["loc"])])
     if isinstance(cause, InputError):
         return InputError(
             f"{place}: {cause.where}", got=cause.got, wanted=cause.wanted, do=cause.do
         )
+    here = [one for one in faults if _place(one, where) == place]
+    absent = fault["type"] == "missing" and not _is_short(fault)
     return InputError(
         place,
-        got="nothing" if fault["type"] == "missing" else _shortened(repr(fault["input"])),
-        wanted=fault["msg"][0].lower() + fault["msg"][1:],
-        do="Correct this value in the study file.",
+        got="nothing" if absent else _shortened(repr(fault["input"])),
+        wanted=" or ".join(dict.fromkeys(_wanted(one, len(here)) for one in here)),
+        do=_advice(place, fault["input"]),
     )
+
+
+def _is_short(fault: ErrorDetails) -> bool:
+    """Whether a list lacks a value: what is missing has a number in the place of a name."""
+    return fault["type"] == "missing" and isinstance(fault["loc"][-1], int)
+
+
+def _place(fault: ErrorDetails, where: str) -> str:
+    """Where the value stands: pydantic goes on with the kinds that it tried."""
+    parts = [str(part) for part in fault["loc"]]
+    if parts and (parts[-1] in _TRIED or "[" in parts[-1] or _is_short(fault)):
+        parts.pop()
+    return ".".join([where, *parts])
+
+
+def _wanted(fault: ErrorDetails, n_faults: int) -> str:
+    """What a fault of pydantic asks for, in the words of a study file."""
+    kind, given, limits = fault["type"], fault["input"], fault.get("ctx", {})
+    if kind == "literal_error":
+        return f"one of: {limits['expected'].replace(' or ', ', ').replace(chr(39), '')}"
+    if kind == "tuple_type":
+        one = isinstance(given, str | int | float)
+        return f"a list, such as [{_shortened(str(given).strip('[]'))}]" if one else "a list"
+    if kind == "too_long" or _is_short(fault):
+        noun = "whole numbers" if all(isinstance(value, int) for value in given) else "values"
+        return f"{limits.get('max_length', len(given) + n_faults)} {noun}"
+    unknown = fault["msg"][0].lower() + fault["msg"][1:]
+    return next((words for start, words in _WORDS.items() if kind.startswith(start)), unknown)
+
+
+def _advice(place: str, value: object) -> str:
+    if place.endswith(".ridge.alpha") and isinstance(value, int | float):
+        return f"Write alphas: [{value}] for one fixed alpha."
+    return "Correct this value."
 
 
 def _shortened(text: str) -> str:
@@ -97,8 +145,36 @@ def _check_dataclass_keys(kind: type, value: object, where: str) -> None:
     hints = typing.get_type_hints(kind)
     for key, inner in value.items():
         if key not in _field_names(kind):
-            raise unknown_name(where, "key", str(key), _field_names(kind))
+            raise unknown_key(where, str(key), _field_names(kind), places_of(kind, str(key)))
         check_keys(hints[key], inner, where=f"{where}.{key}")
+
+
+def unknown_key(where: str, key: str, options: Sequence[str], deeper: Sequence[str]) -> InputError:
+    """Build the error for a key that stands too high, or is not known at all.
+
+    Parameters
+    ----------
+    where, key : str
+    options : sequence of str
+        Keys that may stand there.
+    deeper : sequence of str
+        Dotted places at which a key of that name may stand.
+    """
+    error = unknown_name(where, "key", key, options)
+    if not deeper:
+        return error
+    do = f"Did you mean {' or '.join(map(repr, deeper[:3]))}?"
+    return InputError(error.where, got=error.got, wanted=error.wanted, do=do)
+
+
+def places_of(kind: Any, name: str) -> list[str]:
+    """Dotted places below a settings dataclass at which a setting of that name stands."""
+    found = []
+    for option in _options(kind):
+        hints = typing.get_type_hints(option) if dataclasses.is_dataclass(option) else {}
+        for key, hint in hints.items():
+            found += [name] if key == name else [f"{key}.{p}" for p in places_of(hint, name)]
+    return found
 
 
 def _field_names(kind: type) -> list[str]:
