@@ -33,6 +33,7 @@ def test_compare_prints_each_subject_and_replication(cli: Cli, out: Path) -> Non
         assert f"mean r {means[0]:.4f} against {means[1]:.4f} over 6 targets" in done.out
         assert f"difference {means[0] - means[1]:+.4f} [" in done.out
     assert "conditional on these stories" in done.out
+    assert "test stories of this group: compared 1 time so far, 1 set of arms" in done.out
     assert "of 2 subjects" in done.out
 
 

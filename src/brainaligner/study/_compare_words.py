@@ -9,6 +9,7 @@ from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from brainaligner.core import html_table
+from brainaligner.study._printing import counted
 from brainaligner.study._record import without_nan
 
 if TYPE_CHECKING:
@@ -90,11 +91,9 @@ def comparison_lines(record: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {_replication_line(arm['replication'])}")
     if record["looks"]:
         pairs = {tuple(one["arms"]) for one in record["looks"]}
-        lines += [
-            "",
-            f"test stories of this group: compared on {len(record['looks'])} times so far, "
-            f"{len(pairs)} different sets of arms (the ledger keeps each)",
-        ]
+        times, sets = counted(len(record["looks"]), "time"), counted(len(pairs), "set")
+        said = f"test stories of this group: compared {times} so far, {sets} of arms"
+        lines += ["", f"{said} (the ledger keeps each)"]
     return lines
 
 

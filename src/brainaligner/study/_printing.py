@@ -138,6 +138,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console().print(list_table(columns, rows))
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: ``1 time``, ``2 times``."""
+    return f"{count} {noun}" + "s" * (count != 1)
+
+
 def stderr_console() -> Console:
     """Where progress and errors go.
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from brainaligner.study._printing import counted
 from brainaligner.study._screen_diagnostics import diagnostic_lines
 from brainaligner.study._screen_foresight import foresight_lines
 from brainaligner.study._screen_significance import significance_screen
@@ -53,10 +54,12 @@ def print_run(run: dict[str, Any], folder: Path, console: Console) -> None:
     seen = run.get("openings")
     if seen:
         whose = "the test stories" if run["label"].startswith("validation") else "these stories"
-        _say(console, f"test scores of {whose}: seen by {seen} configurations so far", "")
+        by = counted(seen, "configuration")
+        _say(console, f"test scores of {whose}: seen by {by} so far", "")
     compared = run.get("compared", ())
     if compared:
-        _say(console, f"arms compared on these test stories: {len(compared)} times so far", "")
+        times = counted(len(compared), "time")
+        _say(console, f"arms compared on these test stories: {times} so far", "")
     judged = "verdict on SIMULATED DATA" if run["simulated"] else "verdict"
     for line in run.get("verdict", {}).get("lines", ()):
         _say(console, f"{judged}: {line}", "bold")
