@@ -96,6 +96,41 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: replace(TINY, heads=replace(TINY.heads, kind="fixed", learning_rate=1e-3)),
         "0.001 for heads of kind 'fixed'",
     ),
+    "folds of heads that are fitted once": (
+        lambda: replace(TINY, heads=replace(TINY.heads, folds=3)),
+        "heads: folds: got 3 for heads of kind 'trained'",
+    ),
+    "a mask rate of losses on brains": (
+        lambda: replace(TINY, mask_rate=0.3, anchor=AnchorSettings()),
+        "mask_rate: got 0.3 without a loss on hidden tokens",
+    ),
+    "a share of states": (
+        lambda: AnchorSettings(share=0.5),
+        "share: got 0.5 for kind 'states'",
+    ),
+}
+READ: dict[str, Callable[[], Any]] = {
+    "folds of cross-fitted heads": lambda: replace(
+        TINY, heads=replace(TINY.heads, kind="cross_fitted", folds=3)
+    ),
+    "folds of weights": lambda: replace(
+        TINY, predict=PredictSettings(reliability=1.0), heads=replace(TINY.heads, folds=3)
+    ),
+    "a rate of what the brain adds": lambda: replace(
+        TINY,
+        masked_brain=MaskedBrainSettings(),
+        heads=replace(TINY.heads, kind="fixed", learning_rate=1e-3),
+    ),
+    "heads of what a control on text controls": lambda: replace(
+        TINY,
+        predict=None,
+        language=LanguageSettings(),
+        mask_rate=0.3,
+        heads=replace(TINY.heads, kind="fixed", folds=3, learning_rate=1e-3),
+    ),
+    "tokens of an anchor": lambda: replace(
+        TINY, mask_rate=0.3, anchor=AnchorSettings(kind="kl", share=0.5)
+    ),
 }
 
 
@@ -105,6 +140,11 @@ def test_settings_out_of_range_are_refused(name: str) -> None:
     make, said = BAD[name]
     with pytest.raises(InputError, match=said):
         make()
+
+
+@pytest.mark.parametrize("name", READ)
+def test_settings_that_are_read_are_taken(name: str) -> None:
+    READ[name]()
 
 
 UNFIT: dict[str, tuple[str, ObjectiveSettings, str]] = {

@@ -30,7 +30,7 @@ TRAIN, STOP = ("ash", "elm", "fir", "oak"), ("yew",)
 TARGETS = {"S1": 6, "S2": 4}
 TINY = ObjectiveSettings(
     predict=PredictSettings(),
-    heads=ResponseHeadSettings(delays=(1, 2), rank=3, alpha=10.0, folds=2),
+    heads=ResponseHeadSettings(delays=(1, 2), rank=3, alpha=10.0),
     read_layers=(2,),
     trained_layers=1,
     stretch=8,

@@ -11,7 +11,7 @@ from brainaligner.aligner._settings import (
     is_whole,
     or_none,
 )
-from brainaligner.core import settle_types, unknown_name
+from brainaligner.core import InputError, settle_types, unknown_name
 
 PredictionLoss = Literal["squared_error", "correlation"]
 AnchorKind = Literal["kl", "states"]
@@ -129,6 +129,12 @@ class AnchorSettings:
         settle_types(self, where="anchor")
         check_choices("anchor", self, {"kind": AnchorKind})
         check_settings("anchor", self, WEIGHT | {"share": SHARE})
+        check_read(
+            "anchor: share",
+            self,
+            read=self.kind == "kl",
+            told=(f"for kind {self.kind!r}", "kind: kl, which compares a share of the texts"),
+        )
 
 
 @dataclass(frozen=True)
@@ -219,6 +225,19 @@ def check_choices(where: str, settings: object, choices: dict[str, Any]) -> None
         value = getattr(settings, name)
         if value not in get_args(options):
             raise unknown_name(where, name, str(value), get_args(options))
+
+
+def check_read(where: str, settings: object, *, read: bool, told: tuple[str, str]) -> None:
+    """Refuse a setting that nothing reads but at its default: it would change the key alone.
+
+    `where` ends with its name; `told` is what stands in its way, and what would read it.
+    """
+    name = where.rpartition(" ")[2]
+    value = getattr(settings, name)
+    if not read and value != getattr(type(settings), name):
+        raise InputError(
+            where, got=f"{value:g} {told[0]}", wanted=told[1], do="Leave it out: nothing reads it."
+        )
 
 
 def _are_delays(value: Any) -> bool:

@@ -15,6 +15,7 @@ from brainaligner.aligner._loss_settings import (
     PredictSettings,
     ResponseHeadSettings,
     check_choices,
+    check_read,
 )
 from brainaligner.aligner._settings import (
     AlignerSettings,
@@ -152,16 +153,35 @@ class ObjectiveSettings:
                 wanted="lower layers whose states stay the same",
                 do="Set dropout_in: trained, dropout: 0, or cache: off.",
             )
+        self._check_unread()
 
-        heads = self.heads
-        trains_heads = heads.kind == "trained" or self.masked_brain is not None
-        if self.reads_brains and not trains_heads and heads.learning_rate is not None:
-            raise InputError(
-                "objectives, heads: learning_rate",
-                got=f"{heads.learning_rate:g} for heads of kind {heads.kind!r}",
-                wanted="heads that are trained: kind: trained, or masked_brain",
-                do="Leave it out: these heads keep the weights that they start with.",
-            )
+    def _check_unread(self) -> None:
+        """Refuse what no loss reads; only the key would change.
+
+        Heads may stand beside losses on tokens alone: a control on text has all settings of what
+        it controls but the losses.
+        """
+        heads, kind = self.heads, f"for heads of kind {self.heads.kind!r}"
+        trained = heads.kind == "trained" or self.masked_brain is not None
+        weighs = self.predict is not None and self.predict.reliability > 0
+        check_read(
+            "objectives: mask_rate",
+            self,
+            read=self.reads_tokens,
+            told=("without a loss on hidden tokens", "language, or anchor: {kind: kl}"),
+        )
+        check_read(
+            "objectives, heads: learning_rate",
+            heads,
+            read=trained or not self.reads_brains,
+            told=(kind, "heads that are trained: kind: trained, or masked_brain"),
+        )
+        check_read(
+            "objectives, heads: folds",
+            heads,
+            read=heads.kind == "cross_fitted" or weighs or not self.reads_brains,
+            told=(kind, "kind: cross_fitted, or a reliability that weighs targets"),
+        )
 
     @property
     def reads_brains(self) -> bool:
