@@ -57,8 +57,8 @@ def align(
     ------
     InputError
         If a story is on both sides, responses are wanted and missing, subjects differ, or the
-        model cannot follow the settings; if the folder holds another run, or ranks were given
-        different arguments.
+        model cannot follow the settings; if the folder holds another run, or torchrun started
+        several processes.
     """
     check_objectives(aligner, settings=settings, options=options)
     _check_sides(training, validation, settings)
@@ -90,7 +90,8 @@ def check_objectives(
     Raises
     ------
     InputError
-        If the model or the machine cannot follow the settings.
+        If the model or the machine cannot follow the settings, or torchrun started several
+        processes.
     """
     _check_one_process()
     check_device(settings.precision, options)

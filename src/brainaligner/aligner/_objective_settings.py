@@ -89,8 +89,9 @@ class ObjectiveSettings:
         Predict what a regression on Z (onsets, word rate, place in the story) leaves of the
         responses, or the responses themselves.
     cache : {"auto", "on", "off"}
-        Keep the states below the lowest trained layer, in float32 on the disk: the same result,
-        faster. ``"auto"`` keeps them where they fit.
+        Keep the states below the lowest trained layer, in float32 on the disk. ``"auto"`` keeps
+        them where they fit, and computes them in float32 all the same where they do not; ``"off"``
+        computes them in `precision`.
     mask_rate : float
         Of tokens hidden from masked models by `language` and `anchor`.
     checkpointing : bool
