@@ -187,6 +187,22 @@ STUDIES: dict[str, tuple[Changes, str]] = {
         _brain(encoder={"kind": "all"}, parcels=PARCELS),
         "'all' does not read it",
     ),
+    **{
+        f"{name} of no brain": (
+            _one(brain=None, aligner={name: value}),
+            f"{name}: got {value} without a brain",
+        )
+        for name, value in (
+            ("train_projection", False),
+            ("brain_place", "after"),
+            ("brain_segment", 1),
+            ("brain_positions", "text_kept"),
+        )
+    },
+    "folds that no heads have": (
+        _one(aligner=None, objectives={"predict": {}, "heads": {"folds": 3}}),
+        "heads: folds: got 3 for heads of kind 'trained'",
+    ),
     "LoRA of no layer": (_aligner(lora={"rank": 2}, trained_layers=0), "no trained layer"),
     "selection without features": (
         _brain(encoder={"kind": "encoding_selection", "k": 3}),

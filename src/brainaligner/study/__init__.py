@@ -29,15 +29,11 @@ if TYPE_CHECKING:
     from brainaligner.study._listener_config import ListenersConfig
     from brainaligner.study._options import RunOptions
     from brainaligner.study._presets import preset_names
+    from brainaligner.study._published_config import PublishedConfig
     from brainaligner.study._region_files import RegionsConfig
     from brainaligner.study._run import run_study
     from brainaligner.study._store import Recipe, Store
-    from brainaligner.study._tuning_config import (
-        BrainConfig,
-        HeadConfig,
-        PublishedConfig,
-        TuningConfig,
-    )
+    from brainaligner.study._tuning_config import BrainConfig, HeadConfig, TuningConfig
 
 __all__ = [
     "ArmConfig",
@@ -91,7 +87,7 @@ _MODULES = {
     "HeadConfig": "_tuning_config",
     "ListenersConfig": "_listener_config",
     "ModelChoice": "_export_choice",
-    "PublishedConfig": "_tuning_config",
+    "PublishedConfig": "_published_config",
     "Recipe": "_store",
     "RegionsConfig": "_region_files",
     "RunComparison": "_compare",

@@ -22,7 +22,8 @@ from brainaligner.study._dataset_config import (
     check_name,
 )
 from brainaligner.study._listener_config import ListenersConfig
-from brainaligner.study._tuning_config import BrainConfig, PublishedConfig, TuningConfig
+from brainaligner.study._published_config import PublishedConfig
+from brainaligner.study._tuning_config import BrainConfig, TuningConfig
 
 ScoredOn = Literal["test", "validation"]
 CONTROLS = ("nuisance-alone", "nuisance-word-length", "untrained")

@@ -1,16 +1,14 @@
-"""What a study file may say about brain encoders, tuned models and published tables."""
+"""What a study file may say about brain encoders and tuned models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Literal
 
 from brainaligner.aligner import HEAD_SETTINGS, AlignerSettings, ObjectiveSettings, Precision
 from brainaligner.brain import BrainLMConfig, BrainLMSettings, BrainSettings
 from brainaligner.core import InputError
-from brainaligner.report import published_numbers
 from brainaligner.text import DesignSettings, TextSettings
 
 BRAINLM = "brainlm"
@@ -151,6 +149,7 @@ _WANTED = {
     "aligner": "one of aligner (the published masked language modelling) and objectives",
     "context_from": "left context that it can bound (context_rows)",
 }
+_OF_BRAIN_VECTORS = ("train_projection", "brain_place", "brain_segment", "brain_positions")
 WHOSE_BRAINS = ("own", "all", "others")
 
 
@@ -230,6 +229,19 @@ class TuningConfig:
                     wanted=_WANTED.get(name, "a larger number"),
                     do="Correct it.",
                 )
+        self._check_unread()
+
+    def _check_unread(self) -> None:
+        """Refuse what only brain vectors have; `brain_rows` leaves room for them in any case."""
+        for name in _OF_BRAIN_VECTORS:
+            value = getattr(self.aligner, name)
+            if self.brain is None and value != getattr(AlignerSettings, name):
+                raise InputError(
+                    f"tuning, aligner: {name}",
+                    got=f"{value} without a brain",
+                    wanted="a brain, for a tuning on text alone does not read it",
+                    do="Leave it out.",
+                )
 
     @property
     def text(self) -> TextSettings:
@@ -243,61 +255,3 @@ class TuningConfig:
         if self.subjects == "own":
             return (subject,)
         return tuple(s for s in listeners if self.subjects == "all" or s != subject)
-
-
-@dataclass(frozen=True)
-class PublishedConfig:
-    """A table in the layout of the published report, its numbers beside ours.
-
-    Parameters
-    ----------
-    table : {1, 2}
-    rows : mapping of the report's row to arm
-        ``Baseline``, ``BrainLM``, ``High_EV``, ``ES`` of table 1, mask rates such as ``0.30``
-        of table 2; rows that the report does not have stand alone, and a name that differs
-        from one of its rows by a slip of the pen is refused.
-    with_nuisance : mapping of row to arm
-        The same rows with the nuisance block Z.
-    """
-
-    table: Literal[1, 2]
-    rows: Mapping[str, str]
-    with_nuisance: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.rows or not set(self.with_nuisance) <= set(self.rows):
-            raise InputError(
-                f"published table {self.table}",
-                got=f"rows {', '.join(self.rows) or 'none'}, with nuisance "
-                f"{', '.join(self.with_nuisance) or 'none'}",
-                wanted="at least one row, and with_nuisance for some of the same",
-                do="Name the same rows in both.",
-            )
-        known = tuple(published_numbers(self.table))
-        for row in self.rows:
-            self._check_row(row, known)
-
-    def _check_row(self, row: str, known: Sequence[str]) -> None:
-        names = {name.casefold(): name for name in known}
-        near = get_close_matches(row.casefold(), names, n=1, cutoff=0.85)
-        if self.table == 1 and row not in known and near:
-            raise InputError(
-                f"published table {self.table}, row",
-                got=row,
-                wanted=f"{names[near[0]]}, or a name that is not nearly a row of the report",
-                do=f"Write {names[near[0]]} to stand beside the report's numbers, or rename it.",
-            )
-        if self.table == 2 and not _is_share(row):
-            raise InputError(
-                f"published table {self.table}, row",
-                got=row,
-                wanted=f"a mask rate between 0 and 1, such as {', '.join(known)}",
-                do="Give the rate as a number.",
-            )
-
-
-def _is_share(row: str) -> bool:
-    try:
-        return 0 < float(row) < 1
-    except ValueError:
-        return False
