@@ -188,7 +188,7 @@ def test_a_worker_whose_restart_failed_once_comes_back(
     ("text", "fault"),
     [
         ("kind: moon", "cluster.kind: got 'moon'"),
-        ("kind: slrum", "'slurm'"),
+        ("kind: slrum", "wanted one of: local, pbs, slurm"),
         ("workers: 3", "unknown key 'workers'"),
         ("cpu: {worker: 3}", "Did you mean 'workers'?"),
         ("cpu: {workers: 0}", "cluster, workers: got 0"),
