@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 import shutil
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jaxtyping
 import pytest
 import torch
+from array_checks import check_arrays
+from bare_figures import bare_figures
 from hypothesis import HealthCheck, settings
 
-ARRAYS = re.compile(r"\b(?:jaxtyping|ndarray|Tensor)\b")
-
-
-def modules_with_arrays() -> list[str]:
-    """Modules of the package that state an array: mypy sees to the plain types of all others."""
-    found = find_spec("brainaligner")
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    (root,) = map(Path, found.submodule_search_locations)
-    return [
-        ".".join(("brainaligner", *path.relative_to(root).with_suffix("").parts))
-        for path in sorted(root.rglob("[!_]*/_*.py"))
-        if path.name != "__init__.py" and ARRAYS.search(path.read_text(encoding="utf-8"))
-    ]
-
-
-# Dims and types are checked while tests run; on every function of every module this doubled the
-# time of the suite.
-jaxtyping.install_import_hook(modules_with_arrays(), "beartype.beartype")
+check_arrays("brainaligner")  # before anything imports it
 
 # A busy machine draws examples slowly; that is no fault of what is tested.
 settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,6 +36,17 @@ BROWSER_ARGUMENTS = [
     "--no-first-run",
 ]
 ROOT = Path(__file__).resolve().parents[1]
+
+
+RUN_STUDIES = {"documents", "gallery", "study"}  # folders of tests
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Leave figures undrawn while whole studies run, but for tests marked ``drawn``."""
+    bare = item.path.parent.name in RUN_STUDIES and item.get_closest_marker("drawn") is None
+    with bare_figures() if bare else contextlib.nullcontext():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -168,6 +168,12 @@ def svg_text(figure: Figure, title: str, description: str) -> str:
     Identifiers get a prefix made of title and description, so that several figures can
     stand in one page. Nothing depends on the date.
     """
+    prefix = "f" + hashlib.sha256(f"{title}\n{description}".encode()).hexdigest()[:10]
+    return _described(_prefixed(drawn(figure), prefix), prefix, title, description)
+
+
+def drawn(figure: Figure) -> str:
+    """Draw a figure as an ``<svg>`` element, its letters left to the reader's fonts."""
     import matplotlib
 
     buffer = io.StringIO()
@@ -176,9 +182,8 @@ def svg_text(figure: Figure, title: str, description: str) -> str:
         any_script(),
     ):
         figure.savefig(buffer, format="svg", metadata=NO_METADATA)
-    drawn = buffer.getvalue()
-    prefix = "f" + hashlib.sha256(f"{title}\n{description}".encode()).hexdigest()[:10]
-    return _described(_prefixed(drawn[drawn.index("<svg") :], prefix), prefix, title, description)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
 
 
 def _prefixed(svg: str, prefix: str) -> str:
