@@ -13,8 +13,8 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)  ## the main job on simulated listeners and the embedded language model
 	$(BIN)/brainaligner demo --out $(OUT)
 
-test: $(INSTALLED)  ## all tests
-	$(BIN)/python -m pytest -n auto
+test: $(INSTALLED)  ## all tests but the longest, which acceptance runs
+	$(BIN)/python -m pytest -n auto -m "not long"
 
 gallery: $(INSTALLED)  ## all studies that cheat, and the honest ones, judged by the audit
 	BRAINALIGNER_WHOLE_GALLERY=1 $(BIN)/python -m pytest -n auto tests/gallery

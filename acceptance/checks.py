@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -20,7 +23,7 @@ from acceptance import (
     planted,
     published,
 )
-from acceptance.runs import DATA, run_command
+from acceptance.runs import DATA, ROOT, run_command
 
 Result = dict[str, Any]
 
@@ -65,6 +68,16 @@ def baseline(scratch: Path) -> Result:
         "largest_distance_from_reference": {arm: round(d, 4) for arm, d in worst.items()},
         "mean_r": _mean_table(_rows(scratch / "runs" / "baseline")),
     }
+
+
+def long_tests(scratch: Path) -> Result:
+    """The tests that ``make test`` leaves out."""
+    report = scratch / "report.xml"
+    asked = ("-n", "auto", "-m", "long", "-q", "--junitxml", str(report))
+    done = subprocess.run([sys.executable, "-m", "pytest", *asked], cwd=ROOT, check=False)
+    suite = ElementTree.parse(report).getroot()[0].attrib  # written by pytest just now
+    counts = {name: int(suite[name]) for name in ("tests", "failures", "errors", "skipped")}
+    return {"passed": done.returncode == 0, **counts}
 
 
 def kills(scratch: Path) -> Result:
@@ -228,6 +241,7 @@ def _mean_table(rows: list[Result]) -> dict[str, dict[str, list[float]]]:
 
 CHECKS = {
     "baseline": baseline,
+    "long_tests": long_tests,
     "kills": kills,
     "threads_and_batches": threads_and_batches,
     "simulated_truth": simulated_truth,

@@ -61,6 +61,9 @@ TRANSLATED = {
     one: one.with_name(one.name.replace(".ja.", ".")) for one in DOCUMENTS if ".ja." in one.name
 }
 
+WHOLE_STUDIES = ("first-result.md", "objectives.md", "test-set.md", "tuning.md")
+"""Documents whose commands run many studies."""
+
 LANGUAGES = {*SHELLS, *FILES, "python", "yaml"}
 
 
@@ -82,8 +85,11 @@ def study_path(block: Block) -> Path:
 @pytest.mark.usefixtures("unchecked")  # typer hands commands a Context of another class
 @pytest.mark.parametrize(
     "document",
-    [one for one in DOCUMENTS if blocks_of(one) and one not in TRANSLATED],
-    ids=lambda document: document.name,
+    [
+        pytest.param(one, marks=pytest.mark.long if one.name in WHOLE_STUDIES else (), id=one.name)
+        for one in DOCUMENTS
+        if blocks_of(one) and one not in TRANSLATED
+    ],
 )
 def test_a_document_is_followed(
     document: Path, desk: Path, call: Any, capsys: pytest.CaptureFixture[str]

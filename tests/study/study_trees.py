@@ -223,7 +223,8 @@ def command(*arguments: str | Path) -> list[str]:
 def environment() -> dict[str, str]:
     """An environment of one thread, without data, network or caches of the user's."""
     own = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "80"}
-    return {k: v for k, v in os.environ.items() if k != "BRAINALIGNER_DATA"} | own
+    not_ours = ("BRAINALIGNER_DATA", "PYTHONDONTWRITEBYTECODE")  # compiled once, not at each start
+    return {k: v for k, v in os.environ.items() if k not in not_ours} | own
 
 
 def run_process(*arguments: str | Path, largest_file: int | None = None) -> Outcome:

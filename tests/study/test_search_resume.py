@@ -68,6 +68,7 @@ def finished(journal: Path) -> int:
     return sum('"state":1' in line for line in lines)
 
 
+@pytest.mark.long
 def test_a_killed_search_goes_on_to_the_same_table(
     places: Places, made: Path, tmp_path: Path
 ) -> None:

@@ -308,6 +308,7 @@ def test_a_process_of_its_own_says_the_same(
     assert len(done.lines) == 1
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_up_leaves_nothing_half_written(
     checkpoint: Path, sound_data: Path, tmp_path: Path
 ) -> None:

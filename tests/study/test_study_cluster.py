@@ -88,6 +88,7 @@ def test_scores_equal_those_of_one_process(study: Path, alone: Path, tmp_path: P
     assert "scores, table and page: " in done.err
 
 
+@pytest.mark.long
 def test_what_is_in_the_store_is_not_made_again(study: Path, alone: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(alone, out)
@@ -101,6 +102,7 @@ def test_what_is_in_the_store_is_not_made_again(study: Path, alone: Path, tmp_pa
     _assert_same(out, alone)
 
 
+@pytest.mark.long
 def test_killed_workers_cost_nothing_that_was_finished(
     study: Path, alone: Path, tmp_path: Path
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_unit_that_loses_too_many_workers_is_one_clear_error(study: Path, tmp_
     assert features  # what was finished stays
 
 
+@pytest.mark.long
 def test_input_that_a_stage_refuses_is_told_as_in_one_process(study: Path, tmp_path: Path) -> None:
     content = yaml.safe_load(study.read_text(encoding="utf-8"))
     content["arms"]["rank"]["reduced_rank"]["rank"] = [500]
@@ -167,6 +170,7 @@ def test_units_come_after_what_they_need_and_leave_all_that_is_fitted(
                for u in units.values())  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_scheduler_that_runs_already(study: Path, alone: Path, tmp_path: Path) -> None:
     shutil.copytree(alone, tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "store" / "readout")
@@ -203,6 +207,7 @@ def test_a_scheduler_that_runs_already(study: Path, alone: Path, tmp_path: Path)
     _assert_same(tmp_path / "out", alone)
 
 
+@pytest.mark.long
 def test_a_folder_of_relative_paths_serves_workers_too(
     study: Path, alone: Path, tmp_path: Path
 ) -> None:

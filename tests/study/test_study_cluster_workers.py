@@ -106,6 +106,7 @@ class _Worker(ProcessInterface):
 
 
 @pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.long
 def test_a_worker_whose_restart_fails_is_tried_again_and_given_up_in_the_end(
     retries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +137,7 @@ class _Gpu(_Worker):
 
 
 @pytest.mark.parametrize("needed", [{"CPU", "GPU"}, {"CPU"}])
+@pytest.mark.long
 def test_a_cluster_is_closed_only_when_units_need_a_sort_of_worker_that_is_gone(
     needed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

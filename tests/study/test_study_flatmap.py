@@ -130,6 +130,7 @@ def test_a_simulated_tree_is_placed_parcelled_and_measured(
 
 
 @pytest.mark.usefixtures("without_pycortex")
+@pytest.mark.drawn
 def test_scores_of_a_run_become_flatmaps(
     cli: Cli, study: Path, sound_tree: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from study_trees import artifacts, command, environment, run_process, save_study, tiny_study
 
 N_KILLS = 3
@@ -37,6 +38,7 @@ def _assert_whole(out: Path) -> None:
     assert all((path / "recipe.json").stat().st_size for path in shown)
 
 
+@pytest.mark.long
 def test_killed_runs_go_on_to_the_same_bytes(
     checkpoint: Path, sound_data: Path, finished: Path, tmp_path: Path
 ) -> None:

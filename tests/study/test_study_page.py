@@ -16,6 +16,7 @@ from brainaligner.study import _pdf
 from brainaligner.study._page_record import read_page
 from brainaligner.study._pdf import COMMANDS, find_browser, save_pdf
 
+pytestmark = pytest.mark.drawn
 JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 HTML = "<!DOCTYPE html><html lang='en'><title>A short page</title><body><p>r = 0.1</p>"
 

@@ -66,6 +66,7 @@ def run(command: list[str], study: Path, data: Path, out: Path) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
+@pytest.mark.long
 def test_two_ranks_make_the_study_of_one(tmp_path: Path) -> None:
     data = save_own_data(tmp_path / "data", n_rows=90)
     model = save_checkpoint(tmp_path / "model")

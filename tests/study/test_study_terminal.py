@@ -111,6 +111,17 @@ def test_a_file_gets_colours_only_where_they_are_forced(
 
     assert bool(COLOUR.search(said("show", "nothing")[1])) is coloured
     assert bool(COLOUR.search(said("show", command_places["run"])[0])) is coloured
+
+
+@pytest.mark.long
+def test_colours_that_are_forced_reach_no_help_json_or_bar(command_places: dict[str, Path]) -> None:
+    def said(*words: str | Path) -> tuple[str, str]:
+        done = subprocess.run(
+            command(*words), env=environment() | {"TERM": "xterm-256color", "FORCE_COLOR": "1"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done.stdout, done.stderr
+
     assert ESCAPE not in said("show", "--help")[0]
     assert ESCAPE not in said("show", command_places["run"], "--json")[0]
     _, progress = said("data", "check", command_places["data"])
