@@ -126,6 +126,7 @@ def _run_ranks(codes: tuple[str, str]) -> list[tuple[int, str]]:
     return [(rank.returncode, words) for rank, words in zip(ranks, said, strict=True)]
 
 
+@pytest.mark.long
 def test_two_ranks_with_half_the_batch_equal_one_with_all(tiny: Aligners, tmp_path: Path) -> None:
     start, out = tmp_path / "start", tmp_path / "out"
     tiny().save_pretrained(start)

@@ -54,6 +54,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return out, done.stdout
 
 
+@pytest.mark.long
 def test_one_ridge_is_measured_beside_its_peers(finished: tuple[Path, str]) -> None:
     out, printed = finished
     entry = recorded(out)["benchmarks"]["ridge-minute"]
@@ -70,6 +71,7 @@ def test_one_ridge_is_measured_beside_its_peers(finished: tuple[Path, str]) -> N
     assert not (out / "work").exists()
 
 
+@pytest.mark.long
 def test_the_machine_is_measured_before_and_after(finished: tuple[Path, str]) -> None:
     (run,) = recorded(finished[0])["runs"]
     assert run["benchmarks"] == ["ridge-minute"]
@@ -81,6 +83,7 @@ def test_the_machine_is_measured_before_and_after(finished: tuple[Path, str]) ->
         assert run[when]["disk_read_mib_per_s"]["best"] > 0
 
 
+@pytest.mark.long
 def test_the_figure_shows_what_was_measured_and_nothing_else(finished: tuple[Path, str]) -> None:
     svg = (finished[0] / "benchmarks.svg").read_text(encoding="utf-8")
     for said in ("SIMULATED", "himalaya", "scikit-learn", "bare products", "2,000 rows"):
@@ -93,6 +96,7 @@ def test_the_figure_shows_what_was_measured_and_nothing_else(finished: tuple[Pat
         assert f"{found['peak_mib']:,.0f}" in svg
 
 
+@pytest.mark.long
 def test_a_finished_benchmark_is_not_run_again(finished: tuple[Path, str]) -> None:
     out, _ = finished
     before = recorded(out)

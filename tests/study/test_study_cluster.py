@@ -120,6 +120,7 @@ def test_killed_workers_cost_nothing_that_was_finished(
     _assert_same(out, alone)
 
 
+@pytest.mark.long
 def test_a_unit_that_loses_too_many_workers_is_one_clear_error(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     client = _start(study, out, save_cluster(tmp_path, TWO + "retries: 0\n"))

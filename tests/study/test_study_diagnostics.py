@@ -175,6 +175,7 @@ def test_controls_are_scored_by_default_with_the_design_of_the_first_arm(
     assert "model" not in drawn["inputs"]
 
 
+@pytest.mark.long
 def test_nulls_of_every_arm_stand_in_one_table(
     run_json: Callable[..., dict[str, Any]], listeners: Path, tmp_path: Path
 ) -> None:

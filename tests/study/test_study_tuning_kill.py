@@ -74,6 +74,7 @@ def _steps(unfinished: Path) -> list[int]:
     return sorted(int(mark.parent.name.rpartition("-")[2]) for mark in marks)
 
 
+@pytest.mark.long
 def test_a_killed_tuning_goes_on_from_its_checkpoint(
     study: Path, by_two: tuple[Path, list[str]], tmp_path: Path
 ) -> None:

@@ -69,15 +69,16 @@ def _noncentrality(df: int, power: float, alpha: float) -> float:
 def _power(shift: float, edge: float, df: int) -> float:
     """P(|T| > edge) of the noncentral t: scipy's, or an integral where that has no number."""
     from scipy.integrate import quad
-    from scipy.special import ndtr
-    from scipy.stats import chi2, nct
+    from scipy.special import gammaincinv, ndtr
+    from scipy.stats import nct
 
     found = float(nct.sf(edge, df, shift) + nct.cdf(-edge, df, shift))
     if math.isfinite(found):
         return found
 
     def given_spread(quantile: float) -> float:
-        reach = edge * math.sqrt(float(chi2.ppf(quantile, df)) / df)
+        squares = 2.0 * float(gammaincinv(df / 2, quantile))  # quantile of chi-squared
+        reach = edge * math.sqrt(squares / df)
         return float(ndtr(shift - reach) + ndtr(-shift - reach))
 
     return float(quad(given_spread, 0.0, 1.0, epsabs=1e-9, limit=200)[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -48,9 +49,20 @@ def settings_from_mapping(kind: type[T], mapping: object, *, where: str) -> T:
     mapping = {} if mapping is None else mapping
     check_keys(kind, mapping, where=where)
     try:
-        return TypeAdapter(kind).validate_python(mapping)
+        settings: T = _adapter(typing.cast("Any", kind)).validate_python(mapping)
     except ValidationError as error:
         raise _first_fault(error, where) from None
+    return settings
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _first_fault(error: ValidationError, where: str) -> InputError:
@@ -142,7 +154,7 @@ def _check_dataclass_keys(kind: type, value: object, where: str) -> None:
             wanted=f"a mapping with keys such as {', '.join(_field_names(kind)[:4])}",
             do="Write it as 'key: value' lines.",
         )
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     for key, inner in value.items():
         if key not in _field_names(kind):
             raise unknown_key(where, str(key), _field_names(kind), places_of(kind, str(key)))
@@ -171,7 +183,7 @@ def places_of(kind: Any, name: str) -> list[str]:
     """Dotted places below a settings dataclass at which a setting of that name stands."""
     found = []
     for option in _options(kind):
-        hints = typing.get_type_hints(option) if dataclasses.is_dataclass(option) else {}
+        hints = _hints(typing.cast("Any", option)) if dataclasses.is_dataclass(option) else {}
         for key, hint in hints.items():
             found += [name] if key == name else [f"{key}.{p}" for p in places_of(hint, name)]
     return found
